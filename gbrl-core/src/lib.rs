@@ -1,0 +1,14 @@
+//! Reinforcement learning whose policy and value function are gradient-boosted trees, grown online.
+//!
+//! Every minibatch of policy gradients adds one tree (Fuhrer, Tessler, Dalal: *Gradient Boosting Reinforcement
+//! Learning*, ICML 2025). The crate reads from the data to the policy, each module building on those before it:
+//!
+//! [`data`] → `tree` → `ensemble` → `backend` → `grow` → `boost` → [`rl`], with `io` and `explain` looking on.
+
+pub mod data;
+pub mod error;
+pub mod math;
+pub mod rl;
+pub mod rng;
+
+pub use error::{Error, ErrorClass, ErrorKind, Result};
