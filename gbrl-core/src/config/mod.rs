@@ -1,0 +1,5 @@
+//! Settings: one definition each.
+
+pub mod tree;
+
+pub use tree::{BinStrategy, Edges, GrowPolicy, Monotone, SplitScore, TreeParams};

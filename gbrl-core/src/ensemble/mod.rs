@@ -1,0 +1,141 @@
+//! The model: trees in the order they were grown, append-only.
+
+pub mod group;
+
+use std::ops::Range;
+
+pub use group::{Optimizer, OutputGroup, Schedule};
+
+use crate::data::schema::FeatureSchema;
+use crate::error::{Error, Result};
+use crate::tree::Tree;
+
+/// Trees in the order they were grown, over named features, adding up to named groups of output columns.
+///
+/// output[row, column] = bias[column] + Σ over trees in order of leaf[column], all in f32, one addition after the
+/// other: cached, batched and single-row predictions are therefore equal to the bit. In columns of an Adam group the
+/// sum is a fold instead ([`Optimizer::Adam`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ensemble {
+    schema: FeatureSchema,
+    groups: Vec<OutputGroup>,
+    bias: Vec<f32>,
+    trees: Vec<Tree>,
+}
+
+impl Ensemble {
+    /// An empty ensemble. The groups' columns must follow one another from 0.
+    ///
+    /// # Errors
+    /// Class `Value` when there is no group, or a group's columns are empty or do not start where the one before ends,
+    /// or a group's settings are out of range.
+    pub fn new(schema: FeatureSchema, groups: Vec<OutputGroup>) -> Result<Self> {
+        let mut next = 0;
+        for group in &groups {
+            group.check()?;
+            if group.columns.start != next || group.columns.is_empty() {
+                let got = format!("{:?}", group.columns);
+                return Err(Error::parameter(
+                    format!("groups.{}.columns", group.name),
+                    got,
+                    format!("a range that starts at {next}"),
+                ));
+            }
+            next = group.columns.end;
+        }
+        if groups.is_empty() {
+            return Err(Error::parameter("groups", "none", "at least one output group"));
+        }
+        Ok(Ensemble { schema, groups, bias: vec![0.0; next], trees: Vec::new() })
+    }
+
+    /// What the input columns mean.
+    pub fn schema(&self) -> &FeatureSchema {
+        &self.schema
+    }
+
+    /// What the input columns mean, for teaching vocabularies new strings.
+    pub fn schema_mut(&mut self) -> &mut FeatureSchema {
+        &mut self.schema
+    }
+
+    /// The groups of output columns.
+    pub fn groups(&self) -> &[OutputGroup] {
+        &self.groups
+    }
+
+    /// The groups of output columns, for changing a schedule between runs.
+    pub fn groups_mut(&mut self) -> &mut [OutputGroup] {
+        &mut self.groups
+    }
+
+    /// Input columns.
+    pub fn n_features(&self) -> usize {
+        self.schema.len()
+    }
+
+    /// Output columns.
+    pub fn n_outputs(&self) -> usize {
+        self.bias.len()
+    }
+
+    /// Where every output starts, before the first tree.
+    pub fn bias(&self) -> &[f32] {
+        &self.bias
+    }
+
+    /// Sets where every output starts.
+    ///
+    /// # Errors
+    /// Class `Value` when the length is wrong, a value is not finite, or trees are there already (their outputs would
+    /// change under whoever cached them).
+    pub fn set_bias(&mut self, bias: &[f32]) -> Result<()> {
+        if bias.len() != self.n_outputs() {
+            return Err(Error::shape("bias", self.n_outputs(), bias.len()));
+        }
+        if let Some(i) = bias.iter().position(|b| !b.is_finite()) {
+            return Err(Error::element("bias", (0, i), "a finite number", bias[i]));
+        }
+        if !self.trees.is_empty() {
+            return Err(Error::unsupported(
+                "changing the bias",
+                format!("with {} trees", self.trees.len()),
+                "earlier predictions would change",
+            ));
+        }
+        self.bias.copy_from_slice(bias);
+        Ok(())
+    }
+
+    /// The trees, oldest first.
+    pub fn trees(&self) -> &[Tree] {
+        &self.trees
+    }
+
+    /// Appends a tree. Its columns must be all of them or those of one group; its features must exist.
+    pub fn push(&mut self, tree: Tree) {
+        debug_assert!(self.covers_whole_groups(&tree.columns()));
+        self.trees.push(tree);
+    }
+
+    /// Whether `columns` are those of all groups together or of exactly one.
+    pub fn covers_whole_groups(&self, columns: &Range<usize>) -> bool {
+        *columns == (0..self.n_outputs()) || self.groups.iter().any(|group| group.columns == *columns)
+    }
+
+    /// Whether some output is a fold over trees rather than a sum.
+    pub fn has_adam(&self) -> bool {
+        self.groups.iter().any(|group| matches!(group.optimizer, Optimizer::Adam { .. }))
+    }
+
+    /// A range of trees, checked.
+    ///
+    /// # Errors
+    /// Class `Value` when the range leaves the ensemble or runs backwards.
+    pub fn check_range(&self, trees: &Range<usize>) -> Result<()> {
+        if trees.start <= trees.end && trees.end <= self.trees.len() {
+            return Ok(());
+        }
+        Err(Error::parameter("trees", format!("{trees:?}"), format!("a range within 0..{}", self.trees.len())))
+    }
+}
