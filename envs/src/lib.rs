@@ -28,6 +28,7 @@ mod common;
 
 pub mod acrobot;
 pub mod cartpole;
+pub mod check;
 pub mod frozen_lake;
 pub mod linear_equation;
 #[cfg(feature = "box2d")]
@@ -37,5 +38,7 @@ pub mod mountain_car_continuous;
 pub mod pendulum;
 pub mod registry;
 pub mod taxi;
+pub mod toy;
 
+pub use check::{CheckReport, Note, check};
 pub use registry::{EnvSpec, ids, make, spec, specs};

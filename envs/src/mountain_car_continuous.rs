@@ -31,7 +31,7 @@ use crate::common::{Limits, Phase, StateReader, StateWriter, row, scalar_action}
 use crate::mountain_car::{MAX_POSITION, MAX_SPEED, MIN_POSITION, observation_space};
 
 const NAME: &str = "MountainCarContinuous-v0";
-const POWER: f32 = 0.0015;
+const POWER: f64 = 0.0015;
 const GRAVITY: f64 = 0.0025;
 const GOAL: f32 = 0.45;
 const LIMITS: Limits<2> = Limits { low: [MIN[0] as f64, MIN[1] as f64], high: [MAX[0] as f64, MAX[1] as f64] };
@@ -118,8 +118,14 @@ impl Env for MountainCarContinuous {
         let row = row::<2>(observation)?;
 
         let [position, velocity] = self.state;
-        let slope = (GRAVITY * cos(f64::from(3.0 * position))) as f32;
-        let velocity = velocity + (throttle.clamp(-1.0, 1.0) * POWER - slope);
+        let slope = GRAVITY * cos(f64::from(3.0 * position));
+        let push = if throttle.abs() <= 1.0 {
+            throttle * POWER as f32 - slope as f32
+        } else {
+            // A throttle that was clipped is no longer numpy's number but Python's, which is rounded only here.
+            (POWER.copysign(throttle.into()) - slope) as f32
+        };
+        let velocity = velocity + push;
         let velocity = velocity.clamp(MIN[1], MAX[1]);
         let position = (position + velocity).clamp(MIN[0], MAX[0]);
         let at_wall = position == MIN[0] && velocity < 0.0;
