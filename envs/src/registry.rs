@@ -14,7 +14,8 @@ use crate::mountain_car_continuous::MountainCarContinuous;
 use crate::pendulum::Pendulum;
 use crate::taxi::Taxi;
 
-type Maker = fn() -> Result<Box<dyn Env>>;
+/// Makes an environment, with a time limit or without.
+type Maker = fn(Option<u32>) -> Result<Box<dyn Env>>;
 
 /// What is registered about one environment.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +30,7 @@ pub struct EnvSpec {
     pub description: &'static str,
     /// The cargo feature that it needs, if any.
     pub feature: Option<&'static str>,
-    /// Makes the bare environment, without the time limit; `None` when its feature is not compiled in.
+    /// `None` when its feature is not compiled in.
     make: Option<Maker>,
 }
 
@@ -44,7 +45,7 @@ impl EnvSpec {
     /// # Errors
     /// [`ErrorKind::Unsupported`](gbrl_core::error::ErrorKind::Unsupported) when its feature is not compiled in.
     pub fn make(&self) -> Result<Box<dyn Env>> {
-        Ok(Box::new(TimeLimit::new(self.make_unlimited()?, self.max_steps)?))
+        self.make_with(Some(self.max_steps))
     }
 
     /// Makes the environment without a time limit, for those who want another one.
@@ -52,8 +53,12 @@ impl EnvSpec {
     /// # Errors
     /// As [`make`](EnvSpec::make).
     pub fn make_unlimited(&self) -> Result<Box<dyn Env>> {
+        self.make_with(None)
+    }
+
+    fn make_with(&self, limit: Option<u32>) -> Result<Box<dyn Env>> {
         match self.make {
-            Some(make) => make(),
+            Some(make) => make(limit),
             None => Err(Error::unsupported(
                 self.id,
                 format!("without the cargo feature `{}`", self.feature.unwrap_or_default()),
@@ -63,14 +68,16 @@ impl EnvSpec {
     }
 }
 
-macro_rules! maker {
-    ($env:expr) => {
-        Some(|| Ok(Box::new($env)))
-    };
+/// The limit goes inside the box, so that a step is one dynamic call and not two.
+fn boxed<E: Env + 'static>(env: E, limit: Option<u32>) -> Result<Box<dyn Env>> {
+    Ok(match limit {
+        Some(max_steps) => Box::new(TimeLimit::new(env, max_steps)?),
+        None => Box::new(env),
+    })
 }
 
 #[cfg(feature = "box2d")]
-const LUNAR_LANDER: Option<Maker> = Some(|| Ok(Box::new(LunarLander::new()?)));
+const LUNAR_LANDER: Option<Maker> = Some(|limit| boxed(LunarLander::new()?, limit));
 #[cfg(not(feature = "box2d"))]
 const LUNAR_LANDER: Option<Maker> = None;
 
@@ -82,7 +89,7 @@ static SPECS: [EnvSpec; 10] = [
         reward_threshold: Some(-100.0),
         description: "swing the free end of two hanging links above a line by a torque at the joint between them",
         feature: None,
-        make: maker!(Acrobot::new()),
+        make: Some(|limit| boxed(Acrobot::new(), limit)),
     },
     EnvSpec {
         id: "CartPole-v1",
@@ -90,7 +97,7 @@ static SPECS: [EnvSpec; 10] = [
         reward_threshold: Some(475.0),
         description: "keep a pole upright on a cart by pushing the cart left or right",
         feature: None,
-        make: maker!(CartPole::new()),
+        make: Some(|limit| boxed(CartPole::new(), limit)),
     },
     EnvSpec {
         id: "FrozenLake-v1",
@@ -98,7 +105,7 @@ static SPECS: [EnvSpec; 10] = [
         reward_threshold: Some(0.70),
         description: "cross 4x4 tiles of slippery ice without falling into a hole",
         feature: None,
-        make: maker!(FrozenLake::new()),
+        make: Some(|limit| boxed(FrozenLake::new(), limit)),
     },
     EnvSpec {
         id: "FrozenLake8x8-v1",
@@ -106,7 +113,7 @@ static SPECS: [EnvSpec; 10] = [
         reward_threshold: Some(0.85),
         description: "cross 8x8 tiles of slippery ice without falling into a hole",
         feature: None,
-        make: maker!(FrozenLake::large()),
+        make: Some(|limit| boxed(FrozenLake::large(), limit)),
     },
     EnvSpec {
         id: "LinearEquation-v0",
@@ -114,7 +121,7 @@ static SPECS: [EnvSpec; 10] = [
         reward_threshold: Some(0.982),
         description: "solve a·x + b = c by doing the same to both sides",
         feature: None,
-        make: maker!(LinearEquation::new()),
+        make: Some(|limit| boxed(LinearEquation::new(), limit)),
     },
     EnvSpec {
         id: "LunarLander-v3",
@@ -130,7 +137,7 @@ static SPECS: [EnvSpec; 10] = [
         reward_threshold: Some(-110.0),
         description: "drive an under-powered car out of a valley by swinging back and forth",
         feature: None,
-        make: maker!(MountainCar::new()),
+        make: Some(|limit| boxed(MountainCar::new(), limit)),
     },
     EnvSpec {
         id: "MountainCarContinuous-v0",
@@ -138,7 +145,7 @@ static SPECS: [EnvSpec; 10] = [
         reward_threshold: Some(90.0),
         description: "drive an under-powered car out of a valley with a throttle and a price on fuel",
         feature: None,
-        make: maker!(MountainCarContinuous::new()),
+        make: Some(|limit| boxed(MountainCarContinuous::new(), limit)),
     },
     EnvSpec {
         id: "Pendulum-v1",
@@ -146,7 +153,7 @@ static SPECS: [EnvSpec; 10] = [
         reward_threshold: None,
         description: "swing a pendulum up and hold it there by a torque at its joint",
         feature: None,
-        make: maker!(Pendulum::new()),
+        make: Some(|limit| boxed(Pendulum::new(), limit)),
     },
     EnvSpec {
         id: "Taxi-v3",
@@ -154,7 +161,7 @@ static SPECS: [EnvSpec; 10] = [
         reward_threshold: Some(8.0),
         description: "fetch a passenger at one of four stands and set them down at another",
         feature: None,
-        make: maker!(Taxi::new()),
+        make: Some(|limit| boxed(Taxi::new(), limit)),
     },
 ];
 

@@ -2,7 +2,8 @@
 //!
 //! `tests/data` was recorded by `scripts/gymnasium_trajectories.py`. Both sides compute in double precision with sines
 //! within 2⁻⁵² of each other and round observations to f32 last, so one step may differ by the last bit of an f32
-//! (relative 2⁻²³ ≈ 1.2e-7) where a rounding falls on the other side, and by about 1e-15 around zero.
+//! (relative 2⁻²³ ≈ 1.2e-7) where a rounding falls on the other side, and by about 1e-15 around zero. In the recorded
+//! files that happens nowhere: all 19,542 numbers are equal to the bit.
 
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_envs::acrobot::Acrobot;
@@ -84,8 +85,8 @@ impl<E: Env> Task<E> {
         }
         assert!(ends[1] > 0, "{}: no recorded episode was truncated", self.file);
         assert!(ends[0] > 0 || self.file == "pendulum", "{}: no recorded episode terminated", self.file);
-        // Roundings that fall on the other side are rare: below 2⁻²⁰ each, were errors uniform.
-        assert!(unequal * 200 <= compared, "{}: {unequal} of {compared} numbers differ in their last bit", self.file);
+        // Roundings on the other side are rare, about 2⁻²⁸ each; many would mean another order of operations.
+        assert!(unequal * 1000 <= compared, "{}: {unequal} of {compared} numbers differ in their last bit", self.file);
         let spec = gbrl_envs::spec(env.name()).unwrap();
         assert_eq!(spec.max_steps as usize, self.max_steps);
     }
