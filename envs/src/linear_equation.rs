@@ -12,7 +12,7 @@
 //! | | |
 //! |---|---|
 //! | actions | `MultiDiscrete(3, 9, 2)`: operation (0 add to b and c, 1 divide all three by, 2 multiply all three by), digit (code + 1, so 1 to 9), sign (0 plus, 1 minus) |
-//! | reward | 1 − 0.9·t/50 on solving, t the number of steps before this one; otherwise 0 |
+//! | reward | 1 − 0.9·t/50 on solving, t the number of steps before this one; otherwise 0; never below 0 |
 //! | start | whole numbers, uniform: a from −9 to 9 without 0 and 1, b from −9 to 9 without 0, c from −9 to 9 |
 //! | terminated | solved: a = 1 and b = 0 exactly; or failed: a = 0, or a number is too large for an f32 |
 //! | truncated | after 50 steps (by the registry) |
@@ -143,7 +143,8 @@ impl Env for LinearEquation {
 
         let solved = self.state[0] == 1.0 && self.state[1] == 0.0;
         let terminated = solved || too_large || self.state[0] == 0.0;
-        let reward = if solved { 1.0 - 0.9 * f64::from(self.steps) / f64::from(MAX_STEPS) } else { 0.0 };
+        let solution = (1.0 - 0.9 * f64::from(self.steps) / f64::from(MAX_STEPS)).max(0.0);
+        let reward = if solved { solution } else { 0.0 };
         self.steps = self.steps.saturating_add(1);
         self.phase = Phase::after(terminated);
         *row = self.state.map(|x| x as f32);

@@ -160,7 +160,10 @@ impl Env for LunarLander {
             }
             self.advance(action)?;
         }
-        if self.phase == phase { Ok(()) } else { Err(impossible) }
+        if self.phase == Phase::NeedsReset {
+            return Err(impossible);
+        }
+        Ok(())
     }
 }
 

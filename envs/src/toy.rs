@@ -395,3 +395,83 @@ impl Env for ConstantReward {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identity_pays_for_the_right_action_of_every_kind() {
+        let bounded = Space::bounded(&[-1.0, 0.0], &[1.0, 10.0]).unwrap();
+        for space in
+            [Space::discrete(4), Space::MultiDiscrete { nvec: vec![2, 5] }, Space::MultiBinary { n: 3 }, bounded]
+        {
+            let mut env = Identity::new(space.clone(), 20).unwrap();
+            let mut observation = vec![0.0; space.flat_len()];
+            env.reset(3, &mut observation).unwrap();
+            for elapsed in 1..=20 {
+                assert_eq!(observation, env.target());
+                let codes: Vec<u32> = observation.iter().map(|&x| x as u32).collect();
+                let reals = observation.clone();
+                let action = match &space {
+                    Space::Discrete { .. } => Action::Discrete(codes[0]),
+                    Space::MultiDiscrete { .. } => Action::MultiDiscrete(&codes),
+                    Space::MultiBinary { .. } => Action::MultiBinary(&codes),
+                    _ => Action::Box(&reals),
+                };
+                let step = env.step(action, &mut observation).unwrap();
+                let right = if matches!(space, Space::Box { .. }) { 0.0 } else { 1.0 };
+                assert_eq!((step.reward, step.truncated), (right, elapsed == 20), "{space:?}");
+            }
+            assert!(env.step(Action::Discrete(0), &mut observation).is_err(), "the episode is over");
+        }
+    }
+
+    #[test]
+    fn identity_punishes_the_wrong_action() {
+        let (mut env, mut observation) = (Identity::new(Space::discrete(4), 9).unwrap(), [0.0]);
+        env.reset(0, &mut observation).unwrap();
+        let wrong = (observation[0] as u32 + 1) % 4;
+        assert_eq!(env.step(Action::Discrete(wrong), &mut observation).unwrap().reward, 0.0);
+        let space = Space::bounded(&[0.0, 0.0], &[1.0, 1.0]).unwrap();
+        let (mut env, mut observation) = (Identity::new(space, 9).unwrap(), [0.0; 2]);
+        env.reset(0, &mut observation).unwrap();
+        let off = [observation[0] + 0.5, observation[1] - 0.25];
+        let reward = env.step(Action::Box(&off), &mut observation).unwrap().reward;
+        assert!((reward + 0.75).abs() < 1e-6, "{reward}");
+    }
+
+    #[test]
+    fn identity_draws_every_code_equally_often() {
+        let (mut env, mut observation) = (Identity::new(Space::discrete(4), 4_000).unwrap(), [0.0]);
+        env.reset(0, &mut observation).unwrap();
+        let mut counts = [0u32; 4];
+        for _ in 0..4_000 {
+            counts[observation[0] as usize] += 1;
+            env.step(Action::Discrete(0), &mut observation).unwrap();
+        }
+        // The standard deviation of each count is about 27.
+        assert!(counts.iter().all(|count| count.abs_diff(1_000) < 140), "{counts:?}");
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused() {
+        assert!(Identity::new(Space::discrete(2), 0).is_err());
+        assert!(Identity::new(Space::unbounded(1), 5).is_err());
+        assert!(Identity::new(Space::Tuple(vec![Space::discrete(2)]), 5).is_err());
+        assert!(MaskedBandit::new(1).is_err());
+        assert!(ConstantReward::new(f32::NAN, 5, Ending::Truncated).is_err());
+        assert!(ConstantReward::new(1.0, 0, Ending::Truncated).is_err());
+    }
+
+    #[test]
+    fn the_bandits_rewards_rise_with_the_arm() {
+        let (mut env, mut observation) = (MaskedBandit::new(5).unwrap(), [0.0]);
+        for arm in 0..4 {
+            env.reset(0, &mut observation).unwrap();
+            let step = env.step(Action::Discrete(arm), &mut observation).unwrap();
+            assert_eq!(step, Step { reward: arm as f32 / 4.0, terminated: true, truncated: false });
+        }
+        assert_eq!(env.best_reward(), 0.75);
+    }
+}

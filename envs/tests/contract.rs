@@ -9,9 +9,14 @@ use gbrl_envs::cartpole::CartPole;
 use gbrl_envs::mountain_car::MountainCar;
 use gbrl_envs::mountain_car_continuous::MountainCarContinuous;
 use gbrl_envs::pendulum::Pendulum;
+use gbrl_envs::toy::{ConstantReward, Ending, Identity};
 
+/// Every registered environment and two toys.
 fn envs() -> impl Iterator<Item = Box<dyn Env>> {
-    gbrl_envs::ids().map(|id| gbrl_envs::make(id).unwrap())
+    let identity = Identity::new(Space::MultiBinary { n: 3 }, 30).unwrap();
+    let constant = ConstantReward::new(1.0, 30, Ending::Truncated).unwrap();
+    let toys: [Box<dyn Env>; 2] = [Box::new(identity), Box::new(constant)];
+    gbrl_envs::ids().map(|id| gbrl_envs::make(id).unwrap()).chain(toys)
 }
 
 /// A random action of the space; `wild` ones may break every rule.
@@ -26,6 +31,10 @@ fn act(env: &mut dyn Env, random: &mut Stream, wild: bool, observation: &mut [f3
         Space::MultiDiscrete { nvec } => {
             let indices: Vec<u32> = nvec.iter().map(|&n| pick(random, n)).collect();
             env.step(Action::MultiDiscrete(&indices), observation)
+        }
+        Space::MultiBinary { n } => {
+            let bits: Vec<u32> = (0..*n).map(|_| pick(random, 2)).collect();
+            env.step(Action::MultiBinary(&bits), observation)
         }
         Space::Box { low, high, .. } => {
             let reals: Vec<f32> = (0..low.len())
