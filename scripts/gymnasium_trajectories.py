@@ -147,6 +147,7 @@ def acrobot():
     random = np.random.default_rng(3)
     edges = [[0.0] * 4, [pi, 0.0, 0.0, 0.0], [-pi, 0.0, 0.0, 0.0], [3.1, 3.1, 4 * pi, 9 * pi]]
     edges += [[-3.1, -3.1, -4 * pi, -9 * pi], [0.5, -3.1, 4 * pi, -9 * pi], [3.1, 0.1, -4 * pi, 9 * pi]]
+    edges += acrobot_line(recorder.env)
     # Both clips and both wraps, and states just below the line.
     edges += [list(random.uniform([-pi, -pi, -4 * pi, -9 * pi], [pi, pi, 4 * pi, 9 * pi])) for _ in range(60)]
     edges += [[random.uniform(1.9, 2.2), random.uniform(-0.3, 0.3), 0.3, 0.1] for _ in range(30)]
@@ -154,6 +155,25 @@ def acrobot():
         for action in range(3):
             recorder.play(constant(action), seed=0, state=state, max_steps=1)
     recorder.write("acrobot")
+
+
+def acrobot_line(env):
+    """Pairs of states, 1e-7 apart, of which one step without torque leads to either side of the line."""
+
+    def terminates(angle, spin):
+        env.reset(seed=0)
+        env.unwrapped.state = np.array([angle, 0.2, spin, -0.1])
+        return env.step(1)[2]
+
+    pairs = []
+    for spin in (-0.5, 0.0, 0.5):
+        below, above = 1.0, 2.6
+        assert not terminates(below, spin) and terminates(above, spin)
+        while above - below > 1e-7:
+            middle = (below + above) / 2
+            below, above = (below, middle) if terminates(middle, spin) else (middle, above)
+        pairs += [[below, 0.2, spin, -0.1], [above, 0.2, spin, -0.1]]
+    return pairs
 
 
 def mountain_car():

@@ -194,3 +194,18 @@ impl Env for Acrobot {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn angles_wrap_by_whole_turns() {
+        assert_eq!((wrap(PI), wrap(-PI), wrap(3.0)), (PI, -PI, 3.0));
+        for turns in [-3.0, -1.0, 1.0, 2.0] {
+            for angle in [-PI + 1e-4, -1.0, 0.5, PI - 1e-4] {
+                assert!((wrap(angle + turns * TAU) - angle).abs() < 1e-12, "{angle} + {turns} turns");
+            }
+        }
+    }
+}

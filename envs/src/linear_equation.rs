@@ -185,6 +185,16 @@ mod tests {
     }
 
     #[test]
+    fn a_restored_episode_remembers_its_steps() {
+        let (mut env, mut observation) = (LinearEquation::new(), [0.0; 3]);
+        env.set_state([2.0, 0.0, 6.0], 10).unwrap();
+        let mut restored = LinearEquation::new();
+        restored.restore(&env.save().unwrap()).unwrap();
+        let step = restored.step(Action::MultiDiscrete(&[1, 1, 0]), &mut observation).unwrap();
+        assert_eq!((step.reward, step.terminated), (0.82, true));
+    }
+
+    #[test]
     fn failures_end_with_nothing_and_observations_stay_finite() {
         let (mut env, mut observation) = (LinearEquation::new(), [0.0; 3]);
         env.set_state([2.0, 1e38, 0.0], 0).unwrap();

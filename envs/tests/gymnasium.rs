@@ -3,7 +3,7 @@
 //! `tests/data` was recorded by `scripts/gymnasium_trajectories.py`. Both sides compute in double precision with sines
 //! within 2⁻⁵² of each other and round observations to f32 last, so one step may differ by the last bit of an f32
 //! (relative 2⁻²³ ≈ 1.2e-7) where a rounding falls on the other side, and by about 1e-15 around zero. In the recorded
-//! files that happens nowhere: all 19,542 numbers are equal to the bit.
+//! files that happens nowhere: all 19,668 numbers are equal to the bit.
 
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_envs::acrobot::Acrobot;
