@@ -14,20 +14,18 @@ random = common.generator(args)
 batches = [common.batch(args, random) for _ in range(args.trees + args.warmup)]
 
 
-def step(booster, batch, iteration):
-    data = xgboost.QuantileDMatrix(*batch, max_bin=args.bins, nthread=args.threads)
-    booster.update(data, iteration)
+def data(batch):
+    return xgboost.QuantileDMatrix(*batch, max_bin=args.bins, nthread=args.threads)
 
 
-def empty():
-    return xgboost.Booster(xgboost_common.params(args))
+def grow(batches):
+    # The data it is made with only tells it the number of features.
+    booster = xgboost.Booster(xgboost_common.params(args), [data(batches[0])])
+    for i, batch in enumerate(batches):
+        booster.update(data(batch), i)
 
 
-warm = empty()
-for i, batch in enumerate(batches[: args.warmup]):
-    step(warm, batch, i)
-booster = empty()
+grow(batches[: args.warmup])
 start = time.perf_counter()
-for i, batch in enumerate(batches[args.warmup :]):
-    step(booster, batch, i)
+grow(batches[args.warmup :])
 common.report(args, seconds_total=time.perf_counter() - start)
