@@ -19,8 +19,9 @@ def data(batch):
 
 
 def grow(batches):
-    # The data it is made with only tells it the number of features.
-    booster = xgboost.Booster(xgboost_common.params(args), [data(batches[0])])
+    # The booster holds this only weakly and learns the number of features from it at the first update.
+    shape = data(batches[0])
+    booster = xgboost.Booster(xgboost_common.params(args), [shape])
     for i, batch in enumerate(batches):
         booster.update(data(batch), i)
 
