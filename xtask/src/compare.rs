@@ -80,6 +80,9 @@ fn measure(args: &Args, plan: &Plan, results: &mut Results) -> Result<()> {
         }
         println!("\n━━ {}", section.title);
         let circumstances = machine::circumstances(args.quick, &args.shown(), peers.versions())?;
+        if circumstances.load > 0.5 {
+            println!("the machine is busy (load {:.1}): figures will be too high", circumstances.load);
+        }
         let lines = section.pairs.iter().map(|pair| runner.measure(pair, section.rounds)).collect();
         results.sections.insert(section.name.to_owned(), results::Section { circumstances, lines });
         // Kept after every section: the whole takes a while, and a later section may be interrupted.

@@ -13,6 +13,7 @@ pub fn circumstances(quick: bool, command: &str, peers: BTreeMap<String, String>
         date: process::output(process::command("date").args(["-u", "+%Y-%m-%d"]))?.trim().to_owned(),
         processor: processor(),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
+        load: load(),
         simd: std::env::var("GBRL_SIMD").unwrap_or_else(|_| widest_simd().to_owned()),
         rustc: budgets::rustc_version()?,
         commit: process::output(process::command("git").args(["describe", "--always", "--dirty"]))?.trim().to_owned(),
@@ -26,6 +27,11 @@ fn processor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split(": ").nth(1));
     model.unwrap_or("unknown processor").to_owned()
+}
+
+fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0.0)
 }
 
 /// The levels that gbrl-core chooses from, by the same names.

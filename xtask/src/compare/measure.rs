@@ -115,7 +115,8 @@ impl<'a> Runner<'a> {
             let optional = arg.strip_prefix('[').and_then(|arg| arg.strip_suffix(']'));
             let name = optional.unwrap_or(arg);
             // Only the help of `bench step` is at hand; its options are the only optional ones.
-            let known = !name.starts_with("--") || args[1] != "step" || self.help.contains(name);
+            let known =
+                !name.starts_with("--") || args.get(1).is_none_or(|word| word != "step") || self.help.contains(name);
             match (known, optional) {
                 (true, _) => kept.push(name.to_owned()),
                 (false, Some(_)) => {}
@@ -174,6 +175,45 @@ fn progress(line: &Line) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A job that prints `text`, with echo in the place of our program.
+    fn echo(text: &str) -> Job {
+        Job { name: "echo".into(), program: Program::Ours, args: vec![text.into()] }
+    }
+
+    fn runner(peers: &Peers) -> Runner<'_> {
+        Runner { peers, gbrl: PathBuf::from("/bin/echo"), help: "--rows".into() }
+    }
+
+    #[test]
+    fn the_ratio_is_theirs_over_ours() {
+        let (ours, theirs) = (echo("{\"ms_per_tree\": 2}"), echo("{\"ms_per_tree\": 6}"));
+        let pair = Pair { work: "w".into(), unit: Unit::MsPerTree, ours, theirs: Some(theirs) };
+        let line = runner(&Peers::none()).measure(&pair, 3);
+        assert_eq!(line.ratio, Some(Spread { median: 3.0, low: 3.0, high: 3.0 }));
+    }
+
+    #[test]
+    fn a_side_that_fails_is_recorded_with_its_reason() {
+        let script = Program::Script { peer: "gbrl", script: "gbrl_step".into() };
+        let theirs = Job { name: "gbrl".into(), program: script, args: Vec::new() };
+        let ours = echo("{\"ms_per_tree\": 2}");
+        let pair = Pair { work: "w".into(), unit: Unit::MsPerTree, ours, theirs: Some(theirs) };
+        let line = runner(&Peers::none()).measure(&pair, 1);
+        assert!(line.ratio.is_none());
+        assert!(matches!(line.theirs.unwrap().outcome, Outcome::CouldNotRun(reason) if reason.contains("gbrl")));
+    }
+
+    #[test]
+    fn options_in_brackets_may_be_missing() {
+        let peers = Peers::none();
+        let supported = |text: &str| {
+            let args: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            runner(&peers).supported(&args).map(|kept| kept.join(" "))
+        };
+        assert_eq!(supported("bench step --rows 2 [--fresh]").unwrap(), "bench step --rows 2");
+        assert!(supported("bench step --nan 0.1").unwrap_err().to_string().contains("--nan"));
+    }
 
     #[test]
     fn a_total_follows_from_the_time_per_tree() {

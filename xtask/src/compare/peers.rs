@@ -36,6 +36,12 @@ impl Peers {
         Ok(Peers { python, state })
     }
 
+    /// For tests: no peer at all.
+    #[cfg(test)]
+    pub fn none() -> Self {
+        Peers { python: PathBuf::new(), state: BTreeMap::new() }
+    }
+
     /// Whether the peer can be run, or the reason why not.
     pub fn available(&self, name: &str) -> Result<(), String> {
         match self.state.get(name) {

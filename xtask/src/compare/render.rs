@@ -99,10 +99,11 @@ fn shown(side: &Side) -> String {
 fn circumstances(at: &Circumstances) -> String {
     let peers: Vec<String> = at.peers.iter().map(|(name, version)| format!("{name} {}", one_line(version))).collect();
     format!(
-        "Measured {} on {}, {} cores, SIMD level {}; gbrl-rs at {}, rustc {}; {}. `{}`{}",
+        "Measured {} on {}, {} cores, load before {:.1}, SIMD level {}; gbrl-rs at {}, rustc {}; {}. `{}`{}",
         at.date,
         at.processor,
         at.cores,
+        at.load,
         at.simd,
         at.commit,
         at.rustc,
@@ -153,6 +154,7 @@ mod tests {
             date: "2026-01-01".into(),
             processor: "p".into(),
             cores: 2,
+            load: 0.0,
             simd: "portable".into(),
             rustc: "1".into(),
             commit: "c".into(),

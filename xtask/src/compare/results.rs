@@ -29,6 +29,8 @@ pub struct Circumstances {
     pub date: String,
     pub processor: String,
     pub cores: usize,
+    /// Processes that wanted a core over the last minute before the start: 0 on an idle machine.
+    pub load: f64,
     /// The widest level that this processor offers, or what GBRL_SIMD asked for.
     pub simd: String,
     pub rustc: String,
