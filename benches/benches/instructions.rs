@@ -1,7 +1,7 @@
 //! How many instructions the daily work costs. The budgets are in budgets.toml, the gate is `cargo xtask budgets`.
 
-// The bench macros make public items of their own.
-#![allow(missing_docs)]
+// The bench macros make public items and paths of their own.
+#![allow(missing_docs, unused_qualifications)]
 
 use std::hint::black_box;
 

@@ -15,7 +15,7 @@ use crate::{process, workspace};
 pub struct Runner<'a> {
     peers: &'a Peers,
     gbrl: PathBuf,
-    /// Text of `gbrl bench step --help`, from which optional options are known.
+    /// Text of `gbrl bench step --help`, from which its options are known.
     help: String,
 }
 
@@ -108,22 +108,14 @@ impl<'a> Runner<'a> {
         })
     }
 
-    /// The arguments without those in brackets that this build does not know; any other unknown option is an error.
-    fn supported(&self, args: &[String]) -> Result<Vec<String>> {
-        let mut kept = Vec::new();
-        for arg in args {
-            let optional = arg.strip_prefix('[').and_then(|arg| arg.strip_suffix(']'));
-            let name = optional.unwrap_or(arg);
-            // Only the help of `bench step` is at hand; its options are the only optional ones.
-            let known =
-                !name.starts_with("--") || args.get(1).is_none_or(|word| word != "step") || self.help.contains(name);
-            match (known, optional) {
-                (true, _) => kept.push(name.to_owned()),
-                (false, Some(_)) => {}
-                (false, None) => bail!("this build of gbrl has no {name} in `gbrl bench step`"),
-            }
+    /// The arguments, or an error that names the first option this build does not have.
+    fn supported<'b>(&self, args: &'b [String]) -> Result<&'b [String]> {
+        // Only the help of `bench step` is at hand, and only its options differ between builds.
+        let is_step = args.get(1).is_some_and(|word| word == "step");
+        match args.iter().find(|arg| is_step && arg.starts_with("--") && !self.help.contains(arg.as_str())) {
+            Some(option) => bail!("this build of gbrl has no {option} in `gbrl bench step`"),
+            None => Ok(args),
         }
-        Ok(kept)
     }
 }
 
@@ -150,11 +142,9 @@ impl Turns {
     }
 }
 
-/// The figure of `unit`; a total is also had from the time per tree.
+/// The figure of `unit`.
 fn figure(details: &Value, unit: Unit) -> Result<f64> {
-    let number = |key: &str| details.get(key).and_then(Value::as_f64);
-    let total = || Some(number("ms_per_tree")? * number("trees")? / 1e3);
-    let found = number(unit.key()).or_else(|| if unit == Unit::Seconds { total() } else { None });
+    let found = details.get(unit.key()).and_then(Value::as_f64);
     let found = found.with_context(|| format!("its JSON has no `{}`", unit.key()))?;
     if !(found.is_finite() && found > 0.0) {
         bail!("its `{}` is {found}", unit.key());
@@ -205,22 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn options_in_brackets_may_be_missing() {
+    fn an_option_that_the_build_lacks_is_named() {
         let peers = Peers::none();
         let supported = |text: &str| {
             let args: Vec<String> = text.split(' ').map(str::to_owned).collect();
-            runner(&peers).supported(&args).map(|kept| kept.join(" "))
+            runner(&peers).supported(&args).map(<[String]>::len)
         };
-        assert_eq!(supported("bench step --rows 2 [--fresh]").unwrap(), "bench step --rows 2");
+        assert_eq!(supported("bench step --rows 2").unwrap(), 4);
         assert!(supported("bench step --nan 0.1").unwrap_err().to_string().contains("--nan"));
-    }
-
-    #[test]
-    fn a_total_follows_from_the_time_per_tree() {
-        let details = serde_json::json!({ "ms_per_tree": 2.0, "trees": 500 });
-        assert_eq!(figure(&details, Unit::Seconds).unwrap(), 1.0);
-        assert_eq!(figure(&details, Unit::MsPerTree).unwrap(), 2.0);
-        assert!(figure(&details, Unit::NsPerTreeRow).is_err());
     }
 
     #[test]
