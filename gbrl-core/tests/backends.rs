@@ -145,8 +145,9 @@ fn params() -> impl Strategy<Value = TreeParams> {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let n_rows = prop_oneof![3 => 0usize..12, 5 => 12usize..150];
-    let shape = (n_rows, 1usize..7, 1usize..10, 2usize..40);
+    let n_rows = prop_oneof![3 => 0usize..12, 5 => 12usize..150, 1 => 250usize..300];
+    let n_bins = prop_oneof![6 => 2usize..40, 1 => 62usize..67, 1 => 254usize..257];
+    let shape = (n_rows, 1usize..7, 1usize..10, n_bins);
     let missing = prop_oneof![Just(0.0), 0.05f64..0.9];
     let grid = prop_oneof![Just(1e-6f32), Just(0.5), Just(3.0)];
     let data = (0usize..3, 1u32..12, missing, grid);

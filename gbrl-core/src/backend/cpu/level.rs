@@ -54,8 +54,10 @@ struct NodeScores {
 struct JointScores {
     left: Vec<f64>,
     right: Vec<f64>,
-    useful_left: Vec<bool>,
-    useful_right: Vec<bool>,
+    useful_left: Vec<u8>,
+    useful_right: Vec<u8>,
+    /// Whether missing values have made `right` differ from `left`; until then it is not kept.
+    has_right: bool,
 }
 
 /// Sums of one node.
@@ -67,6 +69,8 @@ struct Cells<'c> {
     /// The bin of each ordinary cell; `None` where cell i is bin i. A sparse numeric list begins with a cell of zeros
     /// that stands for everything before the first occupied bin.
     bins: Option<&'c [u32]>,
+    /// The occupied bins as bits, with `bins`.
+    sparse: Option<&'c Sparse>,
     /// First and last ordinary bin with rows.
     extent: Option<(usize, usize)>,
 }
@@ -95,39 +99,43 @@ impl<'a> LevelFeature<'a> {
     /// The best candidate of this feature for all nodes together.
     pub fn best_joint(&self, histograms: &mut [i64], scratch: &mut FeatureScratch) -> Option<Scored> {
         self.update_kept(histograms);
-        scratch.joint.reset(self.meaning.n_ordinary());
+        scratch.joint.reset(self.meaning);
         for &node in self.level.wanted {
             let FeatureScratch { sparse, dense, run, node: scores, joint } = scratch;
             let cells = self.cells(node, histograms, sparse, dense);
             self.score(node, &cells, self.level.task.min_data_in_leaf, run, scores);
-            let unmoved = if self.level.task.min_data_in_leaf > 0 {
-                f64::NEG_INFINITY
-            } else {
-                let sums = self.level.gradients.sums(self.level.nodes.score_totals(node));
-                self.level.gradients.score_rule.unsplit(&sums)
-            };
             if self.meaning.categorical {
                 let counts = Counts {
                     lanes: self.level.gradients.lanes,
                     lane: self.level.gradients.count_lane,
                     n_rows: self.level.nodes.len(node) as i64,
                 };
-                joint.add_categorical(&cells, scores, unmoved, &counts);
+                joint.add_categorical(&cells, scores, self.unmoved(node), &counts);
             } else {
-                joint.add_numeric(&cells, scores, self.has_missing_rows(&cells));
+                joint.add_numeric(self.level.simd, &cells, scores);
             }
         }
         let weight = self.level.task.feature_weights[self.feature_idx as usize];
-        let JointScores { left, right, useful_left, useful_right } = &scratch.joint;
+        let JointScores { left, right, useful_left, useful_right, has_right } = &scratch.joint;
+        let best = |n: usize, scores: &[f64], useful: &[u8]| {
+            let mut best = None;
+            self.level.simd.best(&scores[..n], &useful[..n], weight, &mut best);
+            best
+        };
         // Behind the last edge nothing but missing values can go right.
         let edges = self.meaning.values.len();
-        let best_left = best_of(edges, |bin| if useful_left[bin] { weight * left[bin] } else { f64::NEG_INFINITY });
-        let best_right = if self.meaning.has_missing {
-            best_of(edges + 1, |bin| if useful_right[bin] { weight * right[bin] } else { f64::NEG_INFINITY })
-        } else {
-            None
-        };
+        let best_left = best(edges, left, useful_left);
+        let best_right = if *has_right { best(edges + 1, right, useful_right) } else { None };
         self.better(best_left, best_right)
+    }
+
+    /// What a node scores under a candidate that moves none of its rows.
+    fn unmoved(&self, node: NodeId) -> f64 {
+        if self.level.task.min_data_in_leaf > 0 {
+            return f64::NEG_INFINITY;
+        }
+        let sums = self.level.gradients.sums(self.level.nodes.score_totals(node));
+        self.level.gradients.score_rule.unsplit(&sums)
     }
 
     /// The best candidate of this feature for each node by itself.
@@ -157,7 +165,7 @@ impl<'a> LevelFeature<'a> {
                 best_of(scores.len(), score).map(|(cell, score)| (bin_of(cell), score))
             };
             let left = pick(&scores.left, edges);
-            let right = match (self.meaning.has_missing, self.meaning.categorical) {
+            let right = match (!scores.right.is_empty(), self.meaning.categorical) {
                 (false, _) => None,
                 (true, true) => Some((edges, weight * scores.right[0])).filter(|r| r.1 > f64::NEG_INFINITY),
                 (true, false) => pick(&scores.right, edges + 1),
@@ -228,7 +236,7 @@ impl<'a> LevelFeature<'a> {
             Histogram::Kept(slot) | Histogram::Inherited { slot, .. } => {
                 &histograms[slot as usize * n_bins * lanes..][..n_bins * lanes]
             }
-            Histogram::Fleeting if n_bins <= 2 * nodes.len(node) => {
+            Histogram::Fleeting if n_bins <= nodes.len(node) => {
                 dense.clear();
                 dense.resize(n_bins * lanes, 0);
                 simd.accumulate(dense, lanes, self.bins, gradients.score(), rows);
@@ -248,6 +256,7 @@ impl<'a> LevelFeature<'a> {
             ordinary,
             missing: self.meaning.missing_bin().map(|bin| &all[bin * lanes..]),
             bins: None,
+            sparse: None,
             extent: first.zip(last),
         }
     }
@@ -268,10 +277,12 @@ impl<'a> LevelFeature<'a> {
                 None => &sparse.cells[..lanes],
             }),
             bins: Some(bins),
+            sparse: Some(sparse),
             extent: bins.first().zip(bins.last()).map(|(&first, &last)| (first as usize, last as usize)),
         }
     }
 
+    /// Whether rows of the node are missing in this feature.
     fn has_missing_rows(&self, cells: &Cells<'_>) -> bool {
         cells.missing.is_some_and(|cell| cell[self.level.gradients.count_lane] > 0)
     }
@@ -303,7 +314,8 @@ impl<'a> LevelFeature<'a> {
         } else {
             let missing = cells.missing.map(|cell| &cell[..gradients.lanes]);
             simd.score_running(cells.ordinary, missing, &rule, run, &mut out.left);
-            if missing.is_some() {
+            // Where no row is missing both directions are the same candidate, and "left" comes first.
+            if self.has_missing_rows(cells) {
                 out.right.resize(n, 0.0);
                 simd.score_running(cells.ordinary, None, &rule, run, &mut out.right);
             }
@@ -333,38 +345,51 @@ impl<'a> LevelFeature<'a> {
 }
 
 impl JointScores {
-    fn reset(&mut self, n: usize) {
+    fn reset(&mut self, meaning: &FeatureBins) {
         // One more: "missing against all categories" stands behind the last one.
+        let n = meaning.n_ordinary() + 1;
+        self.has_right = meaning.categorical && meaning.has_missing;
         for scores in [&mut self.left, &mut self.right] {
             scores.clear();
-            scores.resize(n + 1, 0.0);
+            scores.resize(n, 0.0);
         }
         for useful in [&mut self.useful_left, &mut self.useful_right] {
             useful.clear();
-            useful.resize(n + 1, false);
+            useful.resize(n, 0);
         }
     }
 
-    fn add_numeric(&mut self, cells: &Cells<'_>, scores: &NodeScores, has_missing_rows: bool) {
-        let pairs = [(&mut self.left, &scores.left), (&mut self.right, &scores.right)];
-        for (sums, scores) in pairs {
-            match cells.bins {
-                None => sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score),
-                Some(_) if scores.is_empty() => {}
-                Some(bins) => {
-                    // The score of a cell holds until the next occupied bin.
-                    let mut from = 0;
-                    for (&score, to) in scores.iter().zip(bins.iter().map(|&b| b as usize).chain([sums.len()])) {
-                        sums[from..to].iter_mut().for_each(|sum| *sum += score);
-                        from = to;
-                    }
-                }
-            }
+    fn add_numeric(&mut self, simd: Simd, cells: &Cells<'_>, scores: &mut NodeScores) {
+        let has_missing_rows = !scores.right.is_empty();
+        if has_missing_rows && !self.has_right {
+            self.has_right = true;
+            self.right.copy_from_slice(&self.left);
+            self.useful_right.copy_from_slice(&self.useful_left);
+        }
+        Self::add(simd, &mut self.left, &mut scores.left, cells);
+        if self.has_right {
+            let scores = if has_missing_rows { &mut scores.right } else { &mut scores.left };
+            Self::add(simd, &mut self.right, scores, cells);
         }
         if let Some((first, last)) = cells.extent {
-            self.useful_left[if has_missing_rows { 0 } else { first }..last].fill(true);
-            let end = if has_missing_rows { self.useful_right.len() - 1 } else { last };
-            self.useful_right[first..end].fill(true);
+            self.useful_left[if has_missing_rows { 0 } else { first }..last].fill(1);
+            if self.has_right {
+                let end = if has_missing_rows { self.useful_right.len() - 1 } else { last };
+                self.useful_right[first..end].fill(1);
+            }
+        }
+    }
+
+    fn add(simd: Simd, sums: &mut [f64], scores: &mut Vec<f64>, cells: &Cells<'_>) {
+        match cells.sparse {
+            None => simd.add_scores(sums, scores),
+            Some(sparse) => {
+                // The kernel loads sixteen scores at a time.
+                let n = scores.len();
+                scores.resize(n + 16, 0.0);
+                let n_ordinary = sums.len() - 1;
+                simd.add_steps(&mut sums[..n_ordinary], scores, &sparse.occupied, &sparse.below);
+            }
         }
     }
 
@@ -387,12 +412,12 @@ impl JointScores {
         }
         for (i, cell) in cells.ordinary.chunks_exact(counts.lanes).enumerate() {
             if is_useful(cell) {
-                self.useful_left[cells.bins.map_or(i, |bins| bins[i] as usize)] = true;
+                self.useful_left[cells.bins.map_or(i, |bins| bins[i] as usize)] = 1;
             }
         }
         if let Some(missing) = cells.missing {
             self.right[n_codes] += scores.right[0];
-            self.useful_right[n_codes] |= is_useful(missing);
+            self.useful_right[n_codes] |= u8::from(is_useful(missing));
         }
     }
 }

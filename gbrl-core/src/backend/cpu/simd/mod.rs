@@ -10,6 +10,7 @@
 #![allow(unsafe_code)]
 
 mod histogram;
+mod joint;
 mod partition;
 mod predict;
 mod quantise;

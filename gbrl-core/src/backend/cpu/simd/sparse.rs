@@ -8,9 +8,9 @@ use crate::data::binning::BinIndex;
 #[derive(Debug, Default)]
 pub struct Sparse {
     /// One bit per bin.
-    occupied: Vec<u64>,
+    pub occupied: Vec<u64>,
     /// Occupied bins below each word of `occupied`.
-    below: Vec<u32>,
+    pub below: Vec<u32>,
     /// The bin of each cell, ascending.
     pub bins: Vec<u32>,
     /// A cell of zeros, then one cell per element of `bins`.

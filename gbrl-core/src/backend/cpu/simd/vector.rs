@@ -40,6 +40,9 @@ pub trait Vector {
     /// `table[index]`, index below `table.len()`.
     fn lookup(table: &[f32], index: Self::Ints) -> Self::Floats;
 
+    /// `sums[i] += scores[number of bits of `bits` up to and including i]`.
+    fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8);
+
     /// Adds eight cells of `W` lanes (stride `lanes`, from `cells[0]`) to the running sums one after the other and
     /// gives the eight intermediate sums, transposed: `planes[w][j]` is lane w after cell j, exact in f64.
     fn running_planes<const W: usize>(cells: &[i64], lanes: usize, run: &mut [i64; W]) -> [[f64; 8]; W];
@@ -77,6 +80,32 @@ fn running_planes_portable<const W: usize>(cells: &[i64], lanes: usize, run: &mu
     }
     planes
 }
+
+#[inline(always)]
+fn add_steps_portable(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+    let mut step = 0;
+    for i in 0..8 {
+        step += usize::from(bits >> i & 1);
+        sums[i] += scores[step];
+    }
+}
+
+/// Bits set up to and including each position, one byte per position, for every byte.
+#[cfg(target_arch = "x86_64")]
+const STEPS: [u64; 256] = {
+    let mut table = [0; 256];
+    let mut bits = 0;
+    while bits < 256 {
+        let (mut i, mut step) = (0, 0u64);
+        while i < 8 {
+            step += (bits as u64 >> i) & 1;
+            table[bits] |= step << (8 * i);
+            i += 1;
+        }
+        bits += 1;
+    }
+    table
+};
 
 #[inline(always)]
 fn map<T: Copy, U: Copy + Default>(x: [T; 16], f: impl Fn(T) -> U) -> [U; 16] {
@@ -168,6 +197,10 @@ impl Vector for Portable {
         map(index, |i| table[i as usize])
     }
     #[inline(always)]
+    fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+        add_steps_portable(sums, scores, bits);
+    }
+    #[inline(always)]
     fn running_planes<const W: usize>(cells: &[i64], lanes: usize, run: &mut [i64; W]) -> [[f64; 8]; W] {
         running_planes_portable(cells, lanes, run)
     }
@@ -181,7 +214,7 @@ impl Vector for Portable {
 mod avx2 {
     use std::arch::x86_64::*;
 
-    use super::{Avx2, Vector, running_planes_portable};
+    use super::{Avx2, MAGIC, Vector, add_steps_portable, running_planes_portable};
 
     impl Vector for Avx2 {
         type Floats = [__m256; 2];
@@ -224,7 +257,10 @@ mod avx2 {
             // SAFETY: AVX2 as said above.
             unsafe {
                 let t = _mm256_set1_ps(threshold);
-                x.map(|x| _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(x, t)))
+                [
+                    _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(x[0], t)),
+                    _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(x[1], t)),
+                ]
             }
         }
         #[inline(always)]
@@ -232,10 +268,11 @@ mod avx2 {
             // SAFETY: AVX2 as said above.
             unsafe {
                 let (low, width) = (_mm256_set1_epi32(low as i32), _mm256_set1_epi32(width as i32));
-                key.map(|key| {
-                    let distance = _mm256_sub_epi32(key, low);
-                    _mm256_cmpeq_epi32(_mm256_min_epu32(distance, width), distance)
-                })
+                let distance = [_mm256_sub_epi32(key[0], low), _mm256_sub_epi32(key[1], low)];
+                [
+                    _mm256_cmpeq_epi32(_mm256_min_epu32(distance[0], width), distance[0]),
+                    _mm256_cmpeq_epi32(_mm256_min_epu32(distance[1], width), distance[1]),
+                ]
             }
         }
         #[inline(always)]
@@ -268,13 +305,15 @@ mod avx2 {
         fn lookup16(table: &[f32; 16], index: [__m256i; 2]) -> [__m256; 2] {
             // SAFETY: AVX2 as said above; the loads stay within the sixteen elements.
             unsafe {
+                // Both halves are looked up by the lower three bits; the fourth, moved to the sign, chooses.
                 let (low, high) = (_mm256_loadu_ps(table.as_ptr()), _mm256_loadu_ps(table.as_ptr().add(8)));
-                index.map(|i| {
-                    // Both halves are looked up by the lower three bits; the fourth, moved to the sign, chooses.
-                    let choose = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(i));
-                    let (low, high) = (_mm256_permutevar8x32_ps(low, i), _mm256_permutevar8x32_ps(high, i));
-                    _mm256_blendv_ps(low, high, choose)
-                })
+                let choose = [_mm256_slli_epi32::<28>(index[0]), _mm256_slli_epi32::<28>(index[1])];
+                let lows = [_mm256_permutevar8x32_ps(low, index[0]), _mm256_permutevar8x32_ps(low, index[1])];
+                let highs = [_mm256_permutevar8x32_ps(high, index[0]), _mm256_permutevar8x32_ps(high, index[1])];
+                [
+                    _mm256_blendv_ps(lows[0], highs[0], _mm256_castsi256_ps(choose[0])),
+                    _mm256_blendv_ps(lows[1], highs[1], _mm256_castsi256_ps(choose[1])),
+                ]
             }
         }
         #[inline(always)]
@@ -289,11 +328,52 @@ mod avx2 {
         fn lookup(table: &[f32], index: [__m256i; 2]) -> [__m256; 2] {
             let mut indices = [0; 16];
             Self::store_ints(index, &mut indices);
-            Self::floats(&indices.map(|i| table[i as usize]))
+            let mut values = [0.0; 16];
+            for lane in 0..16 {
+                values[lane] = table[indices[lane] as usize];
+            }
+            Self::floats(&values)
+        }
+        #[inline(always)]
+        fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+            add_steps_portable(sums, scores, bits);
         }
         #[inline(always)]
         fn running_planes<const W: usize>(cells: &[i64], lanes: usize, run: &mut [i64; W]) -> [[f64; 8]; W] {
-            running_planes_portable(cells, lanes, run)
+            if !W.is_multiple_of(4) {
+                return running_planes_portable(cells, lanes, run);
+            }
+            assert!(cells.len() >= 7 * lanes + W, "eight cells of W lanes");
+            let mut planes = [[0.0; 8]; W];
+            let out = planes.as_mut_ptr().cast::<f64>();
+            for w in (0..W).step_by(4) {
+                let (from, run) = (cells.as_ptr(), run.as_mut_ptr());
+                // SAFETY: AVX2 as said above. Cell j is read at j·lanes + w to j·lanes + w + 4 ≤ j·lanes + W, which the
+                // assertion bounds for j ≤ 7; `run` has W elements and `planes` 8·W.
+                unsafe {
+                    let magic = _mm256_set1_pd(MAGIC);
+                    let mut sum = _mm256_loadu_si256(run.add(w).cast());
+                    for half in 0..2 {
+                        let mut rows = [magic; 4];
+                        for j in 0..4 {
+                            sum =
+                                _mm256_add_epi64(sum, _mm256_loadu_si256(from.add((4 * half + j) * lanes + w).cast()));
+                            // The conversion of `to_f64`.
+                            let biased = _mm256_add_epi64(sum, _mm256_castpd_si256(magic));
+                            rows[j] = _mm256_sub_pd(_mm256_castsi256_pd(biased), magic);
+                        }
+                        let even = (_mm256_unpacklo_pd(rows[0], rows[1]), _mm256_unpacklo_pd(rows[2], rows[3]));
+                        let odd = (_mm256_unpackhi_pd(rows[0], rows[1]), _mm256_unpackhi_pd(rows[2], rows[3]));
+                        let out = out.add(8 * w + 4 * half);
+                        _mm256_storeu_pd(out, _mm256_permute2f128_pd::<0x20>(even.0, even.1));
+                        _mm256_storeu_pd(out.add(8), _mm256_permute2f128_pd::<0x20>(odd.0, odd.1));
+                        _mm256_storeu_pd(out.add(16), _mm256_permute2f128_pd::<0x31>(even.0, even.1));
+                        _mm256_storeu_pd(out.add(24), _mm256_permute2f128_pd::<0x31>(odd.0, odd.1));
+                    }
+                    _mm256_storeu_si256(run.add(w).cast(), sum);
+                }
+            }
+            planes
         }
     }
 }
@@ -302,7 +382,7 @@ mod avx2 {
 mod avx512 {
     use std::arch::x86_64::*;
 
-    use super::{Avx512, Vector, running_planes_portable};
+    use super::{Avx512, STEPS, Vector, running_planes_portable};
 
     impl Vector for Avx512 {
         type Floats = __m512;
@@ -381,9 +461,9 @@ mod avx512 {
         fn lookup64(table: &[f32; 64], index: __m512i) -> __m512 {
             // SAFETY: AVX-512 as said above; the loads stay within the sixty-four elements.
             unsafe {
-                let quarter = |q: usize| _mm512_loadu_ps(table.as_ptr().add(16 * q));
-                let low = _mm512_permutex2var_ps(quarter(0), index, quarter(1));
-                let high = _mm512_permutex2var_ps(quarter(2), index, quarter(3));
+                let from = table.as_ptr();
+                let low = _mm512_permutex2var_ps(_mm512_loadu_ps(from), index, _mm512_loadu_ps(from.add(16)));
+                let high = _mm512_permutex2var_ps(_mm512_loadu_ps(from.add(32)), index, _mm512_loadu_ps(from.add(48)));
                 let upper = _mm512_test_epi32_mask(index, _mm512_set1_epi32(32));
                 _mm512_mask_blend_ps(upper, low, high)
             }
@@ -392,11 +472,99 @@ mod avx512 {
         fn lookup(table: &[f32], index: __m512i) -> __m512 {
             let mut indices = [0; 16];
             Self::store_ints(index, &mut indices);
-            Self::floats(&indices.map(|i| table[i as usize]))
+            let mut values = [0.0; 16];
+            for lane in 0..16 {
+                values[lane] = table[indices[lane] as usize];
+            }
+            Self::floats(&values)
+        }
+        #[inline(always)]
+        fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+            // SAFETY: AVX-512 as said above; loads and the store stay within the arrays.
+            unsafe {
+                let steps = _mm512_cvtepu8_epi64(_mm_cvtsi64_si128(STEPS[usize::from(bits)] as i64));
+                let (low, high) = (_mm512_loadu_pd(scores.as_ptr()), _mm512_loadu_pd(scores.as_ptr().add(8)));
+                let scores = _mm512_permutex2var_pd(low, steps, high);
+                _mm512_storeu_pd(sums.as_mut_ptr(), _mm512_add_pd(_mm512_loadu_pd(sums.as_ptr()), scores));
+            }
         }
         #[inline(always)]
         fn running_planes<const W: usize>(cells: &[i64], lanes: usize, run: &mut [i64; W]) -> [[f64; 8]; W] {
-            running_planes_portable(cells, lanes, run)
+            if W != 4 && W != 8 {
+                return running_planes_portable(cells, lanes, run);
+            }
+            assert!(cells.len() >= 7 * lanes + W, "eight cells of W lanes");
+            let mut planes = [[0.0; 8]; W];
+            let out = planes.as_mut_ptr().cast::<f64>();
+            let (from, run) = (cells.as_ptr(), run.as_mut_ptr());
+            match W {
+                // SAFETY: AVX-512 as said above. Cell j is read at j·lanes to j·lanes + W, which the assertion bounds for
+                // j ≤ 7; `run` has W elements and `planes` 8·W.
+                8 => unsafe {
+                    let mut sum = _mm512_loadu_si512(run.cast());
+                    let mut rows = [_mm512_setzero_pd(); 8];
+                    for j in 0..8 {
+                        sum = _mm512_add_epi64(sum, _mm512_loadu_si512(from.add(j * lanes).cast()));
+                        rows[j] = _mm512_cvtepi64_pd(sum);
+                    }
+                    _mm512_storeu_si512(run.cast(), sum);
+                    for odd in 0..2 {
+                        let pair = if odd == 0 {
+                            [
+                                _mm512_unpacklo_pd(rows[0], rows[1]),
+                                _mm512_unpacklo_pd(rows[2], rows[3]),
+                                _mm512_unpacklo_pd(rows[4], rows[5]),
+                                _mm512_unpacklo_pd(rows[6], rows[7]),
+                            ]
+                        } else {
+                            [
+                                _mm512_unpackhi_pd(rows[0], rows[1]),
+                                _mm512_unpackhi_pd(rows[2], rows[3]),
+                                _mm512_unpackhi_pd(rows[4], rows[5]),
+                                _mm512_unpackhi_pd(rows[6], rows[7]),
+                            ]
+                        };
+                        // What remains is a 4 × 4 transposition of 128-bit pairs.
+                        let (a, b) = (
+                            _mm512_shuffle_f64x2::<0x88>(pair[0], pair[1]),
+                            _mm512_shuffle_f64x2::<0xDD>(pair[0], pair[1]),
+                        );
+                        let (c, d) = (
+                            _mm512_shuffle_f64x2::<0x88>(pair[2], pair[3]),
+                            _mm512_shuffle_f64x2::<0xDD>(pair[2], pair[3]),
+                        );
+                        _mm512_storeu_pd(out.add(8 * odd), _mm512_shuffle_f64x2::<0x88>(a, c));
+                        _mm512_storeu_pd(out.add(8 * (2 + odd)), _mm512_shuffle_f64x2::<0x88>(b, d));
+                        _mm512_storeu_pd(out.add(8 * (4 + odd)), _mm512_shuffle_f64x2::<0xDD>(a, c));
+                        _mm512_storeu_pd(out.add(8 * (6 + odd)), _mm512_shuffle_f64x2::<0xDD>(b, d));
+                    }
+                },
+                // SAFETY: as above.
+                _ => unsafe {
+                    let mut sum = _mm256_loadu_si256(run.cast());
+                    let mut rows = [_mm256_setzero_si256(); 8];
+                    for j in 0..8 {
+                        sum = _mm256_add_epi64(sum, _mm256_loadu_si256(from.add(j * lanes).cast()));
+                        rows[j] = sum;
+                    }
+                    _mm256_storeu_si256(run.cast(), sum);
+                    // Cells j and j + 4 side by side.
+                    let mut pairs = [_mm512_setzero_pd(); 4];
+                    for j in 0..4 {
+                        let pair = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(rows[j]), rows[j + 4]);
+                        pairs[j] = _mm512_cvtepi64_pd(pair);
+                    }
+                    let even = (_mm512_unpacklo_pd(pairs[0], pairs[1]), _mm512_unpacklo_pd(pairs[2], pairs[3]));
+                    let odd = (_mm512_unpackhi_pd(pairs[0], pairs[1]), _mm512_unpackhi_pd(pairs[2], pairs[3]));
+                    let first = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+                    let second = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+                    _mm512_storeu_pd(out, _mm512_permutex2var_pd(even.0, first, even.1));
+                    _mm512_storeu_pd(out.add(8), _mm512_permutex2var_pd(odd.0, first, odd.1));
+                    _mm512_storeu_pd(out.add(16), _mm512_permutex2var_pd(even.0, second, even.1));
+                    _mm512_storeu_pd(out.add(24), _mm512_permutex2var_pd(odd.0, second, odd.1));
+                },
+            }
+            planes
         }
     }
 }
