@@ -37,19 +37,25 @@ fn accumulate_body<V: Vector>(
     rows: Option<&[u32]>,
 ) {
     match bins {
-        BinSlice::Narrow(bins) => accumulate_bins::<u8>(cells, lanes, bins, grads, rows),
-        BinSlice::Wide(bins) => accumulate_bins::<u16>(cells, lanes, bins, grads, rows),
+        BinSlice::Narrow(bins) => accumulate_bins::<V, u8>(cells, lanes, bins, grads, rows),
+        BinSlice::Wide(bins) => accumulate_bins::<V, u16>(cells, lanes, bins, grads, rows),
     }
 }
 
 /// The number of lanes is fixed where it is small, so that a cell is a register or two.
 #[inline(always)]
-fn accumulate_bins<B: BinIndex>(cells: &mut [i64], lanes: usize, bins: &[B], grads: &[i32], rows: Option<&[u32]>) {
+fn accumulate_bins<V: Vector, B: BinIndex>(
+    cells: &mut [i64],
+    lanes: usize,
+    bins: &[B],
+    grads: &[i32],
+    rows: Option<&[u32]>,
+) {
     match lanes {
-        4 => accumulate_lanes::<B, 4>(cells, bins, grads, rows),
-        8 => accumulate_lanes::<B, 8>(cells, bins, grads, rows),
-        16 => accumulate_lanes::<B, 16>(cells, bins, grads, rows),
-        24 => accumulate_lanes::<B, 24>(cells, bins, grads, rows),
+        4 => accumulate_lanes::<V, B, 4>(cells, bins, grads, rows),
+        8 => accumulate_lanes::<V, B, 8>(cells, bins, grads, rows),
+        16 => accumulate_lanes::<V, B, 16>(cells, bins, grads, rows),
+        24 => accumulate_lanes::<V, B, 24>(cells, bins, grads, rows),
         _ => {
             let mut add = |row: usize| {
                 let cell = &mut cells[bins[row].unpack() * lanes..][..lanes];
@@ -66,25 +72,23 @@ fn accumulate_bins<B: BinIndex>(cells: &mut [i64], lanes: usize, bins: &[B], gra
 }
 
 #[inline(always)]
-fn accumulate_lanes<B: BinIndex, const L: usize>(cells: &mut [i64], bins: &[B], grads: &[i32], rows: Option<&[u32]>) {
+fn accumulate_lanes<V: Vector, B: BinIndex, const L: usize>(
+    cells: &mut [i64],
+    bins: &[B],
+    grads: &[i32],
+    rows: Option<&[u32]>,
+) {
     let cells = cells.as_chunks_mut::<L>().0;
     let grads = grads.as_chunks::<L>().0;
     match rows {
         None => {
             for (bin, grad) in bins.iter().zip(grads) {
-                let cell = &mut cells[bin.unpack()];
-                for l in 0..L {
-                    cell[l] += i64::from(grad[l]);
-                }
+                V::accumulate(&mut cells[bin.unpack()], grad);
             }
         }
         Some(rows) => {
             for &row in rows {
-                let cell = &mut cells[bins[row as usize].unpack()];
-                let grad = &grads[row as usize];
-                for l in 0..L {
-                    cell[l] += i64::from(grad[l]);
-                }
+                V::accumulate(&mut cells[bins[row as usize].unpack()], &grads[row as usize]);
             }
         }
     }
@@ -111,8 +115,8 @@ fn subtract_cells_body<V: Vector>(cells: &mut [i64], other: &[i64]) {
 #[inline(always)]
 fn sum_rows_body<V: Vector>(cell: &mut [i64], grads: &[i32], rows: &[u32]) {
     match cell.len() {
-        4 => sum_lanes::<4>(cell, grads, rows),
-        8 => sum_lanes::<8>(cell, grads, rows),
+        4 => sum_lanes::<V, 4>(cell, grads, rows),
+        8 => sum_lanes::<V, 8>(cell, grads, rows),
         lanes => {
             for &row in rows {
                 for (sum, &g) in cell.iter_mut().zip(&grads[row as usize * lanes..]) {
@@ -124,13 +128,11 @@ fn sum_rows_body<V: Vector>(cell: &mut [i64], grads: &[i32], rows: &[u32]) {
 }
 
 #[inline(always)]
-fn sum_lanes<const L: usize>(cell: &mut [i64], grads: &[i32], rows: &[u32]) {
+fn sum_lanes<V: Vector, const L: usize>(cell: &mut [i64], grads: &[i32], rows: &[u32]) {
     let grads = grads.as_chunks::<L>().0;
     let mut sums = [0i64; L];
     for &row in rows {
-        for l in 0..L {
-            sums[l] += i64::from(grads[row as usize][l]);
-        }
+        V::accumulate(&mut sums, &grads[row as usize]);
     }
     for l in 0..L {
         cell[l] += sums[l];

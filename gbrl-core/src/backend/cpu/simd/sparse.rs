@@ -7,6 +7,8 @@ use crate::data::binning::BinIndex;
 /// The occupied bins of a node, ascending, and their sums.
 #[derive(Debug, Default)]
 pub struct Sparse {
+    /// One byte per bin, 1 where it has rows; all zero between calls.
+    marks: Vec<u8>,
     /// One bit per bin.
     pub occupied: Vec<u64>,
     /// Occupied bins below each word of `occupied`.
@@ -35,18 +37,18 @@ fn accumulate_sparse_body<V: Vector>(
 ) {
     match (bins, rows) {
         (BinSlice::Narrow(bins), Some(rows)) => {
-            accumulate(sparse, n_bins, lanes, bins, grads, rows.iter().map(|&row| row as usize));
+            accumulate::<V, _>(sparse, n_bins, lanes, bins, grads, rows.iter().map(|&row| row as usize));
         }
         (BinSlice::Wide(bins), Some(rows)) => {
-            accumulate(sparse, n_bins, lanes, bins, grads, rows.iter().map(|&row| row as usize));
+            accumulate::<V, _>(sparse, n_bins, lanes, bins, grads, rows.iter().map(|&row| row as usize));
         }
-        (BinSlice::Narrow(bins), None) => accumulate(sparse, n_bins, lanes, bins, grads, 0..bins.len()),
-        (BinSlice::Wide(bins), None) => accumulate(sparse, n_bins, lanes, bins, grads, 0..bins.len()),
+        (BinSlice::Narrow(bins), None) => accumulate::<V, _>(sparse, n_bins, lanes, bins, grads, 0..bins.len()),
+        (BinSlice::Wide(bins), None) => accumulate::<V, _>(sparse, n_bins, lanes, bins, grads, 0..bins.len()),
     }
 }
 
 #[inline(always)]
-fn accumulate<B: BinIndex>(
+fn accumulate<V: Vector, B: BinIndex>(
     sparse: &mut Sparse,
     n_bins: usize,
     lanes: usize,
@@ -54,18 +56,25 @@ fn accumulate<B: BinIndex>(
     grads: &[i32],
     rows: impl Iterator<Item = usize> + Clone,
 ) {
-    let Sparse { occupied, below, bins: cell_bins, cells } = sparse;
-    occupied.clear();
-    occupied.resize(n_bins.div_ceil(64).max(4), 0);
+    let Sparse { marks, occupied, below, bins: cell_bins, cells } = sparse;
+    // Bytes are marked without waiting for the row before; eight at a time then become bits.
+    marks.resize(marks.len().max(n_bins.next_multiple_of(64)), 0);
     for row in rows.clone() {
-        let bin = bins[row].unpack();
-        occupied[bin >> 6] |= 1 << (bin & 63);
+        marks[bins[row].unpack()] = 1;
     }
+    occupied.clear();
     below.clear();
     cell_bins.clear();
-    for (word_idx, &word) in occupied.iter().enumerate() {
+    for (word_idx, marks) in marks[..n_bins.next_multiple_of(64)].as_chunks_mut::<64>().0.iter_mut().enumerate() {
+        let mut word = 0;
+        for (byte_idx, marks) in marks.as_chunks::<8>().0.iter().enumerate() {
+            // The product moves bit 0 of byte i to bit 56 + i.
+            let bits = u64::from_le_bytes(*marks).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+            word |= bits << (8 * byte_idx);
+        }
+        marks.fill(0);
+        occupied.push(word);
         below.push(cell_bins.len() as u32);
-        let mut word = word;
         while word != 0 {
             cell_bins.push((64 * word_idx) as u32 + word.trailing_zeros());
             word &= word - 1;
@@ -79,10 +88,10 @@ fn accumulate<B: BinIndex>(
         below[bin >> 6] as usize + lower.count_ones() as usize + 1
     };
     match lanes {
-        4 => add_rows::<B, 4>(cells, bins, grads, rows, cell_of),
-        8 => add_rows::<B, 8>(cells, bins, grads, rows, cell_of),
-        16 => add_rows::<B, 16>(cells, bins, grads, rows, cell_of),
-        24 => add_rows::<B, 24>(cells, bins, grads, rows, cell_of),
+        4 => add_rows::<V, B, 4>(cells, bins, grads, rows, cell_of),
+        8 => add_rows::<V, B, 8>(cells, bins, grads, rows, cell_of),
+        16 => add_rows::<V, B, 16>(cells, bins, grads, rows, cell_of),
+        24 => add_rows::<V, B, 24>(cells, bins, grads, rows, cell_of),
         _ => {
             for row in rows {
                 let cell = &mut cells[cell_of(bins[row].unpack()) * lanes..][..lanes];
@@ -95,7 +104,7 @@ fn accumulate<B: BinIndex>(
 }
 
 #[inline(always)]
-fn add_rows<B: BinIndex, const L: usize>(
+fn add_rows<V: Vector, B: BinIndex, const L: usize>(
     cells: &mut [i64],
     bins: &[B],
     grads: &[i32],
@@ -105,9 +114,6 @@ fn add_rows<B: BinIndex, const L: usize>(
     let cells = cells.as_chunks_mut::<L>().0;
     let grads = grads.as_chunks::<L>().0;
     for row in rows {
-        let cell = &mut cells[cell_of(bins[row].unpack())];
-        for l in 0..L {
-            cell[l] += i64::from(grads[row][l]);
-        }
+        V::accumulate(&mut cells[cell_of(bins[row].unpack())], &grads[row]);
     }
 }

@@ -43,6 +43,9 @@ pub trait Vector {
     /// `sums[i] += scores[number of bits of `bits` up to and including i]`.
     fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8);
 
+    /// `cell[l] += grad[l]`, L a multiple of 4.
+    fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]);
+
     /// Adds eight cells of `W` lanes (stride `lanes`, from `cells[0]`) to the running sums one after the other and
     /// gives the eight intermediate sums, transposed: `planes[w][j]` is lane w after cell j, exact in f64.
     fn running_planes<const W: usize>(cells: &[i64], lanes: usize, run: &mut [i64; W]) -> [[f64; 8]; W];
@@ -197,6 +200,12 @@ impl Vector for Portable {
         map(index, |i| table[i as usize])
     }
     #[inline(always)]
+    fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
+        for l in 0..L {
+            cell[l] += i64::from(grad[l]);
+        }
+    }
+    #[inline(always)]
     fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
         add_steps_portable(sums, scores, bits);
     }
@@ -333,6 +342,18 @@ mod avx2 {
                 values[lane] = table[indices[lane] as usize];
             }
             Self::floats(&values)
+        }
+        #[inline(always)]
+        fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
+            const { assert!(L.is_multiple_of(4)) };
+            for l in (0..L).step_by(4) {
+                // SAFETY: AVX2 as said above; l + 4 ≤ L, the length of both arrays.
+                unsafe {
+                    let sum: *mut __m256i = cell.as_mut_ptr().add(l).cast();
+                    let grad = _mm256_cvtepi32_epi64(_mm_loadu_si128(grad.as_ptr().add(l).cast()));
+                    _mm256_storeu_si256(sum, _mm256_add_epi64(_mm256_loadu_si256(sum), grad));
+                }
+            }
         }
         #[inline(always)]
         fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
@@ -477,6 +498,28 @@ mod avx512 {
                 values[lane] = table[indices[lane] as usize];
             }
             Self::floats(&values)
+        }
+        #[inline(always)]
+        fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
+            const { assert!(L == 4 || L.is_multiple_of(8)) };
+            if L == 4 {
+                // SAFETY: AVX-512 as said above; both arrays have four elements.
+                unsafe {
+                    let l = 0;
+                    let sum: *mut __m256i = cell.as_mut_ptr().add(l).cast();
+                    let grad = _mm256_cvtepi32_epi64(_mm_loadu_si128(grad.as_ptr().add(l).cast()));
+                    _mm256_storeu_si256(sum, _mm256_add_epi64(_mm256_loadu_si256(sum), grad));
+                }
+                return;
+            }
+            for l in (0..L).step_by(8) {
+                // SAFETY: AVX-512 as said above; l + 8 ≤ L, the length of both arrays.
+                unsafe {
+                    let sum: *mut __m512i = cell.as_mut_ptr().add(l).cast();
+                    let grad = _mm512_cvtepi32_epi64(_mm256_loadu_si256(grad.as_ptr().add(l).cast()));
+                    _mm512_storeu_si512(sum.cast(), _mm512_add_epi64(_mm512_loadu_si512(sum.cast()), grad));
+                }
+            }
         }
         #[inline(always)]
         fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
