@@ -5,6 +5,7 @@
 //!
 //! [`data`] → [`tree`] → [`ensemble`] → `backend` → `grow` → `boost` → [`rl`], with `io` and `explain` looking on.
 
+pub mod boost;
 pub mod config;
 pub mod data;
 pub mod ensemble;
