@@ -1,7 +1,13 @@
 //! Reinforcement learning on top of the learner: spaces, environments, rollouts, losses, algorithms.
 
-pub mod dist;
 pub mod advantage;
+pub mod dist;
 pub mod env;
+mod exact;
 pub mod loss;
+pub mod normalize;
+pub mod rollout;
 pub mod space;
+#[cfg(test)]
+pub(crate) mod test_envs;
+pub mod vec_env;

@@ -23,7 +23,7 @@ pub use diag_gaussian::DiagGaussian;
 pub use multi_categorical::MultiCategorical;
 pub use squashed_gaussian::SquashedGaussian;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::rl::space::Space;
 use crate::rng::Stream;
 
@@ -152,9 +152,7 @@ impl Distribution {
             Space::Discrete { n, .. } => Distribution::Categorical(Categorical::new(*n as usize)),
             Space::MultiDiscrete { nvec } => Distribution::MultiCategorical(MultiCategorical::new(nvec)),
             Space::MultiBinary { n } => Distribution::Bernoulli(Bernoulli::new(*n)),
-            Space::Box { low, high, .. } if squash => {
-                Distribution::SquashedGaussian(SquashedGaussian::new(low, high)?)
-            }
+            Space::Box { low, high, .. } if squash => Distribution::SquashedGaussian(SquashedGaussian::new(low, high)?),
             Space::Box { low, high, .. } => Distribution::DiagGaussian(DiagGaussian::new(low, high)),
             Space::Dict(_) | Space::Tuple(_) => {
                 return Err(Error::unsupported(
@@ -312,6 +310,16 @@ impl Bounds {
     }
 }
 
+/// An error about the one row that a distribution saw, as one about row `row` of a batch.
+pub(crate) fn at_row(error: Error, row: usize) -> Error {
+    match error.kind() {
+        ErrorKind::Element { what, column, rule, value, .. } => {
+            Error::element(what.clone(), (row, *column), rule.clone(), value)
+        }
+        _ => error,
+    }
+}
+
 /// The error for a policy output that is NaN or infinite.
 fn not_finite(column: usize, value: f64) -> Error {
     Error::element("policy output", (0, column), "a finite number", value)
@@ -456,10 +464,7 @@ pub(super) mod tests {
         let mut stream = Stream::new(5, "test", 0);
         for (space, actions) in [
             (Space::discrete(3), vec![vec![0.0], vec![1.0], vec![2.0]]),
-            (
-                Space::MultiDiscrete { nvec: vec![2, 3] },
-                (0..6).map(|i| vec![(i / 3) as f32, (i % 3) as f32]).collect(),
-            ),
+            (Space::MultiDiscrete { nvec: vec![2, 3] }, (0..6).map(|i| vec![(i / 3) as f32, (i % 3) as f32]).collect()),
             (Space::MultiBinary { n: 2 }, (0..4).map(|i| vec![(i / 2) as f32, (i % 2) as f32]).collect()),
         ] {
             let distribution = Distribution::for_space(&space, false).unwrap();
@@ -514,10 +519,7 @@ pub(super) mod tests {
             evaluate(&[0.0, 0.0], &[false, false], &[0.0]),
             "action mask[0, 0]: expected at least one allowed choice, got none"
         );
-        assert_eq!(
-            evaluate(&[0.0, f64::NAN], &[], &[0.0]),
-            "policy output[0, 1]: expected a finite number, got NaN"
-        );
+        assert_eq!(evaluate(&[0.0, f64::NAN], &[], &[0.0]), "policy output[0, 1]: expected a finite number, got NaN");
         assert_eq!(evaluate(&[0.0, 0.0], &[], &[2.0]), "action[0, 0]: expected a whole number from 0 to 1, got 2");
         assert_eq!(evaluate(&[0.0], &[], &[1.0]), "policy output: expected shape 2, got 1");
         for (space, squash) in [(Space::Tuple(vec![Space::discrete(2)]), false), (Space::unbounded(1), true)] {
