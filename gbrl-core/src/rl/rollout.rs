@@ -30,15 +30,9 @@ pub struct Rollout {
     cut_observations: Vec<f32>,
 }
 
-/// One step of all environments, each slice `[n_envs, …]`.
+/// What a step of all environments gave, each slice `[n_envs, …]`.
 #[derive(Clone, Copy, Debug)]
 pub struct StepRows<'a> {
-    /// Stored actions, `[n_envs, action_len]`.
-    pub actions: &'a [f32],
-    /// Masks the actions were chosen under, `[n_envs, mask_len]`; empty without masks.
-    pub masks: &'a [bool],
-    /// ln π(action).
-    pub log_probs: &'a [f64],
     /// Rewards as the algorithm is to see them.
     pub rewards: &'a [f32],
     /// Where the task ended.
@@ -96,41 +90,52 @@ impl Rollout {
         self.n_rows() == self.n_steps * self.n_envs
     }
 
-    /// Adds one step; `gamma` is the discount of steps that do not terminate.
+    /// Adds what was decided in one step, before the environments move on (and their masks with them):
+    /// stored actions `[n_envs, action_len]`, the masks they were chosen under `[n_envs, mask_len]`, and ln π(action).
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) when the rollout is full or a slice has a wrong length.
-    pub fn push(&mut self, step: &StepRows<'_>, gamma: f64) -> Result<()> {
+    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) when the rollout is full, the step before has no outcome
+    /// yet, or a slice has a wrong length.
+    pub fn push_decision(&mut self, actions: &[f32], masks: &[bool], log_probs: &[f64]) -> Result<()> {
         let n = self.n_envs;
-        if self.is_full() {
-            return Err(Error::shape("rollout", format!("at most {} steps", self.n_steps), self.n_steps + 1));
+        if self.is_full() || self.log_probs.len() != self.n_rows() {
+            return Err(Error::shape("rollout", "room for one more decision", self.log_probs.len()));
         }
-        for (what, expected, got) in [
-            ("actions", n * self.action_len, step.actions.len()),
-            ("masks", n * self.mask_len, step.masks.len()),
-            ("log_probs", n, step.log_probs.len()),
+        check_lengths(&[
+            ("actions", n * self.action_len, actions.len()),
+            ("masks", n * self.mask_len, masks.len()),
+            ("log_probs", n, log_probs.len()),
+        ])?;
+        self.actions.extend_from_slice(actions);
+        self.masks.extend_from_slice(masks);
+        self.log_probs.extend_from_slice(log_probs);
+        Ok(())
+    }
+
+    /// Adds what came of the last decision; `gamma` is the discount of steps that do not terminate.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) when no decision is waiting or a slice has a wrong length.
+    pub fn push_outcome(&mut self, step: &StepRows<'_>, gamma: f64) -> Result<()> {
+        let n = self.n_envs;
+        let row = self.n_rows();
+        check_lengths(&[
+            ("decisions", row + n, self.log_probs.len()),
             ("rewards", n, step.rewards.len()),
             ("terminated", n, step.terminated.len()),
             ("truncated", n, step.truncated.len()),
             ("final_observations", n * self.n_features, step.final_observations.len()),
-        ] {
-            if expected != got {
-                return Err(Error::shape(what, expected, got));
-            }
-        }
+        ])?;
         for env in 0..n {
             let (terminated, truncated) = (step.terminated[env], step.truncated[env]);
             self.discounts.push(if terminated { 0.0 } else { gamma });
             self.ends.push(terminated || truncated);
             if truncated && !terminated {
-                self.cut_rows.push((self.n_rows() + env) as u32);
-                let row = env * self.n_features..(env + 1) * self.n_features;
-                self.cut_observations.extend_from_slice(&step.final_observations[row]);
+                self.cut_rows.push((row + env) as u32);
+                let last = env * self.n_features..(env + 1) * self.n_features;
+                self.cut_observations.extend_from_slice(&step.final_observations[last]);
             }
         }
-        self.actions.extend_from_slice(step.actions);
-        self.masks.extend_from_slice(step.masks);
-        self.log_probs.extend_from_slice(step.log_probs);
         self.rewards.extend_from_slice(step.rewards);
         Ok(())
     }
@@ -159,13 +164,7 @@ impl Rollout {
         if !self.is_full() {
             return Err(Error::shape("rollout", rows, self.n_rows()));
         }
-        for (what, expected, got) in
-            [("last_values", n, last_values.len()), ("cut_values", self.cut_rows.len(), cut_values.len())]
-        {
-            if expected != got {
-                return Err(Error::shape(what, expected, got));
-            }
-        }
+        check_lengths(&[("last_values", n, last_values.len()), ("cut_values", self.cut_rows.len(), cut_values.len())])?;
         // Within an episode the observation after a step is that of the next row; elsewhere see below.
         self.bootstraps[..rows - n].copy_from_slice(&self.values[n..]);
         self.bootstraps[rows - n..].copy_from_slice(last_values);
@@ -226,21 +225,26 @@ impl Rollout {
     }
 }
 
+fn check_lengths(slices: &[(&'static str, usize, usize)]) -> Result<()> {
+    match slices.iter().find(|(_, expected, got)| expected != got) {
+        Some((what, expected, got)) => Err(Error::shape(*what, expected, got)),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn push(rollout: &mut Rollout, terminated: [bool; 2], truncated: [bool; 2]) -> Result<()> {
+        rollout.push_decision(&[0.0, 1.0], &[], &[-0.5, -0.7])?;
         let step = StepRows {
-            actions: &[0.0, 1.0],
-            masks: &[],
-            log_probs: &[-0.5, -0.7],
             rewards: &[1.0, 1.0],
             terminated: &terminated,
             truncated: &truncated,
             final_observations: &[7.0, 8.0],
         };
-        rollout.push(&step, 0.9)
+        rollout.push_outcome(&step, 0.9)
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Distribution {
     /// The distribution for an action space; `squash` chooses the squashed Gaussian for a `Box`.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) for `Dict` and `Tuple` actions, an empty
+    /// [`ErrorKind::Unsupported`] for `Dict` and `Tuple` actions, an empty
     /// space, and squashing without finite bounds; class `Value` when the space itself is wrong.
     pub fn for_space(space: &Space, squash: bool) -> Result<Self> {
         space.check("action_space")?;
@@ -252,7 +252,7 @@ impl Distribution {
     /// Gradients after an evaluation of the same row; see [`RowDistribution::gradients`].
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) for a wrong length.
+    /// [`ErrorKind::Shape`] for a wrong length.
     pub fn gradients(
         &self,
         params: &[f64],
@@ -275,7 +275,7 @@ impl Distribution {
     /// What the environment receives for a stored action; see [`RowDistribution::to_env`].
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) for a wrong length.
+    /// [`ErrorKind::Shape`] for a wrong length.
     pub fn to_env(&self, action: &[f32], out: &mut [f32]) -> Result<()> {
         if action.len() != self.action_len() || out.len() != action.len() {
             return Err(Error::shape("action", self.action_len(), action.len()));

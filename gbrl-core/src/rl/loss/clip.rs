@@ -6,8 +6,8 @@
 ///
 /// ```
 /// let mut row = [3.0, 4.0];
-/// gbrl_core::rl::loss::clip_norm(&mut row, Some(1.0));
-/// assert_eq!(row, [0.6, 0.8]);
+/// gbrl_core::rl::loss::clip_norm(&mut row, Some(2.5));
+/// assert_eq!(row, [1.5, 2.0]);
 /// ```
 #[inline]
 pub fn clip_norm(row: &mut [f64], max: Option<f64>) {
