@@ -41,7 +41,7 @@ fn shift(logits: &[f64], mask: &[bool], work: &mut [f64], part: usize, column: u
     let mut largest = f64::NEG_INFINITY;
     for i in 0..logits.len() {
         // Within f32, so that no difference overflows and −∞ means "forbidden" alone.
-        if !(logits[i].abs() <= f64::from(f32::MAX)) {
+        if logits[i].is_nan() || logits[i].abs() > f64::from(f32::MAX) {
             return Err(not_finite(column + i, logits[i]));
         }
         let logit = if mask.is_empty() || mask[i] { logits[i] } else { f64::NEG_INFINITY };
