@@ -1,0 +1,7 @@
+//! Models and checkpoints in files, and models as text for people.
+
+pub mod container;
+mod describe;
+pub mod model;
+
+pub use model::{Model, load, save};
