@@ -604,6 +604,8 @@ mod tests {
         assert!(!ok(&[(n(1), n(1)), (l(0), l(1))]), "a node twice");
         assert!(!ok(&[(n(0), l(0))]), "a node below itself");
         assert!(!ok(&[(l(0), l(1)), (l(1), l(2))]), "a node never reached");
+        assert!(!ok(&[(n(2), l(0)), (l(1), l(2)), (n(1), l(3))]), "a tree, but a child before its parent");
+        assert!(!ok(&[(l(0), l(1)), (n(1), l(2))]), "a loop apart from the root");
         assert!(!ok(&[(l(0), l(u32::MAX))]) && !ok(&[(l(0), n(u32::MAX))]), "far outside");
     }
 

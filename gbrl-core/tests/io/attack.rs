@@ -176,6 +176,66 @@ fn absurd_headers_are_refused_without_allocating_what_they_claim() {
     }
 }
 
+#[test]
+fn a_header_has_one_spelling() {
+    let bytes = read("model-v1.gbrl");
+    let n = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+    let header = std::str::from_utf8(&bytes[8..8 + n]).unwrap();
+    let respelled = |header: &str| {
+        assert_eq!(header.len(), n, "only the spelling changes");
+        with_checksum([&bytes[..8], header.as_bytes(), &bytes[8 + n..]].concat())
+    };
+    assert_eq!(respelled(header), bytes);
+    let exchange = |a: &str, b: &str| {
+        assert!(header.contains(a) && header.contains(b), "{a} {b}");
+        header.replace(a, "\u{1}").replace(b, a).replace('\u{1}', b)
+    };
+    let offsets = |name: &str| {
+        let entry = &header[header.find(&format!("\"{name}\"")).unwrap()..];
+        let from = entry.find("\"data_offsets\"").unwrap();
+        entry[from..=entry.find('}').unwrap()].to_owned()
+    };
+    for (what, other) in [
+        ("two entries exchanged", exchange("split.gain", "split.threshold")),
+        ("two places exchanged", exchange(&offsets("node.left"), &offsets("node.right"))),
+        ("one place twice", header.replacen(&offsets("node.left"), &offsets("node.right"), 1)),
+        ("metadata in another order", exchange("\"kind\":\"model\"", "\"version\":\"1\"")),
+        (
+            "keys in another order",
+            header.replacen("\"shape\":[4],", "", 1).replacen(
+                "{\"dtype\":\"F32\",",
+                "{\"shape\":[4],\"dtype\":\"F32\",",
+                1,
+            ),
+        ),
+    ] {
+        assert_ne!(other, header, "{what}");
+        let error = model::from_bytes(&respelled(&other)).unwrap_err();
+        assert!(error.to_string().contains("header not canonical"), "{what}: {error}");
+    }
+    // The same entry twice, white space inside or at the end: as valid to a JSON parser.
+    for (what, other) in [
+        (
+            "an entry twice",
+            header.replacen(
+                "{\"__meta",
+                "{\"bias\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"__meta",
+                1,
+            ),
+        ),
+        ("a space inside", header.replacen(':', ": ", 1)),
+        ("eight spaces more", format!("{header}        ")),
+        ("no padding", header.trim_end().to_owned()),
+    ] {
+        let mut file = (other.len() as u64).to_le_bytes().to_vec();
+        file.extend_from_slice(other.as_bytes());
+        file.extend_from_slice(&bytes[8 + n..]);
+        if file != bytes {
+            refused(&with_checksum(file), what);
+        }
+    }
+}
+
 /// The golden model's file with some arrays replaced.
 fn rebuilt(edit: impl Fn(&str, &Array) -> Option<Array>) -> Vec<u8> {
     let golden = Container::from_bytes(&read("model-v1.gbrl"), "model").unwrap();
@@ -201,6 +261,18 @@ fn missing_unknown_and_misshapen_arrays_are_refused() {
     let mut container = golden.clone();
     container.insert("more", Array::vector(vec![1u8])).unwrap();
     refused(&container.to_bytes().unwrap(), "an unknown array");
+}
+
+#[test]
+fn columns_that_are_no_whole_group_are_refused() {
+    for columns in [[1, 3], [2, 4], [0, 3], [2, 0]] {
+        // The second tree is as wide as the first two of these, which straddle groups.
+        let array = Array::new(vec![4, 2], [&[0, 4][..], &columns, &[2, 3, 3, 4]].concat()).unwrap();
+        refused(
+            &rebuilt(|n, a| Some(if n == "tree.columns" { array.clone() } else { a.clone() })),
+            format_args!("{columns:?}"),
+        );
+    }
 }
 
 /// An array of the same shape with one element changed to something interesting.
