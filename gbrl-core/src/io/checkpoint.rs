@@ -43,7 +43,7 @@ pub struct Checkpoint {
     pub model: Model,
     /// The trainer's state: at most [`container::MAX_JSON_DEPTH`] levels and [`container::MAX_JSON_BYTES`] of text.
     pub state: Value,
-    /// Bytes by name; a name is 1 to [`MAX_BLOB_NAME_BYTES`] bytes without control characters.
+    /// Bytes by name; a name has at most [`MAX_BLOB_NAME_BYTES`] bytes and no control characters.
     pub blobs: BTreeMap<String, Vec<u8>>,
 }
 

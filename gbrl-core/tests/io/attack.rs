@@ -16,6 +16,13 @@ fn refused(bytes: &[u8], what: impl std::fmt::Display) {
     }
 }
 
+/// Refused for this very reason: a test that fails for another one tests nothing.
+fn refused_for(bytes: &[u8], what: impl std::fmt::Display, reason: &str) {
+    refused(bytes, &what);
+    let error = model::from_bytes(bytes).unwrap_err().to_string();
+    assert!(error.contains(reason), "{what}: expected '{reason}', got '{error}'");
+}
+
 fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
     let end = bytes.len() - 4;
     let checksum = crc32fast::hash(&bytes[..end]).to_le_bytes();
@@ -169,6 +176,22 @@ fn absurd_headers_are_refused_without_allocating_what_they_claim() {
         let padded = header + &padding;
         refused(&file(&padded, b""), &shown);
     }
+    for (header, reason) in [
+        (format!("{{{meta},{},{sum}}}", entry(&format!("[{huge}]"), 0, huge)), "impossible sizes"),
+        (format!("{{{meta},{},{sum}}}", entry(&format!("[{huge},{huge},0]"), 0, 0)), "impossible sizes"),
+        (format!("{{{meta},{},{sum}}}", many.join(",")), "impossible sizes"),
+        (format!("{{{meta},{},{sum}}}", entry("[0,0,0,0,0]", 0, 0)), "too many dimensions"),
+        (format!("{{{meta},{},{sum}}}", entry("[8]", 0, 8)), "wrong length"),
+        (format!("{{{meta},{},{sum}}}", entry("[]", 0, 1).replace("U8", "F16")), "unknown element type"),
+        (format!("{{{meta},{},{sum}}}", entry("[0]", 0, 0).replace("tree.shape", "a\\u0000")), "bad array name"),
+        (format!("{{{meta},{sum}}}").replace("gbrl-rs", "pt"), "not a file of ours"),
+        (format!("{{{meta},{sum}}}").replace("\"1\"", "\"2\""), "unknown version"),
+        (format!("{{{meta},{sum}}}").replace("model", "checkpoint"), "another kind"),
+        (format!("{{{sum}}}"), "not a file of ours"),
+    ] {
+        let padding = " ".repeat(header.len().next_multiple_of(8) - header.len());
+        refused_for(&file(&(header.clone() + &padding), b""), &header, reason);
+    }
     for length in [0, 1, 8, 1 << 24, (1 << 24) + 1, u64::MAX - 8, u64::MAX] {
         let mut bytes = read("model-v1.gbrl");
         bytes[..8].copy_from_slice(&length.to_le_bytes());
@@ -252,7 +275,7 @@ fn rebuilt(edit: impl Fn(&str, &Array) -> Option<Array>) -> Vec<u8> {
 fn missing_unknown_and_misshapen_arrays_are_refused() {
     let golden = Container::from_bytes(&read("model-v1.gbrl"), "model").unwrap();
     for (name, original) in golden.arrays() {
-        refused(&rebuilt(|n, a| (n != name).then(|| a.clone())), format_args!("without {name}"));
+        refused_for(&rebuilt(|n, a| (n != name).then(|| a.clone())), format_args!("without {name}"), "array missing");
         let empty = Array::vector(Vec::<u8>::new());
         refused(&rebuilt(|n, a| Some(if n == name { empty.clone() } else { a.clone() })), format_args!("empty {name}"));
         let other = Array::vector(vec![0.0f64; original.data().len()]);
@@ -260,18 +283,23 @@ fn missing_unknown_and_misshapen_arrays_are_refused() {
     }
     let mut container = golden.clone();
     container.insert("more", Array::vector(vec![1u8])).unwrap();
-    refused(&container.to_bytes().unwrap(), "an unknown array");
+    refused_for(&container.to_bytes().unwrap(), "one more", "unknown array");
 }
 
 #[test]
 fn columns_that_are_no_whole_group_are_refused() {
-    for columns in [[1, 3], [2, 4], [0, 3], [2, 0]] {
-        // The second tree is as wide as the first two of these, which straddle groups.
+    // The second tree is as wide as the first three of these: one straddles groups, two join them.
+    for (columns, reason) in [
+        ([1u32, 3], "whole groups"),
+        ([2, 4], "whole groups"),
+        ([u32::MAX - 2, u32::MAX], "whole groups"),
+        ([0, 3], "parts differ in length"),
+        ([2, 0], "parts differ in length"),
+        ([0, u32::MAX], "parts differ in length"),
+    ] {
         let array = Array::new(vec![4, 2], [&[0, 4][..], &columns, &[2, 3, 3, 4]].concat()).unwrap();
-        refused(
-            &rebuilt(|n, a| Some(if n == "tree.columns" { array.clone() } else { a.clone() })),
-            format_args!("{columns:?}"),
-        );
+        let bytes = rebuilt(|n, a| Some(if n == "tree.columns" { array.clone() } else { a.clone() }));
+        refused_for(&bytes, format_args!("{columns:?}"), reason);
     }
 }
 
@@ -371,28 +399,36 @@ fn corrupt_descriptions_are_refused_or_sound() {
             refused_or_sound(&with_header(header.to_string().into_bytes()));
         }
     }
-    let reverse = |text: &str, from: &str, to: &str| text.replacen(from, to, 1).into_bytes();
     let text = original.to_string();
-    for (from, to) in [
-        ("{", "{\"more\":1,"),
-        ("{\"name\":\"speed\"", "{\"more\":1,\"name\":\"speed\""),
-        ("\"type\":\"sgd\"", "\"type\":\"sgd\",\"more\":1"),
-        ("\"n\":5", "\"n\":65535"),
-        ("\"n\":5", "\"n\":4"),
-        ("\"go to the red ball\"", "\"\""),
-        ("[2,3]", "[3,2]"),
-        ("[3,4]", "[3,65537]"),
-        ("[3,4]", "[3,18446744073709551615]"),
-        ("\"beta1\":0.9", "\"beta1\":1.0"),
-        ("\"max_depth\":3", "\"max_depth\":300"),
-    ] {
+    let edited = |from: &str, to: &str| {
         assert!(text.contains(from), "{from} in {text}");
-        refused(&with_header(reverse(&text, from, to)), to);
+        with_header(text.replacen(from, to, 1).into_bytes())
+    };
+    for (from, to, reason) in [
+        ("{", "{\"more\":1,", "unknown field"),
+        ("\"name\":\"speed\"", "\"more\":1,\"name\":\"speed\"", "unknown field"),
+        ("\"type\":\"sgd\"", "\"type\":\"sgd\",\"more\":1", "unknown field"),
+        ("\"max_depth\":3", "\"max_depth\":3,\"more\":1", "unknown field"),
+        ("\"type\":\"sgd\"", "\"type\":\"sgd\",\"type\":\"sgd\"", "duplicate field"),
+        ("\"n\":5", "\"n\":65535", "too many"),
+        ("\"n\":5", "\"n\":4", "category does not exist"),
+        ("\"go to the red ball\"", "\"\"", "named twice"),
+        ("[2,3]", "[3,2]", "columns out of place"),
+        ("[2,3]", "[1,3]", "columns out of place"),
+        ("[3,4]", "[3,5]", "bias"),
+        ("[3,4]", "[3,65537]", "columns out of place"),
+        ("[3,4]", "[3,18446744073709551615]", "columns out of place"),
+        ("\"beta1\":0.9", "\"beta1\":1.0", "out of range"),
+        ("\"max_depth\":3", "\"max_depth\":300", "out of range"),
+    ] {
+        refused_for(&edited(from, to), to, reason);
     }
-    let deep = format!("{}{}", "[".repeat(5_000_000), "]".repeat(5_000_000));
-    refused(&with_header(reverse(&text, "\"extra\":{", &format!("\"extra\":{{\"deep\":{deep},"))), "nesting");
-    refused(&with_header(vec![b' '; 100]), "white space");
-    refused(&with_header(vec![0xFF; 100]), "no text");
+    for depth in [64, 100, 127, 128, 5_000_000] {
+        let deep = format!("\"extra\":{{\"deep\":{}{},", "[".repeat(depth), "]".repeat(depth));
+        refused_for(&edited("\"extra\":{", &deep), depth, "JSON too deep");
+    }
+    refused_for(&with_header(vec![b' '; 100]), "white space", "invalid contents");
+    refused_for(&with_header(vec![0xFF; 100]), "no text", "invalid contents");
 }
 
 fn collect_pointers(value: &Value, at: String, out: &mut Vec<String>) {
@@ -416,16 +452,16 @@ fn a_file_of_ours_that_holds_no_trees_is_a_model() {
     use_everywhere(&model);
     // Starts and leaves that belong to no tree.
     let bytes = model::to_bytes(&model).unwrap();
+    let original = Container::from_bytes(&bytes, "model").unwrap();
     for (name, array) in [
         ("leaf.cover", Array::vector(vec![1u32])),
         ("leaf.value", Array::vector(vec![1.0f32])),
         ("tree.leaf_start", Array::vector(vec![1u64])),
     ] {
-        let original = Container::from_bytes(&bytes, "model").unwrap();
         let mut container = Container::new("model").unwrap();
         for (n, a) in original.arrays() {
             container.insert(n.clone(), if n == name { array.clone() } else { a.clone() }).unwrap();
         }
-        refused(&container.to_bytes().unwrap(), name);
+        refused_for(&container.to_bytes().unwrap(), name, "parts of no tree");
     }
 }
