@@ -1,5 +1,9 @@
-//! Settings: one definition each.
+//! Settings: one definition each, from which fields, defaults, checks, parsers and docs/parameters.md come.
 
+pub(crate) mod knob;
+pub mod params;
 pub mod tree;
 
+pub use knob::{ParamDef, ParamValue};
+pub use params::{ALL, LogStd, PpoParams, RunParams, Settings};
 pub use tree::{BinStrategy, Edges, GrowPolicy, Monotone, SplitScore, TreeParams};

@@ -2,45 +2,85 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::knob::{ParamValue, list, params, print_list, words};
 use crate::error::{Error, Result};
 
-/// How trees are grown. Start from `TreeParams::default()` and change what you need; [`TreeParams::check`] refuses
-/// what cannot work.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TreeParams {
-    /// Shape of the trees.
-    pub grow_policy: GrowPolicy,
-    /// How candidate splits are scored.
-    pub split_score: SplitScore,
-    /// Questions on the longest way to a leaf: 1 to 16, oblivious trees to 12.
-    pub max_depth: usize,
-    /// Leaves of a best-first tree, at least 2.
-    pub max_leaves: usize,
-    /// Bins per numeric feature, 2 to 256, the one for missing values included where they occur.
-    pub n_bins: usize,
-    /// Where bin edges are placed.
-    pub bin_strategy: BinStrategy,
-    /// How long bin edges live.
-    pub edges: Edges,
-    /// Fewest rows of a leaf; a candidate that would leave fewer on a side is not taken.
-    pub min_data_in_leaf: usize,
-    /// Least gain of a split in depth-wise and best-first trees.
-    pub min_split_gain: f64,
-    /// Regularisation λ of scores and leaf values, G/(W + λ).
-    pub lambda_l2: f64,
-    /// Share of a step's rows that a tree sees, in (0, 1].
-    pub row_subsample: f64,
-    /// Share of the features that a tree sees, in (0, 1].
-    pub feature_subsample: f64,
-    /// Factor on each feature's score; empty means 1 for all.
-    pub feature_weights: Vec<f64>,
-    /// Outputs that may only rise or only fall with a feature.
-    pub monotone: Vec<Monotone>,
-    /// One tree for all output groups; false grows one tree per group and step.
-    pub shared_structure: bool,
-    /// Reduce the gradients' variance by what earlier trees predicted.
-    pub control_variates: bool,
+params! {
+    /// How trees are grown. Start from `TreeParams::default()` and change what you need; [`TreeParams::check`] refuses
+    /// what cannot work.
+    "tree" TreeParams {
+        /// Shape of the trees.
+        grow_policy: GrowPolicy = GrowPolicy::Oblivious, "", "oblivious, depthwise or bestfirst", |_| true;
+        /// How candidate splits are scored.
+        split_score: SplitScore = SplitScore::Cosine, "", "cosine or l2", |_| true;
+        /// Questions on the longest way to a leaf.
+        max_depth: usize = 4, "levels", "1 to 16, oblivious trees to 12", |x| (1..=16).contains(x);
+        /// Leaves of a best-first tree.
+        max_leaves: usize = 16, "leaves", "at least 2", |x| *x >= 2;
+        /// Bins per numeric feature, the one for missing values included where they occur.
+        n_bins: usize = 256, "bins", "2 to 256", |x| (2..=256).contains(x);
+        /// Where bin edges are placed.
+        bin_strategy: BinStrategy = BinStrategy::Quantile, "", "quantile or uniform", |_| true;
+        /// How long bin edges live.
+        edges: Edges = Edges::Rollout, "", "rollout, step or fixed", |_| true;
+        /// Fewest rows of a leaf; a candidate that would leave fewer on a side is not taken.
+        min_data_in_leaf: usize = 0, "rows", "at least 0", |_| true;
+        /// Least gain of a split in depth-wise and best-first trees.
+        min_split_gain: f64 = 0.0, "", "at least 0", |x| at_least_0(*x);
+        /// Regularisation λ of scores and leaf values, G/(W + λ).
+        lambda_l2: f64 = 0.0, "", "at least 0", |x| at_least_0(*x);
+        /// Share of a step's rows that a tree sees.
+        row_subsample: f64 = 1.0, "", "in (0, 1]", |x| share(*x);
+        /// Share of the features that a tree sees.
+        feature_subsample: f64 = 1.0, "", "in (0, 1]", |x| share(*x);
+        /// Factor on each feature's score; empty means 1 for all.
+        feature_weights: Vec<f64> = Vec::new(), "", "none, or one finite weight of at least 0 per feature", |_| true;
+        /// Outputs that may only rise or only fall with a feature.
+        monotone: Vec<Monotone> = Vec::new(), "", "none, or pairs of an existing numeric feature and output", |_| true;
+        /// One tree for all output groups; false grows one tree per group and step.
+        shared_structure: bool = true, "", "true or false", |_| true;
+        /// Reduce the gradients' variance by what earlier trees predicted.
+        control_variates: bool = false, "", "true or false", |_| true;
+    }
+}
+
+fn at_least_0(x: f64) -> bool {
+    x >= 0.0 && x.is_finite()
+}
+
+fn share(x: f64) -> bool {
+    x > 0.0 && x <= 1.0
+}
+
+words!(GrowPolicy, "word", "oblivious" => GrowPolicy::Oblivious, "depthwise" => GrowPolicy::Depthwise,
+    "bestfirst" => GrowPolicy::Bestfirst);
+words!(SplitScore, "word", "cosine" => SplitScore::Cosine, "l2" => SplitScore::L2);
+words!(BinStrategy, "word", "quantile" => BinStrategy::Quantile, "uniform" => BinStrategy::Uniform);
+words!(Edges, "word", "rollout" => Edges::Rollout, "step" => Edges::Step, "fixed" => Edges::Fixed);
+
+impl ParamValue for Vec<Monotone> {
+    const KIND: &'static str = "feature:output:rising or feature:output:falling with commas between, or nothing";
+
+    fn parse(text: &str) -> Option<Self> {
+        list(text, |item| {
+            let mut parts = item.split(':');
+            let feature_idx = usize::parse(parts.next()?)?;
+            let output_idx = usize::parse(parts.next()?)?;
+            let rising = match (parts.next()?, parts.next()) {
+                ("rising", None) => true,
+                ("falling", None) => false,
+                _ => return None,
+            };
+            Some(Monotone { feature_idx, output_idx, rising })
+        })
+    }
+
+    fn print(&self) -> String {
+        print_list(self, |constraint| {
+            let direction = if constraint.rising { "rising" } else { "falling" };
+            format!("{}:{}:{direction}", constraint.feature_idx, constraint.output_idx)
+        })
+    }
 }
 
 /// Shape of the trees.
@@ -103,65 +143,19 @@ pub struct Monotone {
     pub rising: bool,
 }
 
-impl Default for TreeParams {
-    fn default() -> Self {
-        TreeParams {
-            grow_policy: GrowPolicy::Oblivious,
-            split_score: SplitScore::Cosine,
-            max_depth: 4,
-            max_leaves: 16,
-            n_bins: 256,
-            bin_strategy: BinStrategy::Quantile,
-            edges: Edges::Rollout,
-            min_data_in_leaf: 0,
-            min_split_gain: 0.0,
-            lambda_l2: 0.0,
-            row_subsample: 1.0,
-            feature_subsample: 1.0,
-            feature_weights: Vec::new(),
-            monotone: Vec::new(),
-            shared_structure: true,
-            control_variates: false,
-        }
-    }
-}
-
 impl TreeParams {
     /// Checks every setting against its range and against the number of features and outputs.
     ///
     /// # Errors
     /// Class `Value`, naming the first setting that is out of range, its value and the rule.
     pub fn check(&self, n_features: usize, n_outputs: usize) -> Result<()> {
-        let deepest = if self.grow_policy == GrowPolicy::Oblivious { 12 } else { 16 };
-        let share = |x: f64| x > 0.0 && x <= 1.0;
-        let at_least_0 = |x: f64| x >= 0.0 && x.is_finite();
-        let rules: [(&str, bool, String, String); 8] = [
-            (
-                "max_depth",
-                (1..=deepest).contains(&self.max_depth),
-                self.max_depth.to_string(),
-                format!("1 to {deepest}"),
-            ),
-            ("max_leaves", self.max_leaves >= 2, self.max_leaves.to_string(), "at least 2".into()),
-            ("n_bins", (2..=256).contains(&self.n_bins), self.n_bins.to_string(), "2 to 256".into()),
-            ("min_split_gain", at_least_0(self.min_split_gain), self.min_split_gain.to_string(), "at least 0".into()),
-            ("lambda_l2", at_least_0(self.lambda_l2), self.lambda_l2.to_string(), "at least 0".into()),
-            ("row_subsample", share(self.row_subsample), self.row_subsample.to_string(), "in (0, 1]".into()),
-            (
-                "feature_subsample",
-                share(self.feature_subsample),
-                self.feature_subsample.to_string(),
-                "in (0, 1]".into(),
-            ),
-            (
-                "feature_weights",
-                self.feature_weights.is_empty() || self.feature_weights.len() == n_features,
-                format!("{} weights", self.feature_weights.len()),
-                format!("none or one per feature, {n_features}"),
-            ),
-        ];
-        if let Some((name, _, value, rule)) = rules.into_iter().find(|(_, holds, ..)| !holds) {
-            return Err(Error::parameter(name, value, rule));
+        self.check_each()?;
+        if self.grow_policy == GrowPolicy::Oblivious && self.max_depth > 12 {
+            return Err(Error::parameter("max_depth", self.max_depth, "1 to 12 for oblivious trees"));
+        }
+        if !(self.feature_weights.is_empty() || self.feature_weights.len() == n_features) {
+            let got = format!("{} weights", self.feature_weights.len());
+            return Err(Error::parameter("feature_weights", got, format!("none or one per feature, {n_features}")));
         }
         if let Some(i) = self.feature_weights.iter().position(|&w| !at_least_0(w)) {
             return Err(Error::element("feature_weights", (0, i), "finite and at least 0", self.feature_weights[i]));

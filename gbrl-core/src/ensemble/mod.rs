@@ -1,5 +1,6 @@
 //! The model: trees in the order they were grown, append-only.
 
+pub mod adam;
 pub mod group;
 
 use std::ops::Range;

@@ -9,10 +9,10 @@
 //!               "optimizer": {"type": "sgd"}}],
 //!   "bias": [0.0, 0.0], "params": null, "extra": null,
 //!   "trees": [
-//!     {"shape": "oblivious", "columns": [0, 2],
+//!     {"shape": "oblivious", "columns": [0, 2], "rates": [0.1, 0.1],
 //!      "levels": [{"test": ">", "feature": 0, "name": "speed", "threshold": 0.5, "missing": "left", "gain": 1.5}],
 //!      "leaves": [{"cover": 3, "values": [0.1, -0.1]}, {"cover": 4, "values": [-0.2, 0.2]}]},
-//!     {"shape": "binary", "columns": [0, 2],
+//!     {"shape": "binary", "columns": [0, 2], "rates": [0.1, 0.1],
 //!      "nodes": [{"split": {"test": "==", "feature": 2, "name": "mission", "code": 1, "label": "blue", "gain": 0.5},
 //!                 "left": {"leaf": 0}, "right": {"leaf": 1}}],
 //!      "leaves": [{"cover": 3, "values": [0.1, -0.1]}, {"cover": 4, "values": [-0.2, 0.2]}]}]
@@ -20,6 +20,7 @@
 //! ```
 //!
 //! * `columns` is a half-open range of output columns. "No" goes left, "yes" right; `missing` says where NaN goes.
+//! * `rates` are the learning rates of the tree's columns when it was grown.
 //! * Leaf `i` of an oblivious tree: the answers, first level first, are the bits of `i` from the most significant down.
 //! * Rates are `constant` (`value`), `linear` or `cosine` (`start`, `end`); optimizers `sgd` or `adam` (`beta1`,
 //!   `beta2`, `epsilon`). `params` are [`TreeParams`](crate::config::TreeParams) or null.
@@ -60,8 +61,8 @@ struct ModelText {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "shape", rename_all = "lowercase", deny_unknown_fields)]
 enum TreeText {
-    Oblivious { columns: [usize; 2], levels: Vec<SplitText>, leaves: Vec<LeafText> },
-    Binary { columns: [usize; 2], nodes: Vec<NodeText>, leaves: Vec<LeafText> },
+    Oblivious { columns: [usize; 2], rates: Vec<Number>, levels: Vec<SplitText>, leaves: Vec<LeafText> },
+    Binary { columns: [usize; 2], rates: Vec<Number>, nodes: Vec<NodeText>, leaves: Vec<LeafText> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -228,6 +229,7 @@ pub fn from_json(text: &str) -> Result<Model> {
 impl TreeText {
     fn of(ensemble: &Ensemble, tree: &Tree) -> Self {
         let columns = [tree.columns().start, tree.columns().end];
+        let rates = tree.rates().iter().copied().map(Number::of).collect();
         let leaf = |(leaf_idx, &cover)| LeafText {
             cover,
             values: tree.leaf(leaf_idx).iter().copied().map(Number::of).collect(),
@@ -235,27 +237,27 @@ impl TreeText {
         let leaves = tree.covers().iter().enumerate().map(leaf).collect();
         let texts = tree.splits().zip(tree.gains()).map(|(split, &gain)| SplitText::of(ensemble, split, gain));
         match tree.shape() {
-            Shape::Oblivious(_) => TreeText::Oblivious { columns, levels: texts.collect(), leaves },
+            Shape::Oblivious(_) => TreeText::Oblivious { columns, rates, levels: texts.collect(), leaves },
             Shape::Binary(nodes) => {
                 let node = |(split, node): (SplitText, &Node)| NodeText {
                     split,
                     left: ChildText::of(node.left),
                     right: ChildText::of(node.right),
                 };
-                TreeText::Binary { columns, nodes: texts.zip(nodes).map(node).collect(), leaves }
+                TreeText::Binary { columns, rates, nodes: texts.zip(nodes).map(node).collect(), leaves }
             }
         }
     }
 
     /// A tree whose parts agree in length; the rest is [`model::check_tree`]'s.
     fn into_tree(self, ensemble: &Ensemble, i: usize) -> Result<Tree> {
-        let (shape, gains, [start, end], leaves) = match self {
-            TreeText::Oblivious { columns, levels, leaves } => {
+        let (shape, gains, [start, end], rates, leaves) = match self {
+            TreeText::Oblivious { columns, rates, levels, leaves } => {
                 let parts: Result<Vec<(Split, f32)>> = levels.iter().map(|level| level.read(ensemble, i)).collect();
                 let (splits, gains): (Vec<Split>, Vec<f32>) = parts?.into_iter().unzip();
-                (Shape::Oblivious(splits.into()), gains, columns, leaves)
+                (Shape::Oblivious(splits.into()), gains, columns, rates, leaves)
             }
-            TreeText::Binary { columns, nodes, leaves } => {
+            TreeText::Binary { columns, rates, nodes, leaves } => {
                 let parts: Result<Vec<(Node, f32)>> = nodes
                     .iter()
                     .map(|node| {
@@ -264,7 +266,7 @@ impl TreeText {
                     })
                     .collect();
                 let (nodes, gains): (Vec<Node>, Vec<f32>) = parts?.into_iter().unzip();
-                (Shape::Binary(nodes.into()), gains, columns, leaves)
+                (Shape::Binary(nodes.into()), gains, columns, rates, leaves)
             }
         };
         let n_leaves = match &shape {
@@ -277,14 +279,17 @@ impl TreeText {
         };
         let width = (start..end).len();
         let wrong = leaves.iter().map(|leaf| leaf.values.len()).find(|&n| n != width);
-        if leaves.len() != n_leaves || wrong.is_some() {
-            let got = format!("{} leaves of {} values", leaves.len(), wrong.unwrap_or(width));
-            let expected = format!("{n_leaves} leaves of {width} values");
+        if leaves.len() != n_leaves || wrong.is_some() || rates.len() != width {
+            let (values, n_rates) = (wrong.unwrap_or(width), rates.len());
+            let got = format!("{} leaves of {values} values, {n_rates} rates", leaves.len());
+            let expected = format!("{n_leaves} leaves of {width} values, {width} rates");
             return Err(Error::format(tree_name(i), "parts differ in length", expected, got));
         }
         let values: Result<Vec<f32>> =
             leaves.iter().flat_map(|leaf| &leaf.values).map(|x| x.read("leaf value")).collect();
-        Ok(Tree::new(shape, start..end, values?, leaves.iter().map(|leaf| leaf.cover).collect(), gains))
+        let rates: Result<Vec<f32>> = rates.iter().map(|x| x.read("rate")).collect();
+        let covers = leaves.iter().map(|leaf| leaf.cover).collect();
+        Ok(Tree::new(shape, start..end, values?, covers, gains, rates?))
     }
 }
 

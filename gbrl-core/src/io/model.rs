@@ -47,7 +47,7 @@ const BINARY: u8 = 1;
 /// let groups = vec![OutputGroup::sgd("policy", 0..1, Schedule::Constant(0.1))];
 /// let mut ensemble = Ensemble::new(FeatureSchema::numeric(2), groups)?;
 /// let shape = Shape::Oblivious([Split::greater(1, 0.5, false)].into());
-/// ensemble.push(Tree::new(shape, 0..1, vec![-1.0, 1.0], vec![3, 4], vec![2.5]));
+/// ensemble.push(Tree::new(shape, 0..1, vec![-1.0, 1.0], vec![3, 4], vec![2.5], vec![0.1]));
 /// let mut model = Model::new(ensemble);
 /// model.extra = serde_json::json!({"actions": 2});
 ///
@@ -168,6 +168,9 @@ fn read_whole(mut container: Container) -> Result<Model> {
 struct Sections {
     shapes: Vec<u8>,
     columns: Vec<u32>,
+    rates: Vec<f32>,
+    /// Where the rates of each tree begin, and the end: not in the file, because the columns say it.
+    rate_starts: Vec<usize>,
     split_starts: Vec<u64>,
     node_starts: Vec<u64>,
     leaf_starts: Vec<u64>,
@@ -191,6 +194,7 @@ pub(crate) fn write(container: &mut Container, model: &Model) -> Result<()> {
     for tree in model.ensemble.trees() {
         all.push_starts();
         all.columns.extend([tree.columns().start as u32, tree.columns().end as u32]);
+        all.rates.extend_from_slice(tree.rates());
         for split in tree.splits() {
             let (test, threshold) = match split.test {
                 Test::Greater { threshold, missing_right: false } => (GREATER_MISSING_LEFT, threshold),
@@ -216,6 +220,7 @@ pub(crate) fn write(container: &mut Container, model: &Model) -> Result<()> {
     all.push_starts();
     container.insert("tree.shape", Array::vector(all.shapes))?;
     container.insert("tree.columns", Array::new(vec![model.ensemble.trees().len(), 2], all.columns)?)?;
+    container.insert("tree.rate", Array::vector(all.rates))?;
     container.insert("tree.split_start", Array::vector(all.split_starts))?;
     container.insert("tree.node_start", Array::vector(all.node_starts))?;
     container.insert("tree.leaf_start", Array::vector(all.leaf_starts))?;
@@ -242,13 +247,18 @@ impl Sections {
         let shapes: Vec<u8> = container.take_vector("tree.shape")?;
         let n_trees = shapes.len();
         check_count("trees", n_trees, MAX_TREES).map_err(|flaw| flaw.in_file(container))?;
+        let columns: Vec<u32> = container.take("tree.columns", &[n_trees, 2])?;
+        let rates: Vec<f32> = container.take_vector("tree.rate")?;
+        let rate_starts = rate_starts(&columns, rates.len()).map_err(|flaw| flaw.in_file(container))?;
         let features: Vec<u32> = container.take_vector("split.feature")?;
         let lefts: Vec<i32> = container.take_vector("node.left")?;
         let covers: Vec<u32> = container.take_vector("leaf.cover")?;
         let (n_splits, n_nodes) = (features.len(), lefts.len());
         Ok(Sections {
             shapes,
-            columns: container.take("tree.columns", &[n_trees, 2])?,
+            columns,
+            rates,
+            rate_starts,
             split_starts: container.take("tree.split_start", &[n_trees + 1])?,
             node_starts: container.take("tree.node_start", &[n_trees + 1])?,
             leaf_starts: container.take("tree.leaf_start", &[n_trees + 1])?,
@@ -303,8 +313,31 @@ impl Sections {
             let node = |(split, (&left, &right))| Node { split, left: unlink(left), right: unlink(right) };
             Shape::Binary(questions.into_iter().zip(links).map(node).collect())
         };
-        Ok(Tree::new(shape, columns, self.values[values].to_vec(), self.covers[leaves].to_vec(), gains))
+        let (values, covers) = (self.values[values].to_vec(), self.covers[leaves].to_vec());
+        let rates = self.rates[self.rate_starts[i]..self.rate_starts[i + 1]].to_vec();
+        Ok(Tree::new(shape, columns, values, covers, gains, rates))
     }
+}
+
+/// Where each tree's rates begin, one per column of it, and where the last ones end: at `n_rates`.
+fn rate_starts(columns: &[u32], n_rates: usize) -> Result<Vec<usize>, Flaw> {
+    let mut starts = Vec::with_capacity(columns.len() / 2 + 1);
+    let mut next = 0usize;
+    starts.push(next);
+    for (i, tree) in columns.chunks_exact(2).enumerate() {
+        let width = (tree[0]..tree[1]).len();
+        next = next.checked_add(width).filter(|&end| end <= n_rates).ok_or_else(|| {
+            Flaw::of_tree(i, "parts differ in length", format!("{width} rates"), (n_rates - next).to_string())
+        })?;
+        starts.push(next);
+    }
+    rule(next == n_rates, || Flaw {
+        what: "tree.rate".into(),
+        problem: "parts differ in length",
+        expected: format!("{next} rates"),
+        got: n_rates.to_string(),
+    })?;
+    Ok(starts)
 }
 
 /// The part of an array of `len` elements that belongs to tree `i`.
@@ -495,14 +528,17 @@ pub(crate) fn check_tree(ensemble: &Ensemble, i: usize, tree: &Tree) -> Result<(
     rule(ensemble.covers_whole_groups(&columns), || {
         flaw("columns are not those of all groups or of one", "whole groups".into(), format!("{columns:?}"))
     })?;
-    let parts = (tree.gains().len(), tree.covers().len(), tree.values().len());
-    let wanted = (n_splits, n_leaves, n_leaves * columns.len());
+    let parts = (tree.gains().len(), tree.covers().len(), tree.values().len(), tree.rates().len());
+    let wanted = (n_splits, n_leaves, n_leaves * columns.len(), columns.len());
     rule(parts == wanted, || {
-        let lengths = |(g, c, v)| format!("{g} gains, {c} covers, {v} values");
+        let lengths = |(g, c, v, r)| format!("{g} gains, {c} covers, {v} values, {r} rates");
         flaw("parts differ in length", lengths(wanted), lengths(parts))
     })?;
     for split in tree.splits() {
         check_split(ensemble.schema(), i, split)?;
+    }
+    if let Some(rate) = tree.rates().iter().find(|rate| !(rate.is_finite() && **rate >= 0.0)) {
+        return Err(flaw("rate out of range", "finite numbers of at least 0".into(), rate.to_string()));
     }
     let numbers = tree.gains().iter().chain(tree.values());
     match numbers.copied().find(|x| !x.is_finite()) {

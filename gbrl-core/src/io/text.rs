@@ -9,7 +9,8 @@ use crate::io::model::Model;
 use crate::tree::{Child, Node, Shape, Split, Tree};
 
 /// Tree `tree_idx` of `model` as text: its questions with feature names, category labels and gains, and its leaves
-/// with the rows that grew them and their values per output.
+/// with the rows that grew them and their values per output. The first line ends with the learning rate it was grown
+/// with, one per output where they differ.
 ///
 /// An oblivious tree is given as its levels and a table of leaves, headed by their answers; a binary tree as an
 /// indented outline, "no" before "yes". NaN follows "no" unless the line says otherwise. Control characters in names
@@ -23,11 +24,11 @@ use crate::tree::{Child, Node, Shape, Split, Tree};
 /// # let groups = vec![OutputGroup::sgd("policy", 0..2, Schedule::Constant(0.1))];
 /// # let mut ensemble = Ensemble::new(FeatureSchema::new(vec![Feature::numeric("speed")]), groups)?;
 /// # let shape = Shape::Oblivious([Split::greater(0, 0.5, false)].into());
-/// # ensemble.push(Tree::new(shape, 0..2, vec![-0.25, 0.25, 1.0, -1.0], vec![3, 4], vec![2.5]));
+/// # ensemble.push(Tree::new(shape, 0..2, vec![-0.25, 0.25, 1.0, -1.0], vec![3, 4], vec![2.5], vec![0.1; 2]));
 /// # let model = Model::new(ensemble);
 /// let text = gbrl_core::io::text::tree_text(&model, 0)?;
 /// assert_eq!(text, "\
-/// tree 0: oblivious, depth 1, 2 leaves, outputs policy[0] policy[1]
+/// tree 0: oblivious, depth 1, 2 leaves, outputs policy[0] policy[1], rate 0.1
 ///   level 0: speed > 0.5?  (gain 2.5)
 ///   leaf 0, no: 3 rows, policy[0] -0.25, policy[1] 0.25
 ///   leaf 1, yes: 4 rows, policy[0] 1.0, policy[1] -1.0
@@ -59,7 +60,14 @@ impl Page<'_> {
         for column in tree.columns() {
             write!(out, " {}", output_name(self.model.ensemble.groups(), column))?;
         }
-        out.push('\n');
+        match tree.rates() {
+            [rate, others @ ..] if others.iter().all(|other| other == rate) => writeln!(out, ", rate {rate:?}")?,
+            rates => {
+                out.push_str(", rates");
+                rates.iter().try_for_each(|rate| write!(out, " {rate:?}"))?;
+                out.push('\n');
+            }
+        }
         match tree.shape() {
             Shape::Oblivious(splits) => {
                 for level in 0..splits.len() {

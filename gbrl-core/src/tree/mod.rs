@@ -1,9 +1,14 @@
 //! One regression tree with vector leaves: immutable once grown.
 
+pub mod candidate;
+pub mod quantise;
+pub mod score;
 pub mod split;
 
 use std::ops::Range;
 
+pub use candidate::{Candidate, Scored};
+pub use score::{ScoreRule, Sums};
 pub use split::{Split, Test};
 
 /// A grown tree. Nothing edits it: growing makes one, loading makes one, and everything else reads.
@@ -18,6 +23,7 @@ pub struct Tree {
     values: Box<[f32]>,
     covers: Box<[u32]>,
     gains: Box<[f32]>,
+    rates: Box<[f32]>,
 }
 
 /// How the splits hang together.
@@ -54,15 +60,24 @@ impl Tree {
     /// Puts a tree together; the parts must agree in length.
     ///
     /// `values` is `[n_leaves, columns.len()]` row-major, `covers` the rows that grew each leaf, `gains` the gain of
-    /// each split in the order of the shape.
-    pub fn new(shape: Shape, columns: Range<usize>, values: Vec<f32>, covers: Vec<u32>, gains: Vec<f32>) -> Self {
+    /// each split in the order of the shape, `rates` the learning rate of each covered column when the tree was grown.
+    pub fn new(
+        shape: Shape,
+        columns: Range<usize>,
+        values: Vec<f32>,
+        covers: Vec<u32>,
+        gains: Vec<f32>,
+        rates: Vec<f32>,
+    ) -> Self {
         let tree = Tree {
             shape,
             columns,
             values: values.into_boxed_slice(),
             covers: covers.into_boxed_slice(),
             gains: gains.into_boxed_slice(),
+            rates: rates.into_boxed_slice(),
         };
+        debug_assert_eq!(tree.rates.len(), tree.columns.len());
         debug_assert_eq!(tree.covers.len(), tree.n_leaves());
         debug_assert_eq!(tree.values.len(), tree.n_leaves() * tree.columns.len());
         debug_assert_eq!(tree.gains.len(), tree.n_splits());
@@ -143,6 +158,12 @@ impl Tree {
         &self.gains
     }
 
+    /// Learning rate of each covered column when the tree was grown: what an Adam group's fold and control variates
+    /// need to get from leaf values to changes and mean gradients.
+    pub fn rates(&self) -> &[f32] {
+        &self.rates
+    }
+
     /// The leaf that `row` falls into: the slow and obvious walk, O(depth).
     pub fn leaf_idx(&self, row: &[f32]) -> usize {
         match &self.shape {
@@ -172,7 +193,8 @@ mod tests {
     #[test]
     fn the_first_level_is_the_most_significant_bit() {
         let splits = [Split::greater(0, 0.0, false), Split::greater(1, 0.0, false)];
-        let tree = Tree::new(Shape::Oblivious(splits.into()), 0..1, vec![0., 1., 2., 3.], vec![1; 4], vec![0.0; 2]);
+        let tree =
+            Tree::new(Shape::Oblivious(splits.into()), 0..1, vec![0., 1., 2., 3.], vec![1; 4], vec![0.0; 2], vec![0.1]);
         assert_eq!(tree.leaf_idx(&[1.0, -1.0]), 2);
         assert_eq!(tree.leaf(2), [2.0]);
     }
@@ -180,7 +202,7 @@ mod tests {
     #[test]
     fn a_single_leaf_is_a_tree() {
         for shape in [Shape::Oblivious([].into()), Shape::Binary([].into())] {
-            let tree = Tree::new(shape, 0..2, vec![5.0, 6.0], vec![3], vec![]);
+            let tree = Tree::new(shape, 0..2, vec![5.0, 6.0], vec![3], vec![], vec![0.1; 2]);
             assert_eq!((tree.n_leaves(), tree.depth(), tree.leaf_idx(&[])), (1, 0, 0));
         }
     }

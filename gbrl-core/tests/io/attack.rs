@@ -303,6 +303,26 @@ fn columns_that_are_no_whole_group_are_refused() {
     }
 }
 
+#[test]
+fn rates_that_are_too_few_too_many_or_none_are_refused() {
+    // Four trees of 4, 2, 1 and 1 columns.
+    let with = |rates: Vec<f32>| {
+        let array = Array::vector(rates);
+        rebuilt(|n, a| Some(if n == "tree.rate" { array.clone() } else { a.clone() }))
+    };
+    assert!(refused_or_sound(&with(vec![0.5; 8])));
+    for n in [0, 1, 4, 7, 9, 16] {
+        refused_for(&with(vec![0.5; n]), n, "parts differ in length");
+    }
+    for wrong in [-1e-45, f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for at in 0..8 {
+            let mut rates = vec![0.5; 8];
+            rates[at] = wrong;
+            refused_for(&with(rates), wrong, "rate out of range");
+        }
+    }
+}
+
 /// An array of the same shape with one element changed to something interesting.
 fn corrupt(array: &Array, rng: &mut Stream) -> Array {
     fn change<T: Clone>(elements: &[T], rng: &mut Stream, make: impl Fn(&mut Stream, &T) -> T) -> Vec<T> {
@@ -457,11 +477,13 @@ fn a_file_of_ours_that_holds_no_trees_is_a_model() {
         ("leaf.cover", Array::vector(vec![1u32])),
         ("leaf.value", Array::vector(vec![1.0f32])),
         ("tree.leaf_start", Array::vector(vec![1u64])),
+        ("tree.rate", Array::vector(vec![1.0f32])),
     ] {
         let mut container = Container::new("model").unwrap();
         for (n, a) in original.arrays() {
             container.insert(n.clone(), if n == name { array.clone() } else { a.clone() }).unwrap();
         }
-        refused_for(&container.to_bytes().unwrap(), name, "parts of no tree");
+        let reason = if name == "tree.rate" { "parts differ in length" } else { "parts of no tree" };
+        refused_for(&container.to_bytes().unwrap(), name, reason);
     }
 }

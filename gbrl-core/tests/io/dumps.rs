@@ -106,6 +106,9 @@ fn edited_json_is_accepted_or_refused_with_a_reason() {
         (r#""left": {"node":2}"#, r#""left":{"leaf":4294967295}"#, "nodes do not form a tree"),
         (r#""values":[0.25]"#, r#""values":[0.25,1.0]"#, "parts differ in length"),
         (r#""values":[0.25]"#, r#""values":["inf"]"#, "not finite"),
+        (r#""rates": [0.085,0.085]"#, r#""rates": [0.085]"#, "parts differ in length"),
+        (r#""rates": [0.085,0.085]"#, r#""rates": [0.085,-0.085]"#, "rate out of range"),
+        (r#""rates": [0.085,0.085]"#, r#""rates": [0.085,"inf"]"#, "rate out of range"),
         (r#""columns":[2,3]"#, r#""columns":[3,2]"#, ""),
         (r#""columns":[2,3]"#, r#""columns":[0,18446744073709551615]"#, ""),
     ] {

@@ -39,7 +39,14 @@ pub fn golden() -> Model {
     let levels = [Split::greater(0, 0.5, false), Split::equal(2, 3.0), Split::greater(3, f32::INFINITY, true)];
     let values = (0..32).map(|i| (i as f32 - 16.0) / 10.0).collect();
     let covers = (0..8).map(|i| i * 7).collect();
-    ensemble.push(Tree::new(Shape::Oblivious(levels.into()), 0..4, values, covers, vec![2.5, 0.1, 0.0]));
+    ensemble.push(Tree::new(
+        Shape::Oblivious(levels.into()),
+        0..4,
+        values,
+        covers,
+        vec![2.5, 0.1, 0.0],
+        vec![0.17, 0.17, 0.01, 1e-3],
+    ));
 
     let nodes = [
         Node { split: Split::greater(3, -1e-3, true), left: Child::Node(2), right: Child::Node(1) },
@@ -49,10 +56,17 @@ pub fn golden() -> Model {
     ];
     let values = vec![0.1, 0.2, -0.0, f32::MAX, f32::MIN_POSITIVE, 1e-45, 0.3, 1.0 / 3.0, -7.0, 16_777_216.0];
     let covers = vec![1, 2, 0, u32::MAX, 5];
-    ensemble.push(Tree::new(Shape::Binary(nodes.into()), 0..2, values, covers, vec![9.0, 3.5, 1.25, f32::MAX]));
+    ensemble.push(Tree::new(
+        Shape::Binary(nodes.into()),
+        0..2,
+        values,
+        covers,
+        vec![9.0, 3.5, 1.25, f32::MAX],
+        vec![0.085; 2],
+    ));
 
-    ensemble.push(Tree::new(Shape::Oblivious([].into()), 2..3, vec![0.25], vec![10], vec![]));
-    ensemble.push(Tree::new(Shape::Binary([].into()), 3..4, vec![-0.25], vec![10], vec![]));
+    ensemble.push(Tree::new(Shape::Oblivious([].into()), 2..3, vec![0.25], vec![10], vec![], vec![0.0]));
+    ensemble.push(Tree::new(Shape::Binary([].into()), 3..4, vec![-0.25], vec![10], vec![], vec![1e-45]));
 
     let params =
         TreeParams { max_depth: 3, lambda_l2: 0.1, feature_weights: vec![1.0, 0.5, 1.0, 0.3], ..Default::default() };
@@ -172,7 +186,8 @@ fn random_tree(rng: &mut Stream, ensemble: &Ensemble) -> Tree {
     let values = (0..n_leaves * columns.len()).map(|_| finite(rng)).collect();
     let covers = (0..n_leaves).map(|_| rng.bits() as u32).collect();
     let gains = (0..n_splits).map(|_| finite(rng)).collect();
-    Tree::new(shape, columns, values, covers, gains)
+    let rates = columns.clone().map(|_| finite(rng).abs()).collect();
+    Tree::new(shape, columns, values, covers, gains, rates)
 }
 
 /// A tree grown by splitting random leaves, its leaves numbered at random.

@@ -9,7 +9,7 @@ use crate::models::random;
 /// Every float of the model by its bits: equality does not tell −0 from 0.
 fn bits(model: &Model) -> Vec<u32> {
     let trees = model.ensemble.trees().iter();
-    let of_trees = trees.flat_map(|tree| tree.values().iter().chain(tree.gains()));
+    let of_trees = trees.flat_map(|tree| tree.values().iter().chain(tree.gains()).chain(tree.rates()));
     model.ensemble.bias().iter().chain(of_trees).map(|x| x.to_bits()).collect()
 }
 

@@ -1,0 +1,152 @@
+//! A step's gradients as integers in padded lanes.
+
+use super::simd::Simd;
+use crate::backend::Task;
+use crate::config::SplitScore;
+use crate::error::{Error, Result};
+use crate::tree::quantise::{self, moments, quantise};
+use crate::tree::{ScoreRule, Sums};
+
+/// Rows of `lanes` integers: one per output, then the weight, then (with weights) a 1 that counts rows, then zeros.
+#[derive(Default)]
+pub(super) struct Gradients {
+    /// 4, or a multiple of 8.
+    pub lanes: usize,
+    n_outputs: usize,
+    /// Where the row count stands in a cell.
+    pub count_lane: usize,
+    /// What leaves are made of.
+    leaf: Vec<i32>,
+    /// What scores are made of, where it differs (L2).
+    standard: Vec<i32>,
+    pub score_rule: ScoreRule,
+    pub leaf_rule: ScoreRule,
+    largest: Vec<f32>,
+    scales: Vec<f64>,
+}
+
+impl Gradients {
+    /// What scores are made of.
+    pub fn score(&self) -> &[i32] {
+        if self.has_standard() { &self.standard } else { &self.leaf }
+    }
+
+    /// What leaves are made of.
+    pub fn leaf(&self) -> &[i32] {
+        &self.leaf
+    }
+
+    /// Whether scores and leaves are made of different integers.
+    pub fn has_standard(&self) -> bool {
+        self.score_rule.score == SplitScore::L2
+    }
+
+    /// One cell as sums.
+    pub fn sums(&self, cell: &[i64]) -> Sums {
+        Sums {
+            gradients: cell[..self.n_outputs].to_vec(),
+            weight: cell[self.n_outputs],
+            n_rows: cell[self.count_lane] as u32,
+        }
+    }
+
+    pub fn begin(&mut self, simd: Simd, task: &Task<'_>) -> Result<()> {
+        let (n, width) = (task.rows.len(), task.columns.len());
+        self.n_outputs = width;
+        self.count_lane = width + usize::from(task.weights.is_some());
+        self.lanes = if self.count_lane < 4 { 4 } else { (self.count_lane + 1).next_multiple_of(8) };
+        let rule = &mut self.score_rule;
+        (rule.score, rule.lambda, rule.weight_unit) = (task.score, task.lambda, 1.0);
+        rule.units.clear();
+        rule.units.resize(width, 0.0);
+        self.largest.resize(width, 0.0);
+        simd.largest(task.gradients, task.n_outputs, task.columns.start, &mut self.largest);
+        if self.largest.iter().any(|x| !x.is_finite()) {
+            return Err(first_not_finite(task));
+        }
+        self.leaf.resize(n * self.lanes, 0);
+        match task.weights {
+            None => self.quantise_plain(simd, task),
+            Some(weights) => self.quantise_weighted(task, weights)?,
+        }
+        self.leaf_rule.clone_from(&self.score_rule);
+        if self.has_standard() {
+            self.standardise(task);
+        }
+        Ok(())
+    }
+
+    fn quantise_plain(&mut self, simd: Simd, task: &Task<'_>) {
+        let bits = quantise::bits(task.rows.len());
+        self.scales.clear();
+        for (unit, &largest) in self.score_rule.units.iter_mut().zip(&self.largest) {
+            let (scale, inverse) = quantise::scale(f64::from(largest), bits);
+            self.scales.push(scale);
+            *unit = inverse;
+        }
+        let (stride, first) = (task.n_outputs, task.columns.start);
+        simd.quantise_rows(task.gradients, stride, first, &self.scales, &mut self.leaf, self.lanes);
+    }
+
+    fn quantise_weighted(&mut self, task: &Task<'_>, weights: &[f32]) -> Result<()> {
+        let bits = quantise::bits(task.rows.len());
+        if let Some(p) = weights.iter().position(|&w| !(w >= 0.0 && w.is_finite())) {
+            return Err(Error::element("weights", (p, 0), "a finite number of at least 0", weights[p]));
+        }
+        let largest = weights.iter().fold(0.0, |a: f32, &w| a.max(w));
+        let (scale, unit) = quantise::scale(f64::from(largest), bits);
+        self.score_rule.weight_unit = unit;
+        for (ints, &w) in self.leaf.chunks_exact_mut(self.lanes).zip(weights) {
+            ints.fill(0);
+            ints[self.n_outputs] = quantise(f64::from(w), scale);
+            ints[self.count_lane] = 1;
+        }
+        for d in 0..self.n_outputs {
+            let weighted = |p: usize| f64::from(gradient(task, p, d)) * f64::from(weights[p]);
+            self.score_rule.units[d] = fill_lane(&mut self.leaf, self.lanes, d, bits, &weighted);
+        }
+        Ok(())
+    }
+
+    /// (g − mean)/σ per output over the batch, times the weight; 0 where σ is 0.
+    fn standardise(&mut self, task: &Task<'_>) {
+        let bits = quantise::bits(task.rows.len());
+        self.standard.clone_from(&self.leaf);
+        for d in 0..self.n_outputs {
+            let (mean, std) = moments((0..task.rows.len()).map(|p| gradient(task, p, d)));
+            let value = |p: usize| {
+                let weight = task.weights.map_or(1.0, |w| f64::from(w[p]));
+                if std > 0.0 { (f64::from(gradient(task, p, d)) - mean) / std * weight } else { 0.0 }
+            };
+            self.score_rule.units[d] = fill_lane(&mut self.standard, self.lanes, d, bits, &value);
+        }
+    }
+}
+
+fn gradient(task: &Task<'_>, p: usize, d: usize) -> f32 {
+    task.gradients[p * task.n_outputs + task.columns.start + d]
+}
+
+/// Quantises one lane of all rows and gives its unit.
+fn fill_lane(ints: &mut [i32], lanes: usize, lane: usize, bits: i32, value: &dyn Fn(usize) -> f64) -> f64 {
+    let n = ints.len() / lanes;
+    let largest = (0..n).fold(0.0, |a: f64, p| a.max(value(p).abs()));
+    let (scale, unit) = quantise::scale(largest, bits);
+    for (p, row) in ints.chunks_exact_mut(lanes).enumerate() {
+        row[lane] = quantise(value(p), scale);
+    }
+    unit
+}
+
+#[cold]
+fn first_not_finite(task: &Task<'_>) -> Error {
+    for p in 0..task.rows.len() {
+        for d in 0..task.columns.len() {
+            let g = gradient(task, p, d);
+            if !g.is_finite() {
+                return Error::element("gradients", (p, task.columns.start + d), "a finite number", g);
+            }
+        }
+    }
+    unreachable!("called where a gradient is not finite")
+}

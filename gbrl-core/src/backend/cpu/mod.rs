@@ -1,0 +1,256 @@
+//! The fast backend: histograms of the smaller children, siblings by subtraction, scores eight bins at a time.
+//!
+//! Per level, features are independent of each other, so they are what threads share out. Within a feature, each node
+//! is summed in the way that costs least: a node with many rows keeps a dense histogram between levels (the larger
+//! child inherits its parent's and the smaller one is taken out of it), a small one is summed afresh into the few bins
+//! where it has rows. Sums are integers, so none of these choices can change a byte.
+
+mod gradients;
+mod level;
+mod nodes;
+pub mod packed;
+pub mod predict;
+pub mod simd;
+
+use std::sync::Arc;
+
+use rayon::ThreadPool;
+
+use self::gradients::Gradients;
+use self::level::{FeatureScratch, Level, LevelFeature};
+use self::nodes::Nodes;
+pub use self::simd::Simd;
+use super::{Backend, NodeId, Task};
+use crate::data::matrix::even_ranges;
+use crate::data::{BinSlice, BinnedMatrix};
+use crate::error::{Error, Result};
+use crate::tree::{Candidate, ScoreRule, Scored, Sums};
+
+/// Work (row-lanes to add, roughly) below which waking a second thread costs more than it saves.
+const PARALLEL_MIN: usize = 200_000;
+
+/// The CPU backend. Keeps its scratch memory from tree to tree.
+pub struct CpuBackend {
+    simd: Simd,
+    pool: Option<Arc<ThreadPool>>,
+    bins: LocalBins,
+    gradients: Gradients,
+    nodes: Nodes,
+    histograms: Vec<i64>,
+    scratch: Vec<FeatureScratch>,
+}
+
+/// The bins of a step's rows: the dataset's own columns where the step takes all rows in order, gathered ones
+/// otherwise, so that every level of the tree reads memory in order.
+#[derive(Default)]
+struct LocalBins {
+    gathered: bool,
+    narrow: Vec<u8>,
+    wide: Vec<u16>,
+    /// Where each feature's gathered column starts.
+    offsets: Vec<usize>,
+}
+
+impl CpuBackend {
+    /// A backend on this processor's best vector level (see [`Simd::detect`]), with threads of `pool`.
+    ///
+    /// # Errors
+    /// Those of [`Simd::detect`].
+    pub fn new(pool: Option<Arc<ThreadPool>>) -> Result<Self> {
+        Ok(CpuBackend::with_simd(Simd::detect()?, pool))
+    }
+
+    /// A backend on a certain vector level.
+    pub fn with_simd(simd: Simd, pool: Option<Arc<ThreadPool>>) -> Self {
+        CpuBackend {
+            simd,
+            pool,
+            bins: LocalBins::default(),
+            gradients: Gradients::default(),
+            nodes: Nodes::default(),
+            histograms: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The vector level in use.
+    pub fn simd(&self) -> Simd {
+        self.simd
+    }
+
+    /// Threads worth waking for `work` row-lanes over `n_features` features.
+    fn n_parts(&self, work: usize, n_features: usize) -> usize {
+        match &self.pool {
+            Some(pool) if work >= PARALLEL_MIN => pool.current_num_threads().min(n_features),
+            _ => 1,
+        }
+    }
+
+    /// Runs `work` over all features, a range of them per thread; results come back in the order of the features.
+    fn per_feature<T: Send>(
+        &mut self,
+        task: &Task<'_>,
+        nodes: &[NodeId],
+        work: impl Fn(LevelFeature<'_>, &mut [i64], &mut FeatureScratch) -> T + Sync,
+        mut take: impl FnMut(T),
+    ) {
+        let n_features = task.bins.columns().len();
+        let rows: usize = nodes.iter().map(|&node| self.nodes.len(node)).sum();
+        let n_parts = self.n_parts(rows * n_features * self.gradients.lanes, n_features);
+        self.scratch.resize_with(self.scratch.len().max(n_parts), FeatureScratch::default);
+        let cell = self.nodes.n_slots() * self.gradients.lanes;
+        let level = Level { simd: self.simd, task, gradients: &self.gradients, nodes: &self.nodes, wanted: nodes };
+        let bins = &self.bins;
+        let run = |features: std::ops::Range<usize>, mut histograms: &mut [i64], scratch: &mut FeatureScratch| {
+            let mut results = Vec::with_capacity(features.len());
+            for feature_idx in features {
+                let size = cell * task.bins.column(feature_idx).bins.n_bins();
+                let (own, rest) = std::mem::take(&mut histograms).split_at_mut(size);
+                histograms = rest;
+                if task.feature_weights[feature_idx] > 0.0 {
+                    let feature = LevelFeature::new(&level, feature_idx, bins.column(task.bins, feature_idx));
+                    results.push(work(feature, own, scratch));
+                }
+            }
+            results
+        };
+        let mut parts = Vec::with_capacity(n_parts);
+        let mut histograms = self.histograms.as_mut_slice();
+        let mut scratch = self.scratch.iter_mut();
+        for features in even_ranges(n_features, n_parts) {
+            let size = features.clone().map(|f| cell * task.bins.column(f).bins.n_bins()).sum();
+            let (own, rest) = std::mem::take(&mut histograms).split_at_mut(size);
+            histograms = rest;
+            parts.push((features, own, scratch.next().expect("one scratch per part"), Vec::new()));
+        }
+        match &self.pool {
+            Some(pool) if parts.len() > 1 => pool.scope(|scope| {
+                for (features, own, scratch, results) in &mut parts {
+                    let run = &run;
+                    scope.spawn(move |_| *results = run(features.clone(), own, scratch));
+                }
+            }),
+            _ => {
+                for (features, own, scratch, results) in &mut parts {
+                    *results = run(features.clone(), own, scratch);
+                }
+            }
+        }
+        parts.into_iter().flat_map(|(.., results)| results).for_each(&mut take);
+    }
+}
+
+impl LocalBins {
+    fn begin(&mut self, task: &Task<'_>) {
+        let all = task.rows.len() == task.bins.n_rows();
+        self.gathered = !(all && task.rows.iter().enumerate().all(|(i, &row)| i == row as usize));
+        if !self.gathered {
+            return;
+        }
+        self.narrow.clear();
+        self.wide.clear();
+        self.offsets.clear();
+        for column in task.bins.columns() {
+            match column.slice() {
+                BinSlice::Narrow(bins) => {
+                    self.offsets.push(self.narrow.len());
+                    self.narrow.extend(task.rows.iter().map(|&row| bins[row as usize]));
+                }
+                BinSlice::Wide(bins) => {
+                    self.offsets.push(self.wide.len());
+                    self.wide.extend(task.rows.iter().map(|&row| bins[row as usize]));
+                }
+            }
+        }
+        self.offsets.push(task.rows.len());
+    }
+
+    fn column<'a>(&'a self, bins: &'a BinnedMatrix, feature_idx: usize) -> BinSlice<'a> {
+        let column = bins.column(feature_idx).slice();
+        if !self.gathered {
+            return column;
+        }
+        let (from, n_rows) = (self.offsets[feature_idx], self.offsets[self.offsets.len() - 1]);
+        match column {
+            BinSlice::Narrow(_) => BinSlice::Narrow(&self.narrow[from..][..n_rows]),
+            BinSlice::Wide(_) => BinSlice::Wide(&self.wide[from..][..n_rows]),
+        }
+    }
+}
+
+impl Backend for CpuBackend {
+    fn begin(&mut self, task: &Task<'_>) -> Result<()> {
+        if task.rows.len() > u32::MAX as usize / 2 {
+            return Err(Error::parameter("rows", task.rows.len(), "fewer than 2³¹ rows in one step"));
+        }
+        self.bins.begin(task);
+        self.gradients.begin(self.simd, task)?;
+        self.nodes.begin(self.simd, task, &self.gradients);
+        let n_bins: usize = task.bins.columns().iter().map(|column| column.bins.n_bins()).sum();
+        self.histograms.resize(self.nodes.n_slots() * n_bins * self.gradients.lanes, 0);
+        Ok(())
+    }
+
+    fn score_rule(&self) -> &ScoreRule {
+        &self.gradients.score_rule
+    }
+
+    fn leaf_rule(&self) -> &ScoreRule {
+        &self.gradients.leaf_rule
+    }
+
+    fn unsplit(&mut self, _task: &Task<'_>, node: NodeId) -> Result<f64> {
+        Ok(self.gradients.score_rule.unsplit(&self.gradients.sums(self.nodes.score_totals(node))))
+    }
+
+    fn best_joint(&mut self, task: &Task<'_>, nodes: &[NodeId]) -> Result<Option<Scored>> {
+        let mut best: Option<Scored> = None;
+        self.per_feature(
+            task,
+            nodes,
+            |feature, histograms, scratch| feature.best_joint(histograms, scratch),
+            |found| {
+                if let Some(found) = found
+                    && best.is_none_or(|b| found.score > b.score)
+                {
+                    best = Some(found);
+                }
+            },
+        );
+        Ok(best)
+    }
+
+    fn best_each(&mut self, task: &Task<'_>, nodes: &[NodeId], out: &mut Vec<Option<Scored>>) -> Result<()> {
+        out.clear();
+        out.resize(nodes.len(), None);
+        self.per_feature(
+            task,
+            nodes,
+            |feature, histograms, scratch| feature.best_each(histograms, scratch),
+            |found: Vec<Option<Scored>>| {
+                for (best, found) in out.iter_mut().zip(found) {
+                    if let Some(found) = found
+                        && best.is_none_or(|b| found.score > b.score)
+                    {
+                        *best = Some(found);
+                    }
+                }
+            },
+        );
+        Ok(())
+    }
+
+    fn partition(&mut self, task: &Task<'_>, splits: &[(NodeId, Candidate)]) -> Result<()> {
+        for &(node, candidate) in splits {
+            let feature_idx = candidate.feature_idx as usize;
+            let bins = self.bins.column(task.bins, feature_idx);
+            let meaning = &task.bins.column(feature_idx).bins;
+            self.nodes.split(self.simd, node, candidate, bins, meaning, &self.gradients);
+        }
+        Ok(())
+    }
+
+    fn sums(&mut self, _task: &Task<'_>, node: NodeId) -> Result<Sums> {
+        Ok(self.gradients.sums(self.nodes.leaf_totals(node)))
+    }
+}

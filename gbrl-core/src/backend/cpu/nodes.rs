@@ -1,0 +1,180 @@
+//! Which rows belong to which node, their sums, and which nodes keep a dense histogram.
+
+use super::gradients::Gradients;
+use super::simd::Simd;
+use crate::backend::{NodeId, Task};
+use crate::config::SplitScore;
+use crate::data::{BinSlice, FeatureBins};
+use crate::tree::Candidate;
+
+/// A node with at least this many rows keeps its histogram, so that its larger child need not be summed again.
+const KEEP_MIN: usize = 384;
+
+/// At most this many histograms are kept at a time.
+const MAX_SLOTS: usize = 64;
+
+/// The nodes of the growing tree.
+///
+/// `order` holds positions of the step's rows; each node owns a contiguous range of it, its rows ascending:
+///
+/// ```text
+/// before a split   [ … | node: 1 4 5 8 9 | … ]
+/// after            [ … | left: 1 5 9 | right: 4 8 | … ]
+/// ```
+#[derive(Default)]
+pub(super) struct Nodes {
+    order: Vec<u32>,
+    spare: Vec<u32>,
+    nodes: Vec<Node>,
+    lanes: usize,
+    /// One cell per node: sums that scores are made of, and (for L2) that leaves are made of.
+    score_totals: Vec<i64>,
+    leaf_totals: Vec<i64>,
+    two_kinds: bool,
+    free_slots: Vec<u32>,
+    n_slots: usize,
+    goes_right: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct Node {
+    start: usize,
+    len: usize,
+    histogram: Histogram,
+}
+
+/// Where a node's histogram comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Histogram {
+    /// Summed when needed, not kept.
+    Fleeting,
+    /// Summed from its rows into a slot.
+    Kept(u32),
+    /// The parent's, in this slot, less the sibling's rows.
+    Inherited {
+        /// The slot.
+        slot: u32,
+        /// The smaller child, whose rows are to be taken out.
+        sibling: NodeId,
+    },
+}
+
+impl Nodes {
+    pub fn n_slots(&self) -> usize {
+        self.n_slots
+    }
+
+    pub fn len(&self, node: NodeId) -> usize {
+        self.nodes[node].len
+    }
+
+    /// The rows of a node; `None` for the root, which has all of them in order.
+    pub fn rows(&self, node: NodeId) -> Option<&[u32]> {
+        (node > 0).then(|| self.rows_listed(node))
+    }
+
+    pub fn rows_listed(&self, node: NodeId) -> &[u32] {
+        let Node { start, len, .. } = self.nodes[node];
+        &self.order[start..start + len]
+    }
+
+    pub fn histogram(&self, node: NodeId) -> Histogram {
+        self.nodes[node].histogram
+    }
+
+    pub fn score_totals(&self, node: NodeId) -> &[i64] {
+        &self.score_totals[node * self.lanes..][..self.lanes]
+    }
+
+    pub fn leaf_totals(&self, node: NodeId) -> &[i64] {
+        let totals = if self.two_kinds { &self.leaf_totals } else { &self.score_totals };
+        &totals[node * self.lanes..][..self.lanes]
+    }
+
+    pub fn begin(&mut self, simd: Simd, task: &Task<'_>, gradients: &Gradients) {
+        let n = task.rows.len();
+        self.lanes = gradients.lanes;
+        self.two_kinds = task.score == SplitScore::L2;
+        self.order.clear();
+        self.order.extend(0..n as u32);
+        self.spare.resize(n, 0);
+        self.score_totals.clear();
+        self.score_totals.resize(self.lanes, 0);
+        simd.sum_rows(&mut self.score_totals, gradients.score(), &self.order);
+        if self.two_kinds {
+            self.leaf_totals.clear();
+            self.leaf_totals.resize(self.lanes, 0);
+            simd.sum_rows(&mut self.leaf_totals, gradients.leaf(), &self.order);
+        }
+        self.n_slots = (n / KEEP_MIN).min(MAX_SLOTS);
+        self.free_slots.clear();
+        self.free_slots.extend((0..self.n_slots as u32).rev());
+        self.nodes.clear();
+        let histogram = self.free_slots.pop().map_or(Histogram::Fleeting, Histogram::Kept);
+        self.nodes.push(Node { start: 0, len: n, histogram });
+    }
+
+    /// Splits a node into the next two.
+    pub fn split(
+        &mut self,
+        simd: Simd,
+        node: NodeId,
+        candidate: Candidate,
+        bins: BinSlice<'_>,
+        meaning: &FeatureBins,
+        gradients: &Gradients,
+    ) {
+        let Node { start, len, histogram } = self.nodes[node];
+        self.goes_right.clear();
+        self.goes_right.extend((0..meaning.n_bins()).map(|bin| u8::from(candidate.goes_right(meaning, bin))));
+        // Narrow bins index the table with a u8: make it cover all of them.
+        self.goes_right.resize(self.goes_right.len().max(256), 0);
+        let mut n_left = 0;
+        let rows = &mut self.order[start..start + len];
+        simd.partition(rows, &mut self.spare, bins, &self.goes_right, &mut n_left);
+
+        let left = self.nodes.len();
+        let (small, large) = if n_left <= len - n_left { (left, left + 1) } else { (left + 1, left) };
+        self.nodes.push(Node { start, len: n_left, histogram: Histogram::Fleeting });
+        self.nodes.push(Node { start: start + n_left, len: len - n_left, histogram: Histogram::Fleeting });
+
+        let (small_start, small_len) = (self.nodes[small].start, self.nodes[small].len);
+        let small_rows = &self.order[small_start..small_start + small_len];
+        split_totals(simd, &mut self.score_totals, self.lanes, (node, small, large), gradients.score(), small_rows);
+        if self.two_kinds {
+            split_totals(simd, &mut self.leaf_totals, self.lanes, (node, small, large), gradients.leaf(), small_rows);
+        }
+
+        if let Histogram::Kept(slot) | Histogram::Inherited { slot, .. } = histogram {
+            if self.nodes[large].len >= KEEP_MIN {
+                self.nodes[large].histogram = Histogram::Inherited { slot, sibling: small };
+            } else {
+                self.free_slots.push(slot);
+            }
+        }
+        for child in [small, large] {
+            if self.nodes[child].len >= KEEP_MIN
+                && self.nodes[child].histogram == Histogram::Fleeting
+                && let Some(slot) = self.free_slots.pop()
+            {
+                self.nodes[child].histogram = Histogram::Kept(slot);
+            }
+        }
+    }
+}
+
+/// The smaller child is summed, the larger one is what remains of the parent.
+fn split_totals(
+    simd: Simd,
+    totals: &mut Vec<i64>,
+    lanes: usize,
+    (parent, small, large): (NodeId, NodeId, NodeId),
+    ints: &[i32],
+    small_rows: &[u32],
+) {
+    totals.resize((small.max(large) + 1) * lanes, 0);
+    simd.sum_rows(&mut totals[small * lanes..][..lanes], ints, small_rows);
+    for lane in 0..lanes {
+        totals[large * lanes + lane] = totals[parent * lanes + lane] - totals[small * lanes + lane];
+    }
+}

@@ -1,0 +1,257 @@
+//! Trees laid out for sixteen rows at a time.
+//!
+//! Prediction has two steps per tile of sixteen rows and block of trees that stays in the first cache: find the leaf
+//! of every row in every tree, then add the leaves up, tree after tree. What the leaves hold does not matter to the
+//! first step, nor how they were found to the second.
+//!
+//! A run of trees with the same layout is a [`Segment`]; trees of different layouts simply follow in further ones.
+//!
+//! ```text
+//! oblivious   tests    [tree][level]  last level first: level j of the list is bit j of the leaf index
+//!             tables   [tree][column][leaf]
+//! complete    tests    [tree][node]   a depth-4 binary tree in heap order, nodes that a tree lacks always answer no
+//!             tables   as above; a leaf above the last level stands at its leftmost place
+//! walk        trees    as they are, walked row by row
+//! ```
+
+use std::ops::Range;
+
+use crate::data::TILE;
+use crate::tree::{Child, Shape, Split, Test, Tree};
+
+/// Levels of the smallest oblivious and of every complete layout: sixteen leaves, one vector of table.
+pub const MIN_LEVELS: usize = 4;
+
+/// Deepest oblivious tree that is laid out; its table has 4,096 leaves.
+const MAX_LEVELS: usize = 12;
+
+/// How a segment's trees are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Oblivious trees of up to this many levels.
+    Oblivious(usize),
+    /// Binary trees of up to four levels, completed.
+    Complete,
+    /// Deeper binary trees.
+    Walk,
+}
+
+/// A run of trees with one layout.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// The layout.
+    pub layout: Layout,
+    /// Whether every test is a plain `x > threshold` that sends NaN left.
+    pub plain: bool,
+    /// Index of the first tree among all trees of the ensemble, and of every one.
+    pub tree_idx: Vec<u32>,
+    /// Per test: where its feature's row of a tile starts.
+    pub offsets: Vec<u32>,
+    /// Per test: the threshold (plain segments).
+    pub thresholds: Vec<f32>,
+    /// Per test: the answer is yes where key(x) − low ≤ width, in wrapping integers (other segments).
+    pub ranges: Vec<[u32; 2]>,
+    /// Leaf values `[tree][column][slot]`.
+    pub tables: Vec<f32>,
+    /// Trees of a `Walk` segment.
+    pub walked: Vec<Tree>,
+    width: usize,
+}
+
+/// All trees over one range of output columns, in order.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    columns: Range<usize>,
+    segments: Vec<Segment>,
+}
+
+impl Packed {
+    /// No trees over `columns`.
+    pub fn new(columns: Range<usize>) -> Self {
+        Packed { columns, segments: Vec::new() }
+    }
+
+    /// The output columns that the trees add to.
+    pub fn columns(&self) -> Range<usize> {
+        self.columns.clone()
+    }
+
+    /// The runs of trees, in order.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Appends tree number `tree_idx` of the ensemble.
+    pub fn push(&mut self, tree_idx: usize, tree: &Tree) {
+        let plain = tree.splits().all(Split::is_plain);
+        let wanted = match tree.shape() {
+            Shape::Oblivious(splits) if splits.len() <= MAX_LEVELS => Layout::Oblivious(splits.len().max(MIN_LEVELS)),
+            Shape::Binary(_) if tree.depth() <= MIN_LEVELS => Layout::Complete,
+            _ => Layout::Walk,
+        };
+        let fits = self.segments.last().is_some_and(|segment| {
+            let same = match (segment.layout, wanted) {
+                (Layout::Oblivious(has), Layout::Oblivious(wants)) => has >= wants,
+                (has, wants) => has == wants,
+            };
+            same && (plain || !segment.plain)
+        });
+        if !fits {
+            self.segments.push(Segment::new(wanted, plain, self.columns.len()));
+        }
+        self.segments.last_mut().expect("pushed above").push(tree_idx, tree);
+    }
+}
+
+impl Segment {
+    fn new(layout: Layout, plain: bool, width: usize) -> Self {
+        Segment {
+            layout,
+            plain,
+            tree_idx: Vec::new(),
+            offsets: Vec::new(),
+            thresholds: Vec::new(),
+            ranges: Vec::new(),
+            tables: Vec::new(),
+            walked: Vec::new(),
+            width,
+        }
+    }
+
+    /// Trees.
+    pub fn len(&self) -> usize {
+        self.tree_idx.len()
+    }
+
+    /// Whether there is none; never so in a [`Packed`].
+    pub fn is_empty(&self) -> bool {
+        self.tree_idx.is_empty()
+    }
+
+    /// Tests per tree.
+    pub fn n_tests(&self) -> usize {
+        match self.layout {
+            Layout::Oblivious(levels) => levels,
+            Layout::Complete => (1 << MIN_LEVELS) - 1,
+            Layout::Walk => 0,
+        }
+    }
+
+    /// Leaf slots per tree and column of `tables`.
+    pub fn n_slots(&self) -> usize {
+        match self.layout {
+            Layout::Oblivious(levels) => 1 << levels,
+            Layout::Complete | Layout::Walk => 1 << MIN_LEVELS,
+        }
+    }
+
+    /// Output columns per tree.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    fn push(&mut self, tree_idx: usize, tree: &Tree) {
+        self.tree_idx.push(tree_idx as u32);
+        let n_slots = self.n_slots();
+        match (self.layout, tree.shape()) {
+            (Layout::Oblivious(levels), Shape::Oblivious(splits)) => {
+                splits.iter().rev().for_each(|split| self.push_test(Some(split)));
+                // Levels that the tree lacks are the upper bits of the index, always zero.
+                (splits.len()..levels).for_each(|_| self.push_test(None));
+                self.push_table(tree, n_slots, |leaf| leaf);
+            }
+            (Layout::Complete, Shape::Binary(nodes)) => {
+                let mut tests = [None; (1 << MIN_LEVELS) - 1];
+                let mut slots = vec![0; tree.n_leaves()];
+                let root = if nodes.is_empty() { Child::Leaf(0) } else { Child::Node(0) };
+                let mut open = vec![(root, 0usize)];
+                while let Some((child, at)) = open.pop() {
+                    match child {
+                        Child::Node(n) => {
+                            let node = &nodes[n as usize];
+                            tests[at] = Some(node.split);
+                            open.push((node.left, 2 * at + 1));
+                            open.push((node.right, 2 * at + 2));
+                        }
+                        Child::Leaf(leaf) => {
+                            let mut at = at;
+                            while at < tests.len() {
+                                at = 2 * at + 1;
+                            }
+                            slots[leaf as usize] = at - tests.len();
+                        }
+                    }
+                }
+                tests.iter().for_each(|test| self.push_test(test.as_ref()));
+                self.push_table(tree, n_slots, |leaf| slots[leaf]);
+            }
+            _ => self.walked.push(tree.clone()),
+        }
+    }
+
+    /// `None` is a test that always answers no.
+    fn push_test(&mut self, split: Option<&Split>) {
+        let never = Split::greater(0, f32::INFINITY, false);
+        let split = split.unwrap_or(&never);
+        self.offsets.push(split.feature_idx * TILE as u32);
+        match split.test {
+            Test::Greater { threshold, .. } if self.plain => self.thresholds.push(threshold),
+            test => self.ranges.push(range_of(test)),
+        }
+    }
+
+    fn push_table(&mut self, tree: &Tree, n_slots: usize, slot_of: impl Fn(usize) -> usize) {
+        let from = self.tables.len();
+        self.tables.resize(from + self.width * n_slots, 0.0);
+        let table = &mut self.tables[from..];
+        for leaf in 0..tree.n_leaves() {
+            for (column, &value) in tree.leaf(leaf).iter().enumerate() {
+                table[column * n_slots + slot_of(leaf)] = value;
+            }
+        }
+    }
+}
+
+/// An integer that orders as the number does, with NaN lowest of all: 0.
+#[inline(always)]
+pub fn key(x: f32) -> u32 {
+    let bits = (x + 0.0).to_bits(); // −0 + 0 is +0
+    let order = bits ^ (((bits as i32 >> 31) as u32) | 0x8000_0000);
+    if x.is_nan() { 0 } else { order }
+}
+
+/// Every test as one range of keys: x answers yes where key(x) − low ≤ width in wrapping arithmetic. "NaN goes right"
+/// lets the range run over the top to 0, NaN's key.
+fn range_of(test: Test) -> [u32; 2] {
+    match test {
+        Test::Greater { threshold, missing_right } => {
+            let low = key(threshold) + 1;
+            [low, if missing_right { low.wrapping_neg() } else { u32::MAX - low }]
+        }
+        Test::Equal { code } => [key(code), 0],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_float() -> impl Strategy<Value = f32> {
+        prop_oneof![
+            prop::num::f32::ANY,
+            (-3i8..3).prop_map(f32::from),
+            prop_oneof![Just(f32::INFINITY), Just(f32::NEG_INFINITY), Just(-0.0f32), Just(f32::NAN)]
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_of_keys_answers_as_the_test_does(x in any_float(), t in any_float(), right in any::<bool>(), equal in any::<bool>()) {
+            prop_assume!(!t.is_nan());
+            let test = if equal { Test::Equal { code: t } } else { Test::Greater { threshold: t, missing_right: right } };
+            let [low, width] = range_of(test);
+            prop_assert_eq!(key(x).wrapping_sub(low) <= width, test.accepts(x), "{:?} of {}", test, x);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Sums of scores over the nodes of a level, and the largest of them.
+
+use super::vector::Vector;
+
+super::kernel! {
+    /// `sums[i] += scores[i]`.
+    pub fn add_scores(sums: &mut [f64], scores: &[f64]) = add_scores_body
+}
+
+super::kernel! {
+    /// Adds a step function: `sums[bin] += scores[number of occupied bins up to and including bin]`.
+    ///
+    /// `occupied` has a bit per bin, `below` the number of occupied bins before each of its words; `scores` has nine
+    /// elements more than there are occupied bins.
+    pub fn add_steps(sums: &mut [f64], scores: &[f64], occupied: &[u64], below: &[u32]) = add_steps_body
+}
+
+super::kernel! {
+    /// The first of the largest `weight · scores[i]` above −∞ among those with `useful[i]` not 0.
+    pub fn best(scores: &[f64], useful: &[u8], weight: f64, out: &mut Option<(usize, f64)>) = best_body
+}
+
+#[inline(always)]
+fn add_scores_body<V: Vector>(sums: &mut [f64], scores: &[f64]) {
+    for (sum, score) in sums.iter_mut().zip(scores) {
+        *sum += score;
+    }
+}
+
+#[inline(always)]
+fn add_steps_body<V: Vector>(sums: &mut [f64], scores: &[f64], occupied: &[u64], below: &[u32]) {
+    for (word_idx, sums) in sums.chunks_mut(64).enumerate() {
+        let word = occupied[word_idx];
+        let mut first = below[word_idx] as usize;
+        let (groups, rest) = sums.as_chunks_mut::<8>();
+        for (group_idx, sums) in groups.iter_mut().enumerate() {
+            let bits = (word >> (8 * group_idx)) as u8;
+            let scores: &[f64; 16] = scores[first..].first_chunk().expect("scores are padded");
+            V::add_steps(sums, scores, bits);
+            first += bits.count_ones() as usize;
+        }
+        let bits = word.checked_shr(8 * groups.len() as u32).unwrap_or(0);
+        for (i, sum) in rest.iter_mut().enumerate() {
+            *sum += scores[first + (bits & (2u64 << i).wrapping_sub(1)).count_ones() as usize];
+        }
+    }
+}
+
+#[inline(always)]
+fn best_body<V: Vector>(scores: &[f64], useful: &[u8], weight: f64, out: &mut Option<(usize, f64)>) {
+    let mut largest = [f64::NEG_INFINITY; 8];
+    let mut group_of = [0u64; 8];
+    let (groups, rest) = scores.as_chunks::<8>();
+    let useful_groups = useful.as_chunks::<8>().0;
+    for (group_idx, (scores, useful)) in groups.iter().zip(useful_groups).enumerate() {
+        for lane in 0..8 {
+            let score = if useful[lane] != 0 { weight * scores[lane] } else { f64::NEG_INFINITY };
+            let better = score > largest[lane];
+            largest[lane] = if better { score } else { largest[lane] };
+            group_of[lane] = if better { group_idx as u64 } else { group_of[lane] };
+        }
+    }
+    let mut best: Option<(usize, f64)> = None;
+    for lane in 0..8 {
+        let candidate = (8 * group_of[lane] as usize + lane, largest[lane]);
+        let better = match best {
+            None => candidate.1 > f64::NEG_INFINITY,
+            Some((i, score)) => candidate.1 > score || (candidate.1 == score && candidate.0 < i),
+        };
+        if better {
+            best = Some(candidate);
+        }
+    }
+    for (i, &score) in rest.iter().enumerate() {
+        let i = 8 * groups.len() + i;
+        let score = if useful[i] != 0 { weight * score } else { f64::NEG_INFINITY };
+        if score > best.map_or(f64::NEG_INFINITY, |(_, s)| s) {
+            best = Some((i, score));
+        }
+    }
+    *out = best;
+}

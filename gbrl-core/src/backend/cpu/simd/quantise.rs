@@ -1,0 +1,91 @@
+//! Gradients to integers, a column at a time over rows of padded lanes.
+
+use super::vector::Vector;
+use crate::tree::quantise::quantise;
+
+super::kernel! {
+    /// Largest magnitude per output over row-major `[n, stride]`, outputs from `first`; +∞ or NaN where a value is
+    /// not finite.
+    pub fn largest(gradients: &[f32], stride: usize, first: usize, out: &mut [f32]) = largest_body
+}
+
+super::kernel! {
+    /// `ints[row * lanes + d] = round(gradients[row * stride + first + d] · scales[d])`; the lane behind the outputs
+    /// becomes 1, the rest 0.
+    pub fn quantise_rows(
+        gradients: &[f32], stride: usize, first: usize, scales: &[f64], ints: &mut [i32], lanes: usize,
+    ) = quantise_rows_body
+}
+
+#[inline(always)]
+fn largest_body<V: Vector>(gradients: &[f32], stride: usize, first: usize, out: &mut [f32]) {
+    out.fill(0.0);
+    match (stride, out.len()) {
+        (2, 2) => largest_lanes::<2>(gradients, out),
+        (3, 3) => largest_lanes::<3>(gradients, out),
+        (5, 5) => largest_lanes::<5>(gradients, out),
+        (7, 7) => largest_lanes::<7>(gradients, out),
+        _ => {
+            for row in gradients.chunks_exact(stride) {
+                for (largest, &g) in out.iter_mut().zip(&row[first..]) {
+                    *largest = larger(*largest, g);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn largest_lanes<const D: usize>(gradients: &[f32], out: &mut [f32]) {
+    let mut largest = [0f32; D];
+    for row in gradients.as_chunks::<D>().0 {
+        for d in 0..D {
+            largest[d] = larger(largest[d], row[d]);
+        }
+    }
+    out.copy_from_slice(&largest);
+}
+
+/// max(a, |b|) that keeps a NaN once it has seen one: magnitudes compare as integers, and NaN is above infinity.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    f32::from_bits(a.to_bits().max(b.to_bits() & 0x7FFF_FFFF))
+}
+
+#[inline(always)]
+fn quantise_rows_body<V: Vector>(
+    gradients: &[f32],
+    stride: usize,
+    first: usize,
+    scales: &[f64],
+    ints: &mut [i32],
+    lanes: usize,
+) {
+    match (stride, scales.len(), lanes) {
+        (2, 2, 4) => quantise_lanes::<2, 4>(gradients, scales, ints),
+        (3, 3, 4) => quantise_lanes::<3, 4>(gradients, scales, ints),
+        (5, 5, 8) => quantise_lanes::<5, 8>(gradients, scales, ints),
+        (7, 7, 8) => quantise_lanes::<7, 8>(gradients, scales, ints),
+        _ => {
+            for (ints, row) in ints.chunks_exact_mut(lanes).zip(gradients.chunks_exact(stride)) {
+                for ((int, &g), &scale) in ints.iter_mut().zip(&row[first..]).zip(scales) {
+                    *int = quantise(f64::from(g), scale);
+                }
+                ints[scales.len()] = 1;
+                ints[scales.len() + 1..].fill(0);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn quantise_lanes<const D: usize, const L: usize>(gradients: &[f32], scales: &[f64], ints: &mut [i32]) {
+    let scales: &[f64; D] = scales.first_chunk().expect("a scale per output");
+    for (ints, row) in ints.as_chunks_mut::<L>().0.iter_mut().zip(gradients.as_chunks::<D>().0) {
+        for d in 0..D {
+            ints[d] = quantise(f64::from(row[d]), scales[d]);
+        }
+        ints[D] = 1;
+        ints[D + 1..].fill(0);
+    }
+}

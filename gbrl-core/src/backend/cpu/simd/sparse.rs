@@ -1,0 +1,119 @@
+//! Sums of gradients over the occupied bins only, for nodes with fewer rows than bins.
+
+use super::vector::Vector;
+use crate::data::BinSlice;
+use crate::data::binning::BinIndex;
+
+/// The occupied bins of a node, ascending, and their sums.
+#[derive(Debug, Default)]
+pub struct Sparse {
+    /// One byte per bin, 1 where it has rows; all zero between calls.
+    marks: Vec<u8>,
+    /// One bit per bin.
+    pub occupied: Vec<u64>,
+    /// Occupied bins below each word of `occupied`.
+    pub below: Vec<u32>,
+    /// The bin of each cell, ascending.
+    pub bins: Vec<u32>,
+    /// A cell of zeros, then one cell per element of `bins`.
+    pub cells: Vec<i64>,
+}
+
+super::kernel! {
+    /// Sums `rows` (`None`: all) into `sparse`. O(rows · lanes + bins / 64).
+    pub fn accumulate_sparse(
+        sparse: &mut Sparse, n_bins: usize, lanes: usize, bins: BinSlice<'_>, grads: &[i32], rows: Option<&[u32]>,
+    ) = accumulate_sparse_body
+}
+
+#[inline(always)]
+fn accumulate_sparse_body<V: Vector>(
+    sparse: &mut Sparse,
+    n_bins: usize,
+    lanes: usize,
+    bins: BinSlice<'_>,
+    grads: &[i32],
+    rows: Option<&[u32]>,
+) {
+    match (bins, rows) {
+        (BinSlice::Narrow(bins), Some(rows)) => {
+            accumulate::<V, _>(sparse, n_bins, lanes, bins, grads, rows.iter().map(|&row| row as usize));
+        }
+        (BinSlice::Wide(bins), Some(rows)) => {
+            accumulate::<V, _>(sparse, n_bins, lanes, bins, grads, rows.iter().map(|&row| row as usize));
+        }
+        (BinSlice::Narrow(bins), None) => accumulate::<V, _>(sparse, n_bins, lanes, bins, grads, 0..bins.len()),
+        (BinSlice::Wide(bins), None) => accumulate::<V, _>(sparse, n_bins, lanes, bins, grads, 0..bins.len()),
+    }
+}
+
+#[inline(always)]
+fn accumulate<V: Vector, B: BinIndex>(
+    sparse: &mut Sparse,
+    n_bins: usize,
+    lanes: usize,
+    bins: &[B],
+    grads: &[i32],
+    rows: impl Iterator<Item = usize> + Clone,
+) {
+    let Sparse { marks, occupied, below, bins: cell_bins, cells } = sparse;
+    // Bytes are marked without waiting for the row before; eight at a time then become bits.
+    marks.resize(marks.len().max(n_bins.next_multiple_of(64)), 0);
+    for row in rows.clone() {
+        marks[bins[row].unpack()] = 1;
+    }
+    occupied.clear();
+    below.clear();
+    cell_bins.clear();
+    for (word_idx, marks) in marks[..n_bins.next_multiple_of(64)].as_chunks_mut::<64>().0.iter_mut().enumerate() {
+        let mut word = 0;
+        for (byte_idx, marks) in marks.as_chunks::<8>().0.iter().enumerate() {
+            // The product moves bit 0 of byte i to bit 56 + i.
+            let bits = u64::from_le_bytes(*marks).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+            word |= bits << (8 * byte_idx);
+        }
+        marks.fill(0);
+        occupied.push(word);
+        below.push(cell_bins.len() as u32);
+        while word != 0 {
+            cell_bins.push((64 * word_idx) as u32 + word.trailing_zeros());
+            word &= word - 1;
+        }
+    }
+    cells.clear();
+    cells.resize((cell_bins.len() + 1) * lanes, 0);
+    let (occupied, below) = (occupied.as_slice(), below.as_slice());
+    let cell_of = move |bin: usize| {
+        let lower = occupied[bin >> 6] & ((1u64 << (bin & 63)) - 1);
+        below[bin >> 6] as usize + lower.count_ones() as usize + 1
+    };
+    match lanes {
+        4 => add_rows::<V, B, 4>(cells, bins, grads, rows, cell_of),
+        8 => add_rows::<V, B, 8>(cells, bins, grads, rows, cell_of),
+        16 => add_rows::<V, B, 16>(cells, bins, grads, rows, cell_of),
+        24 => add_rows::<V, B, 24>(cells, bins, grads, rows, cell_of),
+        _ => {
+            for row in rows {
+                let cell = &mut cells[cell_of(bins[row].unpack()) * lanes..][..lanes];
+                for (sum, &g) in cell.iter_mut().zip(&grads[row * lanes..]) {
+                    *sum += i64::from(g);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn add_rows<V: Vector, B: BinIndex, const L: usize>(
+    cells: &mut [i64],
+    bins: &[B],
+    grads: &[i32],
+    rows: impl Iterator<Item = usize>,
+    cell_of: impl Fn(usize) -> usize,
+) {
+    let cells = cells.as_chunks_mut::<L>().0;
+    let grads = grads.as_chunks::<L>().0;
+    for row in rows {
+        V::accumulate(&mut cells[cell_of(bins[row].unpack())], &grads[row]);
+    }
+}

@@ -1,0 +1,625 @@
+//! The few operations that the compiler does not find by itself, once per level.
+
+/// A vector level as a type: sixteen lanes, however many registers that takes.
+pub trait Vector {
+    /// Sixteen numbers.
+    type Floats: Copy;
+    /// Sixteen integers.
+    type Ints: Copy;
+    /// Sixteen answers.
+    type Mask: Copy;
+
+    /// Loads numbers.
+    fn floats(x: &[f32; 16]) -> Self::Floats;
+    /// Stores numbers.
+    fn store_floats(x: Self::Floats, out: &mut [f32; 16]);
+    /// Lane-wise sum.
+    fn add(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// Loads integers.
+    fn ints(x: &[u32; 16]) -> Self::Ints;
+    /// Stores integers.
+    fn store_ints(x: Self::Ints, out: &mut [u32; 16]);
+    /// `x > threshold`; false for NaN.
+    fn greater(x: Self::Floats, threshold: f32) -> Self::Mask;
+    /// `key − low ≤ width` in wrapping arithmetic.
+    fn within(key: Self::Ints, low: u32, width: u32) -> Self::Mask;
+    /// `a and b`.
+    fn and(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// `a and not b`.
+    fn and_not(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// `a or b`.
+    fn or(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// Sets `bit` where the answer is yes.
+    fn set_bit(x: Self::Ints, bit: u32, mask: Self::Mask) -> Self::Ints;
+    /// `table[index]`, index below 16.
+    fn lookup16(table: &[f32; 16], index: Self::Ints) -> Self::Floats;
+    /// `table[index]`, index below 32.
+    fn lookup32(table: &[f32; 32], index: Self::Ints) -> Self::Floats;
+    /// `table[index]`, index below 64.
+    fn lookup64(table: &[f32; 64], index: Self::Ints) -> Self::Floats;
+    /// `table[index]`, index below `table.len()`.
+    fn lookup(table: &[f32], index: Self::Ints) -> Self::Floats;
+
+    /// `sums[i] += scores[number of bits of `bits` up to and including i]`.
+    fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8);
+
+    /// `cell[l] += grad[l]`, L a multiple of 4.
+    fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]);
+
+    /// Adds eight cells of `W` lanes (stride `lanes`, from `cells[0]`) to the running sums one after the other and
+    /// gives the eight intermediate sums, transposed: `planes[w][j]` is lane w after cell j, exact in f64.
+    fn running_planes<const W: usize>(cells: &[i64], lanes: usize, run: &mut [i64; W]) -> [[f64; 8]; W];
+}
+
+/// What every processor has.
+pub struct Portable;
+
+/// 256-bit vectors.
+#[cfg(target_arch = "x86_64")]
+pub struct Avx2;
+
+/// 512-bit vectors.
+#[cfg(target_arch = "x86_64")]
+pub struct Avx512;
+
+/// 2⁵² + 2⁵¹: its low mantissa bits hold an integer below 2⁵¹ in magnitude.
+const MAGIC: f64 = 6_755_399_441_055_744.0;
+
+/// i64 → f64 for |x| < 2⁵¹ by one integer and one float addition; exact, and vectors of every level have both.
+#[inline(always)]
+pub fn to_f64(x: i64) -> f64 {
+    f64::from_bits((x.wrapping_add(MAGIC.to_bits() as i64)) as u64) - MAGIC
+}
+
+#[inline(always)]
+fn running_planes_portable<const W: usize>(cells: &[i64], lanes: usize, run: &mut [i64; W]) -> [[f64; 8]; W] {
+    let mut planes = [[0.0; 8]; W];
+    for j in 0..8 {
+        let cell: &[i64; W] = cells[j * lanes..].first_chunk().expect("eight cells of W lanes");
+        for w in 0..W {
+            run[w] += cell[w];
+            planes[w][j] = to_f64(run[w]);
+        }
+    }
+    planes
+}
+
+#[inline(always)]
+fn add_steps_portable(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+    let mut step = 0;
+    for i in 0..8 {
+        step += usize::from(bits >> i & 1);
+        sums[i] += scores[step];
+    }
+}
+
+/// Bits set up to and including each position, one byte per position, for every byte.
+#[cfg(target_arch = "x86_64")]
+const STEPS: [u64; 256] = {
+    let mut table = [0; 256];
+    let mut bits = 0;
+    while bits < 256 {
+        let (mut i, mut step) = (0, 0u64);
+        while i < 8 {
+            step += (bits as u64 >> i) & 1;
+            table[bits] |= step << (8 * i);
+            i += 1;
+        }
+        bits += 1;
+    }
+    table
+};
+
+#[inline(always)]
+fn map<T: Copy, U: Copy + Default>(x: [T; 16], f: impl Fn(T) -> U) -> [U; 16] {
+    let mut out = [U::default(); 16];
+    for i in 0..16 {
+        out[i] = f(x[i]);
+    }
+    out
+}
+
+#[inline(always)]
+fn zip<T: Copy, U: Copy, R: Copy + Default>(a: [T; 16], b: [U; 16], f: impl Fn(T, U) -> R) -> [R; 16] {
+    let mut out = [R::default(); 16];
+    for i in 0..16 {
+        out[i] = f(a[i], b[i]);
+    }
+    out
+}
+
+/// Answers are all ones or all zeros, as compare instructions give them.
+#[inline(always)]
+fn all_ones(yes: bool) -> u32 {
+    u32::from(yes).wrapping_neg()
+}
+
+impl Vector for Portable {
+    type Floats = [f32; 16];
+    type Ints = [u32; 16];
+    type Mask = [u32; 16];
+
+    #[inline(always)]
+    fn floats(x: &[f32; 16]) -> [f32; 16] {
+        *x
+    }
+    #[inline(always)]
+    fn store_floats(x: [f32; 16], out: &mut [f32; 16]) {
+        *out = x;
+    }
+    #[inline(always)]
+    fn add(a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+        zip(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn ints(x: &[u32; 16]) -> [u32; 16] {
+        *x
+    }
+    #[inline(always)]
+    fn store_ints(x: [u32; 16], out: &mut [u32; 16]) {
+        *out = x;
+    }
+    #[inline(always)]
+    fn greater(x: [f32; 16], threshold: f32) -> [u32; 16] {
+        map(x, |x| all_ones(x > threshold))
+    }
+    #[inline(always)]
+    fn within(key: [u32; 16], low: u32, width: u32) -> [u32; 16] {
+        map(key, |key| all_ones(key.wrapping_sub(low) <= width))
+    }
+    #[inline(always)]
+    fn and(a: [u32; 16], b: [u32; 16]) -> [u32; 16] {
+        zip(a, b, |a, b| a & b)
+    }
+    #[inline(always)]
+    fn and_not(a: [u32; 16], b: [u32; 16]) -> [u32; 16] {
+        zip(a, b, |a, b| a & !b)
+    }
+    #[inline(always)]
+    fn or(a: [u32; 16], b: [u32; 16]) -> [u32; 16] {
+        zip(a, b, |a, b| a | b)
+    }
+    #[inline(always)]
+    fn set_bit(x: [u32; 16], bit: u32, mask: [u32; 16]) -> [u32; 16] {
+        zip(x, mask, |x, mask| x | (bit & mask))
+    }
+    #[inline(always)]
+    fn lookup16(table: &[f32; 16], index: [u32; 16]) -> [f32; 16] {
+        map(index, |i| table[i as usize & 15])
+    }
+    #[inline(always)]
+    fn lookup32(table: &[f32; 32], index: [u32; 16]) -> [f32; 16] {
+        map(index, |i| table[i as usize & 31])
+    }
+    #[inline(always)]
+    fn lookup64(table: &[f32; 64], index: [u32; 16]) -> [f32; 16] {
+        map(index, |i| table[i as usize & 63])
+    }
+    #[inline(always)]
+    fn lookup(table: &[f32], index: [u32; 16]) -> [f32; 16] {
+        map(index, |i| table[i as usize])
+    }
+    #[inline(always)]
+    fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
+        for l in 0..L {
+            cell[l] += i64::from(grad[l]);
+        }
+    }
+    #[inline(always)]
+    fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+        add_steps_portable(sums, scores, bits);
+    }
+    #[inline(always)]
+    fn running_planes<const W: usize>(cells: &[i64], lanes: usize, run: &mut [i64; W]) -> [[f64; 8]; W] {
+        running_planes_portable(cells, lanes, run)
+    }
+}
+
+// In the two implementations below every intrinsic needs its processor feature. The types are named only by the
+// functions that `kernel!` compiles with those features, and these are reached only through a `Simd` that has seen the
+// processor's; loads and stores go through references to arrays of the right size.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::*;
+
+    use super::{Avx2, MAGIC, Vector, add_steps_portable, running_planes_portable};
+
+    impl Vector for Avx2 {
+        type Floats = [__m256; 2];
+        type Ints = [__m256i; 2];
+        type Mask = [__m256i; 2];
+
+        #[inline(always)]
+        fn floats(x: &[f32; 16]) -> [__m256; 2] {
+            // SAFETY: AVX2 as said above; both loads stay within the sixteen elements.
+            unsafe { [_mm256_loadu_ps(x.as_ptr()), _mm256_loadu_ps(x.as_ptr().add(8))] }
+        }
+        #[inline(always)]
+        fn store_floats(x: [__m256; 2], out: &mut [f32; 16]) {
+            // SAFETY: AVX2 as said above; both stores stay within the sixteen elements.
+            unsafe {
+                _mm256_storeu_ps(out.as_mut_ptr(), x[0]);
+                _mm256_storeu_ps(out.as_mut_ptr().add(8), x[1]);
+            }
+        }
+        #[inline(always)]
+        fn add(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+            // SAFETY: AVX2 as said above.
+            unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+        }
+        #[inline(always)]
+        fn ints(x: &[u32; 16]) -> [__m256i; 2] {
+            // SAFETY: AVX2 as said above; both loads stay within the sixteen elements.
+            unsafe { [_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().add(8).cast())] }
+        }
+        #[inline(always)]
+        fn store_ints(x: [__m256i; 2], out: &mut [u32; 16]) {
+            // SAFETY: AVX2 as said above; both stores stay within the sixteen elements.
+            unsafe {
+                _mm256_storeu_si256(out.as_mut_ptr().cast(), x[0]);
+                _mm256_storeu_si256(out.as_mut_ptr().add(8).cast(), x[1]);
+            }
+        }
+        #[inline(always)]
+        fn greater(x: [__m256; 2], threshold: f32) -> [__m256i; 2] {
+            // SAFETY: AVX2 as said above.
+            unsafe {
+                let t = _mm256_set1_ps(threshold);
+                [
+                    _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(x[0], t)),
+                    _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(x[1], t)),
+                ]
+            }
+        }
+        #[inline(always)]
+        fn within(key: [__m256i; 2], low: u32, width: u32) -> [__m256i; 2] {
+            // SAFETY: AVX2 as said above.
+            unsafe {
+                let (low, width) = (_mm256_set1_epi32(low as i32), _mm256_set1_epi32(width as i32));
+                let distance = [_mm256_sub_epi32(key[0], low), _mm256_sub_epi32(key[1], low)];
+                [
+                    _mm256_cmpeq_epi32(_mm256_min_epu32(distance[0], width), distance[0]),
+                    _mm256_cmpeq_epi32(_mm256_min_epu32(distance[1], width), distance[1]),
+                ]
+            }
+        }
+        #[inline(always)]
+        fn and(a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+            // SAFETY: AVX2 as said above.
+            unsafe { [_mm256_and_si256(a[0], b[0]), _mm256_and_si256(a[1], b[1])] }
+        }
+        #[inline(always)]
+        fn and_not(a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+            // SAFETY: AVX2 as said above.
+            unsafe { [_mm256_andnot_si256(b[0], a[0]), _mm256_andnot_si256(b[1], a[1])] }
+        }
+        #[inline(always)]
+        fn or(a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+            // SAFETY: AVX2 as said above.
+            unsafe { [_mm256_or_si256(a[0], b[0]), _mm256_or_si256(a[1], b[1])] }
+        }
+        #[inline(always)]
+        fn set_bit(x: [__m256i; 2], bit: u32, mask: [__m256i; 2]) -> [__m256i; 2] {
+            // SAFETY: AVX2 as said above.
+            unsafe {
+                let bit = _mm256_set1_epi32(bit as i32);
+                [
+                    _mm256_or_si256(x[0], _mm256_and_si256(mask[0], bit)),
+                    _mm256_or_si256(x[1], _mm256_and_si256(mask[1], bit)),
+                ]
+            }
+        }
+        #[inline(always)]
+        fn lookup16(table: &[f32; 16], index: [__m256i; 2]) -> [__m256; 2] {
+            // SAFETY: AVX2 as said above; the loads stay within the sixteen elements.
+            unsafe {
+                // Both halves are looked up by the lower three bits; the fourth, moved to the sign, chooses.
+                let (low, high) = (_mm256_loadu_ps(table.as_ptr()), _mm256_loadu_ps(table.as_ptr().add(8)));
+                let choose = [_mm256_slli_epi32::<28>(index[0]), _mm256_slli_epi32::<28>(index[1])];
+                let lows = [_mm256_permutevar8x32_ps(low, index[0]), _mm256_permutevar8x32_ps(low, index[1])];
+                let highs = [_mm256_permutevar8x32_ps(high, index[0]), _mm256_permutevar8x32_ps(high, index[1])];
+                [
+                    _mm256_blendv_ps(lows[0], highs[0], _mm256_castsi256_ps(choose[0])),
+                    _mm256_blendv_ps(lows[1], highs[1], _mm256_castsi256_ps(choose[1])),
+                ]
+            }
+        }
+        #[inline(always)]
+        fn lookup32(table: &[f32; 32], index: [__m256i; 2]) -> [__m256; 2] {
+            Self::lookup(table, index)
+        }
+        #[inline(always)]
+        fn lookup64(table: &[f32; 64], index: [__m256i; 2]) -> [__m256; 2] {
+            Self::lookup(table, index)
+        }
+        #[inline(always)]
+        fn lookup(table: &[f32], index: [__m256i; 2]) -> [__m256; 2] {
+            let mut indices = [0; 16];
+            Self::store_ints(index, &mut indices);
+            let mut values = [0.0; 16];
+            for lane in 0..16 {
+                values[lane] = table[indices[lane] as usize];
+            }
+            Self::floats(&values)
+        }
+        #[inline(always)]
+        fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
+            const { assert!(L.is_multiple_of(4)) };
+            for l in (0..L).step_by(4) {
+                // SAFETY: AVX2 as said above; l + 4 ≤ L, the length of both arrays.
+                unsafe {
+                    let sum: *mut __m256i = cell.as_mut_ptr().add(l).cast();
+                    let grad = _mm256_cvtepi32_epi64(_mm_loadu_si128(grad.as_ptr().add(l).cast()));
+                    _mm256_storeu_si256(sum, _mm256_add_epi64(_mm256_loadu_si256(sum), grad));
+                }
+            }
+        }
+        #[inline(always)]
+        fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+            add_steps_portable(sums, scores, bits);
+        }
+        #[inline(always)]
+        fn running_planes<const W: usize>(cells: &[i64], lanes: usize, run: &mut [i64; W]) -> [[f64; 8]; W] {
+            if !W.is_multiple_of(4) {
+                return running_planes_portable(cells, lanes, run);
+            }
+            assert!(cells.len() >= 7 * lanes + W, "eight cells of W lanes");
+            let mut planes = [[0.0; 8]; W];
+            let out = planes.as_mut_ptr().cast::<f64>();
+            for w in (0..W).step_by(4) {
+                let (from, run) = (cells.as_ptr(), run.as_mut_ptr());
+                // SAFETY: AVX2 as said above. Cell j is read at j·lanes + w to j·lanes + w + 4 ≤ j·lanes + W, which the
+                // assertion bounds for j ≤ 7; `run` has W elements and `planes` 8·W.
+                unsafe {
+                    let magic = _mm256_set1_pd(MAGIC);
+                    let mut sum = _mm256_loadu_si256(run.add(w).cast());
+                    for half in 0..2 {
+                        let mut rows = [magic; 4];
+                        for j in 0..4 {
+                            sum =
+                                _mm256_add_epi64(sum, _mm256_loadu_si256(from.add((4 * half + j) * lanes + w).cast()));
+                            // The conversion of `to_f64`.
+                            let biased = _mm256_add_epi64(sum, _mm256_castpd_si256(magic));
+                            rows[j] = _mm256_sub_pd(_mm256_castsi256_pd(biased), magic);
+                        }
+                        let even = (_mm256_unpacklo_pd(rows[0], rows[1]), _mm256_unpacklo_pd(rows[2], rows[3]));
+                        let odd = (_mm256_unpackhi_pd(rows[0], rows[1]), _mm256_unpackhi_pd(rows[2], rows[3]));
+                        let out = out.add(8 * w + 4 * half);
+                        _mm256_storeu_pd(out, _mm256_permute2f128_pd::<0x20>(even.0, even.1));
+                        _mm256_storeu_pd(out.add(8), _mm256_permute2f128_pd::<0x20>(odd.0, odd.1));
+                        _mm256_storeu_pd(out.add(16), _mm256_permute2f128_pd::<0x31>(even.0, even.1));
+                        _mm256_storeu_pd(out.add(24), _mm256_permute2f128_pd::<0x31>(odd.0, odd.1));
+                    }
+                    _mm256_storeu_si256(run.add(w).cast(), sum);
+                }
+            }
+            planes
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::*;
+
+    use super::{Avx512, STEPS, Vector, running_planes_portable};
+
+    impl Vector for Avx512 {
+        type Floats = __m512;
+        type Ints = __m512i;
+        type Mask = __mmask16;
+
+        #[inline(always)]
+        fn floats(x: &[f32; 16]) -> __m512 {
+            // SAFETY: AVX-512 as said above; the load stays within the sixteen elements.
+            unsafe { _mm512_loadu_ps(x.as_ptr()) }
+        }
+        #[inline(always)]
+        fn store_floats(x: __m512, out: &mut [f32; 16]) {
+            // SAFETY: AVX-512 as said above; the store stays within the sixteen elements.
+            unsafe { _mm512_storeu_ps(out.as_mut_ptr(), x) }
+        }
+        #[inline(always)]
+        fn add(a: __m512, b: __m512) -> __m512 {
+            // SAFETY: AVX-512 as said above.
+            unsafe { _mm512_add_ps(a, b) }
+        }
+        #[inline(always)]
+        fn ints(x: &[u32; 16]) -> __m512i {
+            // SAFETY: AVX-512 as said above; the load stays within the sixteen elements.
+            unsafe { _mm512_loadu_si512(x.as_ptr().cast()) }
+        }
+        #[inline(always)]
+        fn store_ints(x: __m512i, out: &mut [u32; 16]) {
+            // SAFETY: AVX-512 as said above; the store stays within the sixteen elements.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), x) }
+        }
+        #[inline(always)]
+        fn greater(x: __m512, threshold: f32) -> __mmask16 {
+            // SAFETY: AVX-512 as said above.
+            unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, _mm512_set1_ps(threshold)) }
+        }
+        #[inline(always)]
+        fn within(key: __m512i, low: u32, width: u32) -> __mmask16 {
+            // SAFETY: AVX-512 as said above.
+            unsafe {
+                let distance = _mm512_sub_epi32(key, _mm512_set1_epi32(low as i32));
+                _mm512_cmple_epu32_mask(distance, _mm512_set1_epi32(width as i32))
+            }
+        }
+        #[inline(always)]
+        fn and(a: __mmask16, b: __mmask16) -> __mmask16 {
+            a & b
+        }
+        #[inline(always)]
+        fn and_not(a: __mmask16, b: __mmask16) -> __mmask16 {
+            a & !b
+        }
+        #[inline(always)]
+        fn or(a: __mmask16, b: __mmask16) -> __mmask16 {
+            a | b
+        }
+        #[inline(always)]
+        fn set_bit(x: __m512i, bit: u32, mask: __mmask16) -> __m512i {
+            // SAFETY: AVX-512 as said above.
+            unsafe { _mm512_mask_or_epi32(x, mask, x, _mm512_set1_epi32(bit as i32)) }
+        }
+        #[inline(always)]
+        fn lookup16(table: &[f32; 16], index: __m512i) -> __m512 {
+            // SAFETY: AVX-512 as said above.
+            unsafe { _mm512_permutexvar_ps(index, Self::floats(table)) }
+        }
+        #[inline(always)]
+        fn lookup32(table: &[f32; 32], index: __m512i) -> __m512 {
+            // SAFETY: AVX-512 as said above; the loads stay within the thirty-two elements.
+            unsafe {
+                let (low, high) = (_mm512_loadu_ps(table.as_ptr()), _mm512_loadu_ps(table.as_ptr().add(16)));
+                _mm512_permutex2var_ps(low, index, high)
+            }
+        }
+        #[inline(always)]
+        fn lookup64(table: &[f32; 64], index: __m512i) -> __m512 {
+            // SAFETY: AVX-512 as said above; the loads stay within the sixty-four elements.
+            unsafe {
+                let from = table.as_ptr();
+                let low = _mm512_permutex2var_ps(_mm512_loadu_ps(from), index, _mm512_loadu_ps(from.add(16)));
+                let high = _mm512_permutex2var_ps(_mm512_loadu_ps(from.add(32)), index, _mm512_loadu_ps(from.add(48)));
+                let upper = _mm512_test_epi32_mask(index, _mm512_set1_epi32(32));
+                _mm512_mask_blend_ps(upper, low, high)
+            }
+        }
+        #[inline(always)]
+        fn lookup(table: &[f32], index: __m512i) -> __m512 {
+            let mut indices = [0; 16];
+            Self::store_ints(index, &mut indices);
+            let mut values = [0.0; 16];
+            for lane in 0..16 {
+                values[lane] = table[indices[lane] as usize];
+            }
+            Self::floats(&values)
+        }
+        #[inline(always)]
+        fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
+            const { assert!(L == 4 || L.is_multiple_of(8)) };
+            if L == 4 {
+                // SAFETY: AVX-512 as said above; both arrays have four elements.
+                unsafe {
+                    let l = 0;
+                    let sum: *mut __m256i = cell.as_mut_ptr().add(l).cast();
+                    let grad = _mm256_cvtepi32_epi64(_mm_loadu_si128(grad.as_ptr().add(l).cast()));
+                    _mm256_storeu_si256(sum, _mm256_add_epi64(_mm256_loadu_si256(sum), grad));
+                }
+                return;
+            }
+            for l in (0..L).step_by(8) {
+                // SAFETY: AVX-512 as said above; l + 8 ≤ L, the length of both arrays.
+                unsafe {
+                    let sum: *mut __m512i = cell.as_mut_ptr().add(l).cast();
+                    let grad = _mm512_cvtepi32_epi64(_mm256_loadu_si256(grad.as_ptr().add(l).cast()));
+                    _mm512_storeu_si512(sum.cast(), _mm512_add_epi64(_mm512_loadu_si512(sum.cast()), grad));
+                }
+            }
+        }
+        #[inline(always)]
+        fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+            // SAFETY: AVX-512 as said above; loads and the store stay within the arrays.
+            unsafe {
+                let steps = _mm512_cvtepu8_epi64(_mm_cvtsi64_si128(STEPS[usize::from(bits)] as i64));
+                let (low, high) = (_mm512_loadu_pd(scores.as_ptr()), _mm512_loadu_pd(scores.as_ptr().add(8)));
+                let scores = _mm512_permutex2var_pd(low, steps, high);
+                _mm512_storeu_pd(sums.as_mut_ptr(), _mm512_add_pd(_mm512_loadu_pd(sums.as_ptr()), scores));
+            }
+        }
+        #[inline(always)]
+        fn running_planes<const W: usize>(cells: &[i64], lanes: usize, run: &mut [i64; W]) -> [[f64; 8]; W] {
+            if W != 4 && W != 8 {
+                return running_planes_portable(cells, lanes, run);
+            }
+            assert!(cells.len() >= 7 * lanes + W, "eight cells of W lanes");
+            let mut planes = [[0.0; 8]; W];
+            let out = planes.as_mut_ptr().cast::<f64>();
+            let (from, run) = (cells.as_ptr(), run.as_mut_ptr());
+            match W {
+                // SAFETY: AVX-512 as said above. Cell j is read at j·lanes to j·lanes + W, which the assertion bounds for
+                // j ≤ 7; `run` has W elements and `planes` 8·W.
+                8 => unsafe {
+                    let mut sum = _mm512_loadu_si512(run.cast());
+                    let mut rows = [_mm512_setzero_pd(); 8];
+                    for j in 0..8 {
+                        sum = _mm512_add_epi64(sum, _mm512_loadu_si512(from.add(j * lanes).cast()));
+                        rows[j] = _mm512_cvtepi64_pd(sum);
+                    }
+                    _mm512_storeu_si512(run.cast(), sum);
+                    for odd in 0..2 {
+                        let pair = if odd == 0 {
+                            [
+                                _mm512_unpacklo_pd(rows[0], rows[1]),
+                                _mm512_unpacklo_pd(rows[2], rows[3]),
+                                _mm512_unpacklo_pd(rows[4], rows[5]),
+                                _mm512_unpacklo_pd(rows[6], rows[7]),
+                            ]
+                        } else {
+                            [
+                                _mm512_unpackhi_pd(rows[0], rows[1]),
+                                _mm512_unpackhi_pd(rows[2], rows[3]),
+                                _mm512_unpackhi_pd(rows[4], rows[5]),
+                                _mm512_unpackhi_pd(rows[6], rows[7]),
+                            ]
+                        };
+                        // What remains is a 4 × 4 transposition of 128-bit pairs.
+                        let (a, b) = (
+                            _mm512_shuffle_f64x2::<0x88>(pair[0], pair[1]),
+                            _mm512_shuffle_f64x2::<0xDD>(pair[0], pair[1]),
+                        );
+                        let (c, d) = (
+                            _mm512_shuffle_f64x2::<0x88>(pair[2], pair[3]),
+                            _mm512_shuffle_f64x2::<0xDD>(pair[2], pair[3]),
+                        );
+                        _mm512_storeu_pd(out.add(8 * odd), _mm512_shuffle_f64x2::<0x88>(a, c));
+                        _mm512_storeu_pd(out.add(8 * (2 + odd)), _mm512_shuffle_f64x2::<0x88>(b, d));
+                        _mm512_storeu_pd(out.add(8 * (4 + odd)), _mm512_shuffle_f64x2::<0xDD>(a, c));
+                        _mm512_storeu_pd(out.add(8 * (6 + odd)), _mm512_shuffle_f64x2::<0xDD>(b, d));
+                    }
+                },
+                // SAFETY: as above.
+                _ => unsafe {
+                    let mut sum = _mm256_loadu_si256(run.cast());
+                    let mut rows = [_mm256_setzero_si256(); 8];
+                    for j in 0..8 {
+                        sum = _mm256_add_epi64(sum, _mm256_loadu_si256(from.add(j * lanes).cast()));
+                        rows[j] = sum;
+                    }
+                    _mm256_storeu_si256(run.cast(), sum);
+                    // Cells j and j + 4 side by side.
+                    let mut pairs = [_mm512_setzero_pd(); 4];
+                    for j in 0..4 {
+                        let pair = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(rows[j]), rows[j + 4]);
+                        pairs[j] = _mm512_cvtepi64_pd(pair);
+                    }
+                    let even = (_mm512_unpacklo_pd(pairs[0], pairs[1]), _mm512_unpacklo_pd(pairs[2], pairs[3]));
+                    let odd = (_mm512_unpackhi_pd(pairs[0], pairs[1]), _mm512_unpackhi_pd(pairs[2], pairs[3]));
+                    let first = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+                    let second = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+                    _mm512_storeu_pd(out, _mm512_permutex2var_pd(even.0, first, even.1));
+                    _mm512_storeu_pd(out.add(8), _mm512_permutex2var_pd(odd.0, first, odd.1));
+                    _mm512_storeu_pd(out.add(16), _mm512_permutex2var_pd(even.0, second, even.1));
+                    _mm512_storeu_pd(out.add(24), _mm512_permutex2var_pd(odd.0, second, odd.1));
+                },
+            }
+            planes
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_magic_conversion_is_exact() {
+        for x in [0, 1, -1, 12_345_678_901, (1 << 51) - 1, -(1 << 51) + 1] {
+            assert_eq!(to_f64(x), x as f64);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The seam between what is decided and what is computed.
+//!
+//! A [`Backend`] holds the rows of one step, split among the nodes of a growing tree, and answers four questions about
+//! them. [`naive`] answers them slowly and obviously, for ever; [`cpu`] answers them fast; gbrl-cuda on a GPU. All
+//! give the same bytes, because every sum is one of integers and every score the same few f64 operations.
+
+pub mod cpu;
+pub mod naive;
+
+use std::ops::Range;
+
+use crate::config::SplitScore;
+use crate::data::BinnedMatrix;
+use crate::error::Result;
+use crate::tree::{Candidate, ScoreRule, Scored, Sums};
+
+/// A node of the growing tree: 0 is the root, children are numbered in the order of their making.
+pub type NodeId = usize;
+
+/// One step: which rows, their gradients, and the rules for choosing splits.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// The bins of the dataset.
+    pub bins: &'a BinnedMatrix,
+    /// Rows of `bins` that take part.
+    pub rows: &'a [u32],
+    /// Gradients, row-major `[rows.len(), n_outputs]`.
+    pub gradients: &'a [f32],
+    /// Outputs in a row of `gradients`.
+    pub n_outputs: usize,
+    /// The outputs that this tree is for.
+    pub columns: &'a Range<usize>,
+    /// Weight of each row, above or equal to 0; `None` where all count 1.
+    pub weights: Option<&'a [f32]>,
+    /// How splits are scored.
+    pub score: SplitScore,
+    /// Regularisation λ.
+    pub lambda: f64,
+    /// Fewest rows of a side.
+    pub min_data_in_leaf: usize,
+    /// Factor on each feature's score; 0 takes the feature out.
+    pub feature_weights: &'a [f64],
+    /// Direction (+1 rising, −1 falling) per (feature, output), sorted; outputs count from `columns.start`.
+    pub monotone: &'a [(u32, u32, i8)],
+}
+
+/// What grows a tree's nodes. One value serves many trees and keeps its scratch memory between them.
+pub trait Backend: Send + Sync {
+    /// Takes the rows of a step as node 0 and quantises their gradients.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Element`](crate::error::ErrorKind::Element) for a gradient or weight that is not finite (or a
+    /// negative weight); class `Device` where a device fails.
+    fn begin(&mut self, task: &Task<'_>) -> Result<()>;
+
+    /// How this step's splits are scored: the units of the integers that scores are made of.
+    fn score_rule(&self) -> &ScoreRule;
+
+    /// How the integers of this step's leaf sums turn back into gradients.
+    fn leaf_rule(&self) -> &ScoreRule;
+
+    /// The score of each node left whole.
+    fn unsplit(&mut self, task: &Task<'_>, node: NodeId) -> Result<f64>;
+
+    /// The best candidate for all `nodes` together, for an oblivious level: the weighted sum of the nodes' scores in
+    /// the order given. A candidate must separate rows in at least one node, and is vetoed by a node in which a side
+    /// would have fewer than `min_data_in_leaf` rows.
+    fn best_joint(&mut self, task: &Task<'_>, nodes: &[NodeId]) -> Result<Option<Scored>>;
+
+    /// The best candidate of each node by itself. A candidate must leave rows on both sides, at least
+    /// `min_data_in_leaf`.
+    fn best_each(&mut self, task: &Task<'_>, nodes: &[NodeId], out: &mut Vec<Option<Scored>>) -> Result<()>;
+
+    /// Splits nodes; the children of the i-th one get the next two free ids, left before right. Rows keep their order.
+    fn partition(&mut self, task: &Task<'_>, splits: &[(NodeId, Candidate)]) -> Result<()>;
+
+    /// Sums over a node's rows, of the gradients as they are (never standardised).
+    fn sums(&mut self, task: &Task<'_>, node: NodeId) -> Result<Sums>;
+}
+
+/// Whether splitting `node` into `left` and the rest breaks a constraint: a rising output must not have a larger mean
+/// gradient on the right (the leaf value is −rate · mean gradient).
+pub(crate) fn breaks_monotone(rule: &ScoreRule, directions: &[(u32, u32, i8)], node: &Sums, left: &Sums) -> bool {
+    directions.iter().any(|&(_, output, direction)| {
+        let d = output as usize;
+        let right = Sums {
+            gradients: node.gradients.iter().zip(&left.gradients).map(|(t, l)| t - l).collect(),
+            weight: node.weight - left.weight,
+            n_rows: node.n_rows - left.n_rows,
+        };
+        let fall = rule.mean(left, d) - rule.mean(&right, d);
+        fall * f64::from(direction) < 0.0
+    })
+}

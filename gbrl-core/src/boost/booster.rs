@@ -1,0 +1,665 @@
+//! The booster: an ensemble, its settings and the backend that grows it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::ThreadPool;
+
+use super::dataset::{Dataset, Scratch};
+use super::leaves::mean_gradients;
+use super::sample::sample;
+use super::variates;
+use crate::backend::cpu::predict::{PredictScratch, Predictor};
+use crate::backend::cpu::{CpuBackend, Simd};
+use crate::backend::{Backend, Task};
+use crate::config::{Edges, TreeParams};
+use crate::data::{BinnedMatrix, Binning, FeatureBins, SortScratch, TILE, tiles};
+use crate::ensemble::adam::{AdamClock, Moments};
+use crate::ensemble::{Ensemble, Optimizer};
+use crate::error::{Error, Result};
+use crate::grow;
+use crate::rng::Stream;
+use crate::tree::{Shape, Tree};
+
+/// Grows an [`Ensemble`], one tree (or one per output group) per [`step`](Booster::step).
+///
+/// ```
+/// use gbrl_core::boost::Booster;
+/// use gbrl_core::config::TreeParams;
+/// use gbrl_core::data::FeatureSchema;
+/// use gbrl_core::ensemble::{Ensemble, OutputGroup, Schedule};
+///
+/// // Learn y = x by following the gradient of ½(output − y)².
+/// let group = OutputGroup::sgd("y", 0..1, Schedule::Constant(0.5));
+/// let ensemble = Ensemble::new(FeatureSchema::numeric(1), vec![group])?;
+/// let mut booster = Booster::new(ensemble, TreeParams::default(), 0, 1)?;
+/// let x: Vec<f32> = (0..100).map(|i| i as f32 / 100.0).collect();
+/// let mut data = booster.dataset();
+/// booster.append(&mut data, &x, 0..0, &mut [])?;
+/// booster.complete(&mut data)?;
+/// let rows: Vec<u32> = (0..100).collect();
+/// for _ in 0..20 {
+///     let gradients: Vec<f32> = (0..100).map(|i| data.output(i, 0) - x[i]).collect();
+///     booster.step(&mut data, &rows, &gradients)?;
+/// }
+/// assert!((data.output(70, 0) - 0.70).abs() < 0.05);
+/// # Ok::<(), gbrl_core::Error>(())
+/// ```
+pub struct Booster {
+    ensemble: Ensemble,
+    params: TreeParams,
+    seed: u64,
+    progress: f64,
+    pool: Option<Arc<ThreadPool>>,
+    backend: Box<dyn Backend>,
+    predictor: Predictor,
+    /// Per feature, 1 where no weights are set.
+    feature_weights: Vec<f64>,
+    monotone: Vec<(u32, u32, i8)>,
+    /// Bin edges for ever, once there are any (`edges = fixed`).
+    fixed_edges: Option<Vec<FeatureBins>>,
+    /// Scratch of a step.
+    step_bins: BinnedMatrix,
+    sorting: Vec<SortScratch>,
+    step_rows: Vec<u32>,
+    gradients: Vec<f32>,
+    averages: Vec<f32>,
+}
+
+/// What one step grew.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Trees added: 1, or one per group.
+    pub n_trees: usize,
+    /// Leaves of the last of them.
+    pub n_leaves: usize,
+    /// Depth of the last of them.
+    pub depth: usize,
+    /// Rows the trees were fitted to, after subsampling.
+    pub n_rows: usize,
+}
+
+impl Booster {
+    /// A booster that goes on from `ensemble`. `seed` drives row and feature subsampling; `n_threads` 0 means all
+    /// cores and changes no byte of any result.
+    ///
+    /// # Errors
+    /// Class `Value` for settings out of range ([`TreeParams::check`]) and for a monotone constraint on a categorical
+    /// feature; class `Unsupported` for monotone constraints with an Adam group; see also
+    /// [`Simd::detect`](crate::backend::cpu::Simd::detect).
+    pub fn new(ensemble: Ensemble, params: TreeParams, seed: u64, n_threads: usize) -> Result<Self> {
+        let pool = thread_pool(n_threads)?;
+        let backend = Box::new(CpuBackend::new(pool.clone())?);
+        Booster::with_backend(ensemble, params, seed, pool, backend)
+    }
+
+    /// A booster on a given backend: for GPUs, and for tests against the oracle.
+    ///
+    /// # Errors
+    /// As [`new`](Booster::new).
+    pub fn with_backend(
+        ensemble: Ensemble,
+        params: TreeParams,
+        seed: u64,
+        pool: Option<Arc<ThreadPool>>,
+        backend: Box<dyn Backend>,
+    ) -> Result<Self> {
+        params.check(ensemble.n_features(), ensemble.n_outputs())?;
+        for constraint in &params.monotone {
+            let feature = &ensemble.schema().features()[constraint.feature_idx];
+            if feature.is_categorical() {
+                return Err(Error::parameter("monotone", feature.name(), "a numeric feature"));
+            }
+            if ensemble.has_adam() {
+                return Err(Error::unsupported(
+                    "a monotone constraint",
+                    "with an Adam output group",
+                    "Adam's steps do not keep the order of the leaves",
+                ));
+            }
+        }
+        let mut monotone: Vec<_> = params
+            .monotone
+            .iter()
+            .map(|m| (m.feature_idx as u32, m.output_idx as u32, if m.rising { 1i8 } else { -1 }))
+            .collect();
+        monotone.sort_unstable();
+        let mut feature_weights = params.feature_weights.clone();
+        feature_weights.resize(ensemble.n_features(), 1.0);
+        let predictor = Predictor::new(Simd::detect()?, &ensemble);
+        Ok(Booster {
+            ensemble,
+            params,
+            seed,
+            progress: 0.0,
+            pool,
+            backend,
+            predictor,
+            feature_weights,
+            monotone,
+            fixed_edges: None,
+            step_bins: BinnedMatrix::default(),
+            sorting: vec![SortScratch::default()],
+            step_rows: Vec::new(),
+            gradients: Vec::new(),
+            averages: Vec::new(),
+        })
+    }
+
+    /// The trees so far.
+    pub fn ensemble(&self) -> &Ensemble {
+        &self.ensemble
+    }
+
+    /// The trees so far, for teaching vocabularies new strings or changing a schedule between runs.
+    pub fn ensemble_mut(&mut self) -> &mut Ensemble {
+        &mut self.ensemble
+    }
+
+    /// The settings.
+    pub fn params(&self) -> &TreeParams {
+        &self.params
+    }
+
+    /// Trees so far.
+    pub fn n_trees(&self) -> usize {
+        self.ensemble.trees().len()
+    }
+
+    /// Bin edges that are part of the model (`edges = fixed`), once there are any.
+    pub fn fixed_edges(&self) -> Option<&[FeatureBins]> {
+        self.fixed_edges.as_deref()
+    }
+
+    /// Gives back edges saved earlier.
+    pub fn set_fixed_edges(&mut self, edges: Option<Vec<FeatureBins>>) {
+        self.fixed_edges = edges;
+    }
+
+    /// Where the run stands, 0 to 1: what the groups' learning-rate schedules go by.
+    pub fn set_progress(&mut self, progress: f64) {
+        self.progress = progress;
+    }
+
+    /// Gives up the booster, keeps the trees.
+    pub fn into_ensemble(self) -> Ensemble {
+        self.ensemble
+    }
+
+    /// An empty dataset for this booster's observations.
+    pub fn dataset(&self) -> Dataset {
+        let n_features = self.ensemble.n_features();
+        Dataset {
+            tiles: tiles::Tiles::new(n_features),
+            n_outputs: self.ensemble.n_outputs(),
+            sorting: vec![SortScratch::default()],
+            scratch: Scratch { tiles: tiles::Tiles::new(n_features), ..Scratch::default() },
+            ..Dataset::default()
+        }
+    }
+
+    /// Appends rows (row-major `[k, n_features]`) and writes their outputs in `columns` to `out`, row-major
+    /// `[k, columns.len()]`. If the same `columns` are asked for every time, these outputs are the cache's first value
+    /// and are not computed again. O(k · trees).
+    ///
+    /// # Errors
+    /// Class `Value` when a length does not fit, or columns leave the outputs.
+    pub fn append(
+        &self,
+        data: &mut Dataset,
+        observations: &[f32],
+        columns: Range<usize>,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let first = data.n_rows();
+        let n_outputs = self.ensemble.n_outputs();
+        let mut scratch = std::mem::take(&mut data.scratch);
+        scratch.tiles.clear();
+        scratch.tiles.append(observations)?;
+        let k = scratch.tiles.n_rows();
+        self.check_columns(&columns, k, out.len())?;
+        self.predict_tiles(&mut scratch, columns.clone());
+        data.tiles.append(observations)?;
+        data.outputs.resize(data.tiles.tiles().len() * n_outputs, [0.0; TILE]);
+        if first == 0 {
+            data.known = columns.clone();
+            data.n_trees = self.n_trees();
+        } else if data.known != columns || data.n_trees != self.n_trees() {
+            data.known = 0..0;
+        }
+        data.complete = false;
+        for row in 0..k {
+            let at = first + row;
+            for (i, column) in columns.clone().enumerate() {
+                let value = scratch.sums[row / TILE * n_outputs + column][row % TILE];
+                data.outputs[at / TILE * n_outputs + column][at % TILE] = value;
+                out[row * columns.len() + i] = value;
+            }
+        }
+        data.scratch = scratch;
+        Ok(())
+    }
+
+    /// Makes a dataset ready for steps: computes the outputs that are not known yet and bins all rows.
+    ///
+    /// # Errors
+    /// None at present; a device backend may fail.
+    pub fn complete(&mut self, data: &mut Dataset) -> Result<()> {
+        let n_outputs = self.ensemble.n_outputs();
+        if data.known.is_empty() {
+            data.n_trees = self.n_trees();
+        }
+        let known = data.known.clone();
+        for missing in [0..known.start, known.end.max(known.start)..n_outputs] {
+            let missing = if known.is_empty() { 0..n_outputs } else { missing };
+            for (i, sums) in data.outputs.iter_mut().enumerate() {
+                if missing.contains(&(i % n_outputs)) {
+                    *sums = [self.ensemble.bias()[i % n_outputs]; TILE];
+                }
+            }
+            let (tiles, outputs) = (data.tiles.as_slice(), &mut data.outputs);
+            in_pool(self.pool.as_deref(), || self.predictor.add(tiles, 0..data.n_trees, missing, outputs));
+            if known.is_empty() {
+                break;
+            }
+        }
+        data.known = 0..n_outputs;
+        self.fold(data);
+        self.catch_up(data);
+        if self.params.edges != Edges::Step {
+            self.bin(data);
+        }
+        data.complete = true;
+        Ok(())
+    }
+
+    /// Adds a tree fitted to `gradients`, row-major `[rows.len(), n_outputs]`, of these rows of `data`, and advances
+    /// all cached outputs of `data` by it. The gradient is d loss_row / d output_row, per row, not divided by the
+    /// batch size. No row at all adds a tree of one leaf worth nothing.
+    ///
+    /// O(rows · features · depth), whatever the number of trees already there.
+    ///
+    /// # Errors
+    /// Class `Value` for a length that does not fit, a row that `data` does not have, a gradient that is not finite,
+    /// and a dataset that is not [`complete`](Booster::complete). Nothing has changed then.
+    pub fn step(&mut self, data: &mut Dataset, rows: &[u32], gradients: &[f32]) -> Result<StepReport> {
+        self.step_weighted(data, rows, gradients, None)
+    }
+
+    /// [`step`](Booster::step) with a weight of at least 0 per row: leaves are weighted means.
+    ///
+    /// # Errors
+    /// As `step`, and for a weight that is negative or not finite.
+    pub fn step_weighted(
+        &mut self,
+        data: &mut Dataset,
+        rows: &[u32],
+        gradients: &[f32],
+        weights: Option<&[f32]>,
+    ) -> Result<StepReport> {
+        let n_outputs = self.ensemble.n_outputs();
+        check_step(data, rows, gradients, n_outputs, weights)?;
+        self.catch_up(data);
+        self.gradients.clear();
+        self.gradients.extend_from_slice(gradients);
+        if self.params.control_variates {
+            self.averages.clear();
+            for &row in rows {
+                let tile = &data.averages[row as usize / TILE * n_outputs..][..n_outputs];
+                self.averages.extend(tile.iter().map(|column| column[row as usize % TILE]));
+            }
+            let steps = self.n_trees() / self.trees_per_step();
+            variates::correct(&mut self.gradients, &self.averages, n_outputs, steps);
+        }
+        self.step_rows.clear();
+        self.step_rows.extend_from_slice(rows);
+        let mut own_weights = weights.map(<[f32]>::to_vec);
+        if self.params.row_subsample < 1.0 {
+            let mut stream = Stream::new(self.seed, "row_subsample", self.n_trees() as u64);
+            let picked = sample(rows.len(), self.params.row_subsample, &mut stream);
+            self.step_rows = picked.iter().map(|&i| rows[i as usize]).collect();
+            self.gradients =
+                picked.iter().flat_map(|&i| self.gradients[i as usize * n_outputs..][..n_outputs].to_vec()).collect();
+            own_weights = own_weights.map(|w| picked.iter().map(|&i| w[i as usize]).collect());
+        }
+        if self.params.edges == Edges::Step {
+            let schema = self.ensemble.schema();
+            let rows = Some(self.step_rows.as_slice());
+            let binning = self.binning(false);
+            let sorting = sorting_buffers(&mut self.sorting, self.pool.as_deref(), self.step_rows.len() * schema.len());
+            in_pool(self.pool.as_deref(), || self.step_bins.rebin(schema, &data.tiles, rows, binning, sorting));
+            self.step_rows.clear();
+            self.step_rows.extend(0..self.step_bins.n_rows() as u32);
+        }
+        let weights = own_weights.as_deref();
+        let mut groups: Vec<Range<usize>> = Vec::new();
+        if self.params.shared_structure {
+            groups.push(0..n_outputs);
+        } else {
+            groups.extend(self.ensemble.groups().iter().map(|group| group.columns.clone()));
+        }
+        let bins = if self.params.edges == Edges::Step { &self.step_bins } else { &data.bins };
+        let feature_weights = self.tree_feature_weights();
+        let mut grown = Vec::with_capacity(groups.len());
+        for columns in &groups {
+            let monotone: Vec<_> = self
+                .monotone
+                .iter()
+                .filter(|(_, output, _)| columns.contains(&(*output as usize)))
+                .map(|&(feature, output, direction)| (feature, output - columns.start as u32, direction))
+                .collect();
+            let task = Task {
+                bins,
+                rows: &self.step_rows,
+                gradients: &self.gradients,
+                n_outputs,
+                columns,
+                weights,
+                score: self.params.split_score,
+                lambda: self.params.lambda_l2,
+                min_data_in_leaf: self.params.min_data_in_leaf,
+                feature_weights: &feature_weights,
+                monotone: &monotone,
+            };
+            grown.push(grow_tree(self.backend.as_mut(), &task, &self.params, &self.ensemble, self.progress)?);
+        }
+        let last = &grown[grown.len() - 1];
+        let report = StepReport {
+            n_trees: grown.len(),
+            n_leaves: last.n_leaves(),
+            depth: last.depth(),
+            n_rows: self.step_rows.len(),
+        };
+        for tree in grown {
+            self.predictor.push(&tree);
+            self.ensemble.push(tree);
+        }
+        self.catch_up(data);
+        Ok(report)
+    }
+
+    /// Outputs in `columns` of rows that are in no dataset, row-major as in [`append`](Booster::append).
+    ///
+    /// # Errors
+    /// Class `Value` when a length does not fit, or columns leave the outputs.
+    pub fn predict(&self, observations: &[f32], columns: Range<usize>, out: &mut [f32]) -> Result<()> {
+        let n_outputs = self.ensemble.n_outputs();
+        let mut scratch = Scratch { tiles: tiles::Tiles::new(self.ensemble.n_features()), ..Scratch::default() };
+        scratch.tiles.append(observations)?;
+        let k = scratch.tiles.n_rows();
+        self.check_columns(&columns, k, out.len())?;
+        self.predict_tiles(&mut scratch, columns.clone());
+        for (row, out) in out.chunks_exact_mut(columns.len().max(1)).enumerate() {
+            for (out, column) in out.iter_mut().zip(columns.clone()) {
+                *out = scratch.sums[row / TILE * n_outputs + column][row % TILE];
+            }
+        }
+        Ok(())
+    }
+
+    fn check_columns(&self, columns: &Range<usize>, n_rows: usize, out_len: usize) -> Result<()> {
+        if columns.start > columns.end || columns.end > self.ensemble.n_outputs() {
+            let rule = format!("a range within 0..{}", self.ensemble.n_outputs());
+            return Err(Error::parameter("columns", format!("{columns:?}"), rule));
+        }
+        if out_len != n_rows * columns.len() {
+            return Err(Error::shape("out", format!("[{n_rows}, {}]", columns.len()), format!("{out_len} values")));
+        }
+        Ok(())
+    }
+
+    /// Outputs of `scratch.tiles` into `scratch.sums`, `[tile][output][16]`; only `columns` are right.
+    fn predict_tiles(&self, scratch: &mut Scratch, columns: Range<usize>) {
+        let bias = self.ensemble.bias();
+        let Scratch { tiles, sums, predict } = scratch;
+        sums.clear();
+        for _ in 0..tiles.tiles().len() {
+            sums.extend(bias.iter().map(|&b| [b; TILE]));
+        }
+        let tiles = tiles.as_slice();
+        if self.ensemble.has_adam() {
+            let n_outputs = bias.len();
+            let mut moments = vec![[Moments::default(); TILE]; sums.len()];
+            for (tile, (sums, moments)) in tiles
+                .chunks_exact(self.ensemble.n_features() * TILE)
+                .zip(sums.chunks_exact_mut(n_outputs).zip(moments.chunks_exact_mut(n_outputs)))
+            {
+                self.fold_tile(tile, 0..self.n_trees(), sums, moments, &mut []);
+            }
+        } else if self.pool.is_some() && sums.len() > bias.len() {
+            in_pool(self.pool.as_deref(), || self.predictor.add(tiles, 0..self.n_trees(), columns, sums));
+        } else {
+            self.predictor.add_tiles(tiles, 0..self.n_trees(), columns, sums, predict);
+        }
+    }
+
+    /// State that a fold over trees needs, from the first tree on: Adam's moments, control variates' averages.
+    fn fold(&self, data: &mut Dataset) {
+        let (adam, variates) = (self.ensemble.has_adam(), self.params.control_variates);
+        let n = data.outputs.len();
+        data.moments.clear();
+        data.averages.clear();
+        data.moments.resize(if adam { n } else { 0 }, [Moments::default(); TILE]);
+        data.averages.resize(if variates { n } else { 0 }, [0.0; TILE]);
+        if !(adam || variates) {
+            return;
+        }
+        if adam {
+            let bias = self.ensemble.bias();
+            data.outputs.iter_mut().enumerate().for_each(|(i, sums)| *sums = [bias[i % bias.len()]; TILE]);
+        }
+        self.fold_trees(data, 0..data.n_trees, adam);
+    }
+
+    fn fold_trees(&self, data: &mut Dataset, trees: Range<usize>, outputs_too: bool) {
+        let n_outputs = data.n_outputs;
+        let tile_len = self.ensemble.n_features() * TILE;
+        for (i, tile) in data.tiles.as_slice().chunks_exact(tile_len).enumerate() {
+            let own = i * n_outputs..(i + 1) * n_outputs;
+            let averages = if data.averages.is_empty() { &mut [] } else { &mut data.averages[own.clone()] };
+            if outputs_too {
+                let moments = &mut data.moments[own.clone()];
+                self.fold_tile(tile, trees.clone(), &mut data.outputs[own], moments, averages);
+            } else {
+                self.fold_tile(tile, trees.clone(), &mut [], &mut [], averages);
+            }
+        }
+    }
+
+    /// Takes one tile through `trees`; parts that are empty are left out.
+    fn fold_tile(
+        &self,
+        tile: &[f32],
+        trees: Range<usize>,
+        outputs: &mut [[f32; TILE]],
+        moments: &mut [[Moments; TILE]],
+        averages: &mut [[f32; TILE]],
+    ) {
+        let n_outputs = self.ensemble.n_outputs();
+        let all = self.ensemble.trees();
+        let optimizers: Vec<&Optimizer> = self
+            .ensemble
+            .groups()
+            .iter()
+            .flat_map(|group| group.columns.clone().map(move |_| &group.optimizer))
+            .collect();
+        let mut clocks: Vec<Option<AdamClock>> = optimizers.iter().map(|o| AdamClock::new(o)).collect();
+        for tree in &all[..trees.start] {
+            tree.columns().for_each(|column| {
+                if let Some(clock) = &mut clocks[column] {
+                    clock.tick();
+                }
+            });
+        }
+        self.predictor.visit(tile, &all[trees.clone()], &mut PredictScratch::default(), |i, column, values| {
+            let tree = &all[trees.start + i];
+            let rate = tree.rates()[column - tree.columns().start];
+            let is_adam = clocks[column].is_some();
+            if let Some(clock) = &mut clocks[column] {
+                clock.tick();
+            }
+            for lane in 0..TILE {
+                if let Some(average) = averages.get_mut(column) {
+                    let rate = if is_adam { -1.0 } else { rate };
+                    average[lane] = variates::advance(average[lane], values[lane], rate);
+                }
+                if outputs.len() == n_outputs {
+                    let output = &mut outputs[column][lane];
+                    *output = match &clocks[column] {
+                        Some(clock) => clock.advance(*output, &mut moments[column][lane], values[lane], rate),
+                        None => *output + values[lane],
+                    };
+                }
+            }
+        });
+    }
+
+    /// Advances the cached outputs by the trees that they do not include yet.
+    fn catch_up(&self, data: &mut Dataset) {
+        let new = data.n_trees..self.n_trees();
+        if new.is_empty() {
+            return;
+        }
+        if self.ensemble.has_adam() {
+            self.fold_trees(data, new.clone(), true);
+        } else {
+            if self.params.control_variates {
+                self.fold_trees(data, new.clone(), false);
+            }
+            let (tiles, outputs) = (data.tiles.as_slice(), &mut data.outputs);
+            let (columns, predict) = (0..data.n_outputs, &mut data.scratch.predict);
+            self.predictor.add_tiles(tiles, new.clone(), columns, outputs, predict);
+        }
+        data.n_trees = new.end;
+    }
+
+    fn binning(&self, reserve_missing: bool) -> Binning {
+        Binning { n_bins: self.params.n_bins, strategy: self.params.bin_strategy, reserve_missing }
+    }
+
+    fn bin(&mut self, data: &mut Dataset) {
+        let Dataset { bins, tiles, sorting, .. } = data;
+        let fixed = self.params.edges == Edges::Fixed;
+        if let Some(edges) = &self.fixed_edges {
+            bins.bin_by(edges, self.ensemble.schema(), tiles, &mut sorting[0]);
+            return;
+        }
+        let schema = self.ensemble.schema();
+        let binning = self.binning(fixed);
+        let sorting = sorting_buffers(sorting, self.pool.as_deref(), tiles.n_rows() * schema.len());
+        in_pool(self.pool.as_deref(), || bins.rebin(schema, tiles, None, binning, sorting));
+        if fixed && tiles.n_rows() > 0 {
+            self.fixed_edges = Some(bins.columns().iter().map(|column| column.bins.clone()).collect());
+        }
+    }
+
+    fn trees_per_step(&self) -> usize {
+        if self.params.shared_structure { 1 } else { self.ensemble.groups().len() }
+    }
+
+    /// Feature weights of the next tree: 0 for features that subsampling leaves out.
+    fn tree_feature_weights(&self) -> Vec<f64> {
+        let mut weights = self.feature_weights.clone();
+        if self.params.feature_subsample < 1.0 {
+            let mut stream = Stream::new(self.seed, "feature_subsample", self.n_trees() as u64);
+            let picked = sample(weights.len(), self.params.feature_subsample, &mut stream);
+            for (feature_idx, weight) in weights.iter_mut().enumerate() {
+                if picked.binary_search(&(feature_idx as u32)).is_err() {
+                    *weight = 0.0;
+                }
+            }
+        }
+        weights
+    }
+}
+
+fn grow_tree(
+    backend: &mut dyn Backend,
+    task: &Task<'_>,
+    params: &TreeParams,
+    ensemble: &Ensemble,
+    progress: f64,
+) -> Result<Tree> {
+    backend.begin(task)?;
+    let grown = grow::grow(backend, task, params)?;
+    let mut leaves = Vec::with_capacity(grown.leaves.len());
+    for &leaf in &grown.leaves {
+        leaves.push(backend.sums(task, leaf)?);
+    }
+    let (columns, rule) = (task.columns.clone(), backend.leaf_rule());
+    let means = mean_gradients(&grown.shape, &leaves, rule, columns.start, &params.monotone);
+    let (mut rates, mut steps) = (Vec::with_capacity(columns.len()), Vec::with_capacity(columns.len()));
+    for group in ensemble.groups().iter().filter(|group| columns.contains(&group.columns.start)) {
+        let rate = group.rate.at(progress);
+        // What a mean gradient is multiplied by to become the stored leaf.
+        let step = if group.optimizer == Optimizer::Sgd { -rate } else { 1.0 };
+        rates.resize(rates.len() + group.columns.len(), rate as f32);
+        steps.resize(steps.len() + group.columns.len(), step);
+    }
+    // 0 is stored as +0, whatever the sign of the rate: a sum never turns into −0 and back.
+    let values = means.iter().zip(steps.iter().cycle()).map(|(mean, step)| (step * mean) as f32 + 0.0).collect();
+    let covers = leaves.iter().map(|leaf| leaf.n_rows).collect();
+    let shape: Shape = grown.shape;
+    Ok(Tree::new(shape, columns, values, covers, grown.gains, rates))
+}
+
+fn check_step(
+    data: &Dataset,
+    rows: &[u32],
+    gradients: &[f32],
+    n_outputs: usize,
+    weights: Option<&[f32]>,
+) -> Result<()> {
+    if !data.complete || data.n_outputs != n_outputs {
+        return Err(Error::parameter(
+            "dataset",
+            "one that is not complete",
+            "complete() called after the last append()",
+        ));
+    }
+    if gradients.len() != rows.len() * n_outputs {
+        let expected = format!("[{}, {n_outputs}]", rows.len());
+        return Err(Error::shape("gradients", expected, format!("{} values", gradients.len())));
+    }
+    if let Some(weights) = weights
+        && weights.len() != rows.len()
+    {
+        return Err(Error::shape("weights", rows.len(), weights.len()));
+    }
+    if let Some(i) = rows.iter().position(|&row| row as usize >= data.n_rows()) {
+        return Err(Error::element("rows", (i, 0), format!("a row below {}", data.n_rows()), rows[i]));
+    }
+    Ok(())
+}
+
+/// A pool of `n_threads` (0: all cores); none for one thread.
+fn thread_pool(n_threads: usize) -> Result<Option<Arc<ThreadPool>>> {
+    let n = if n_threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { n_threads };
+    if n == 1 {
+        return Ok(None);
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(n).thread_name(|i| format!("gbrl-{i}")).build();
+    match pool {
+        Ok(pool) => Ok(Some(Arc::new(pool))),
+        Err(_) => Err(Error::parameter("n_threads", n, "as many threads as the system allows")),
+    }
+}
+
+fn in_pool<T: Send>(pool: Option<&ThreadPool>, work: impl FnOnce() -> T + Send) -> T {
+    match pool {
+        Some(pool) => pool.install(work),
+        None => work(),
+    }
+}
+
+/// One sorting buffer per thread where `work` (rows · features) is worth waking them, else one.
+fn sorting_buffers<'a>(
+    buffers: &'a mut Vec<SortScratch>,
+    pool: Option<&ThreadPool>,
+    work: usize,
+) -> &'a mut [SortScratch] {
+    const PARALLEL_MIN: usize = 16_384;
+    let n = if work < PARALLEL_MIN { 1 } else { pool.map_or(1, ThreadPool::current_num_threads) };
+    buffers.resize_with(buffers.len().max(n), SortScratch::default);
+    &mut buffers[..n]
+}

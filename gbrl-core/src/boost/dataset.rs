@@ -1,0 +1,78 @@
+//! Rows whose outputs are remembered: a rollout, or a supervised training set.
+
+use std::ops::Range;
+
+use crate::backend::cpu::predict::PredictScratch;
+use crate::data::{BinnedMatrix, SortScratch, TILE, Tiles};
+use crate::ensemble::adam::Moments;
+
+/// Observations with their bins and their outputs so far.
+///
+/// Made by [`Booster::dataset`](super::Booster::dataset) and filled by [`Booster::append`](super::Booster::append);
+/// `clear` keeps all memory. The outputs advance by one tree at a time, so no update walks old trees again.
+#[derive(Clone, Debug, Default)]
+pub struct Dataset {
+    pub(super) tiles: Tiles,
+    pub(super) n_outputs: usize,
+    /// `[tile][output][16]`.
+    pub(super) outputs: Vec<[f32; TILE]>,
+    /// The output columns that `outputs` already holds for every row.
+    pub(super) known: Range<usize>,
+    /// Trees that the known outputs include.
+    pub(super) n_trees: usize,
+    /// Whether all outputs are known and the rows are binned.
+    pub(super) complete: bool,
+    pub(super) bins: BinnedMatrix,
+    pub(super) sorting: Vec<SortScratch>,
+    /// Adam's moments, as `outputs`; empty where no group needs them.
+    pub(super) moments: Vec<[Moments; TILE]>,
+    /// Control variates' averages of earlier gradients, as `outputs`; empty where they are off.
+    pub(super) averages: Vec<[f32; TILE]>,
+    pub(super) scratch: Scratch,
+}
+
+/// Buffers for predicting a few rows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scratch {
+    pub tiles: Tiles,
+    pub sums: Vec<[f32; TILE]>,
+    pub predict: PredictScratch,
+}
+
+impl Dataset {
+    /// Rows.
+    pub fn n_rows(&self) -> usize {
+        self.tiles.n_rows()
+    }
+
+    /// Forgets the rows, keeps the memory.
+    pub fn clear(&mut self) {
+        self.tiles.clear();
+        self.outputs.clear();
+        self.moments.clear();
+        self.averages.clear();
+        self.known = 0..0;
+        self.complete = false;
+    }
+
+    /// The raw observations.
+    pub fn observations(&self) -> &Tiles {
+        &self.tiles
+    }
+
+    /// The cached output of one row.
+    pub fn output(&self, row: usize, column: usize) -> f32 {
+        self.outputs[row / TILE * self.n_outputs + column][row % TILE]
+    }
+
+    /// Cached outputs of `rows`, row-major `[rows.len(), columns.len()]`.
+    pub fn gather(&self, rows: &[u32], columns: Range<usize>, out: &mut [f32]) {
+        let width = columns.len();
+        for (&row, out) in rows.iter().zip(out.chunks_exact_mut(width.max(1))) {
+            let tile = &self.outputs[row as usize / TILE * self.n_outputs + columns.start..][..width];
+            for (out, column) in out.iter_mut().zip(tile) {
+                *out = column[row as usize % TILE];
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Raw observations in tiles of sixteen rows, so that one feature of a tile is one vector.
+
+use crate::error::{Error, Result};
+
+/// Rows of a tile.
+pub const TILE: usize = 16;
+
+/// Rows appended over time, kept as `[tile][feature_idx][row % 16]`; the last tile is padded with zeros.
+///
+/// `clear` keeps the memory: a rollout of the same length never allocates again.
+#[derive(Clone, Debug, Default)]
+pub struct Tiles {
+    n_features: usize,
+    n_rows: usize,
+    data: Vec<f32>,
+}
+
+impl Tiles {
+    /// No rows of `n_features` columns.
+    pub fn new(n_features: usize) -> Self {
+        Tiles { n_features, n_rows: 0, data: Vec::new() }
+    }
+
+    /// Columns.
+    pub fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// Rows appended since the last `clear`.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// Forgets the rows, keeps the memory.
+    pub fn clear(&mut self) {
+        self.n_rows = 0;
+        self.data.clear();
+    }
+
+    /// One value.
+    pub fn get(&self, row: usize, feature_idx: usize) -> f32 {
+        self.data[(row / TILE * self.n_features + feature_idx) * TILE + row % TILE]
+    }
+
+    /// The values of one feature, one per row.
+    pub fn column(&self, feature_idx: usize) -> impl ExactSizeIterator<Item = f32> + Clone {
+        (0..self.n_rows).map(move |row| self.get(row, feature_idx))
+    }
+
+    /// The tiles, each `[n_features][16]`; the last one may be padded.
+    pub fn tiles(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.data.chunks_exact(TILE * self.n_features.max(1))
+    }
+
+    /// All tiles, one behind the other.
+    pub fn as_slice(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// Appends rows given row-major `[k, n_features]`. O(k · n_features), amortised.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) when the length is no multiple of `n_features`.
+    pub fn append(&mut self, rows: &[f32]) -> Result<()> {
+        let n_rows = self.n_rows + n_rows(rows, self.n_features)?;
+        self.data.resize(n_rows.div_ceil(TILE) * TILE * self.n_features, 0.0);
+        for (row, values) in (self.n_rows..).zip(rows.chunks_exact(self.n_features)) {
+            let tile = &mut self.data[row / TILE * TILE * self.n_features..];
+            for (feature_idx, &x) in values.iter().enumerate() {
+                tile[feature_idx * TILE + row % TILE] = x;
+            }
+        }
+        self.n_rows = n_rows;
+        Ok(())
+    }
+
+    /// Writes one row, row-major.
+    pub fn read_row(&self, row: usize, out: &mut [f32]) {
+        for (feature_idx, x) in out.iter_mut().enumerate() {
+            *x = self.get(row, feature_idx);
+        }
+    }
+}
+
+/// Rows in a row-major buffer of `n_features` columns.
+///
+/// # Errors
+/// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) when the length is no multiple of `n_features`.
+pub fn n_rows(rows: &[f32], n_features: usize) -> Result<usize> {
+    if n_features == 0 || !rows.len().is_multiple_of(n_features) {
+        return Err(Error::shape("observations", format!("[rows, {n_features}]"), format!("{} values", rows.len())));
+    }
+    Ok(rows.len() / n_features)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_survive_growth_and_come_back() {
+        let mut tiles = Tiles::new(3);
+        for i in 0..100 {
+            let x = i as f32;
+            tiles.append(&[x, -x, 0.5 * x]).unwrap();
+        }
+        let mut row = [0.0; 3];
+        tiles.read_row(77, &mut row);
+        assert_eq!(row, [77.0, -77.0, 38.5]);
+        assert_eq!(tiles.column(1).nth(5), Some(-5.0));
+        assert_eq!((tiles.tiles().len(), tiles.column(0).len()), (7, 100));
+        assert!(tiles.append(&[1.0, 2.0]).is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! Growing one tree: which nodes are split next. No arithmetic on gradients happens here; that is the backend's.
+
+mod bestfirst;
+mod depthwise;
+mod oblivious;
+
+use crate::backend::{Backend, NodeId, Task};
+use crate::config::{GrowPolicy, TreeParams};
+use crate::error::Result;
+use crate::tree::{Candidate, Child, Node, Shape, Split};
+
+/// A grown structure: the shape, a gain per split, and which backend node became which leaf.
+#[derive(Clone, Debug)]
+pub struct Grown {
+    /// The splits.
+    pub shape: Shape,
+    /// Gain of each split, in the order of the shape.
+    pub gains: Vec<f32>,
+    /// The backend's node of each leaf, in leaf order.
+    pub leaves: Vec<NodeId>,
+}
+
+/// Grows one tree on `backend`, which has begun `task`.
+///
+/// # Errors
+/// Whatever the backend reports.
+pub fn grow<B: Backend + ?Sized>(backend: &mut B, task: &Task<'_>, params: &TreeParams) -> Result<Grown> {
+    // Where every score is zero no question can matter: one leaf.
+    let nothing_to_learn = backend.score_rule().units.iter().all(|&unit| unit == 0.0);
+    let max_depth = if nothing_to_learn { 0 } else { params.max_depth };
+    match params.grow_policy {
+        GrowPolicy::Oblivious => oblivious::grow(backend, task, max_depth),
+        GrowPolicy::Depthwise => depthwise::grow(backend, task, max_depth, params.min_split_gain),
+        GrowPolicy::Bestfirst => bestfirst::grow(backend, task, max_depth, params.max_leaves, params.min_split_gain),
+    }
+}
+
+fn to_split(task: &Task<'_>, candidate: Candidate) -> Split {
+    candidate.to_split(&task.bins.column(candidate.feature_idx as usize).bins)
+}
+
+/// Inner nodes in the order of their making, for the policies whose nodes ask their own questions.
+#[derive(Default)]
+struct BinaryBuilder {
+    nodes: Vec<Made>,
+    gains: Vec<f32>,
+}
+
+struct Made {
+    node: NodeId,
+    split: Split,
+    /// The backend's id of the left child; the right one follows.
+    left: NodeId,
+}
+
+impl BinaryBuilder {
+    fn split(&mut self, node: NodeId, split: Split, gain: f64, left: NodeId) {
+        self.nodes.push(Made { node, split, left });
+        self.gains.push(gain as f32);
+    }
+
+    /// Leaves are numbered from left to right.
+    fn finish(self) -> Grown {
+        let index_of = |node: NodeId| self.nodes.iter().position(|made| made.node == node);
+        let mut nodes: Vec<Node> = self
+            .nodes
+            .iter()
+            .map(|made| Node { split: made.split, left: Child::Leaf(0), right: Child::Leaf(0) })
+            .collect();
+        let mut leaves = Vec::with_capacity(nodes.len() + 1);
+        // A stack of (backend node, where to note what it became), right children below left ones.
+        let mut open = vec![(0, None)];
+        while let Some((node, parent)) = open.pop() {
+            let child = match index_of(node) {
+                Some(i) => {
+                    open.push((self.nodes[i].left + 1, Some((i, true))));
+                    open.push((self.nodes[i].left, Some((i, false))));
+                    Child::Node(i as u32)
+                }
+                None => {
+                    leaves.push(node);
+                    Child::Leaf(leaves.len() as u32 - 1)
+                }
+            };
+            match parent {
+                Some((i, true)) => nodes[i].right = child,
+                Some((i, false)) => nodes[i].left = child,
+                None => {}
+            }
+        }
+        Grown { shape: Shape::Binary(nodes.into()), gains: self.gains, leaves }
+    }
+}

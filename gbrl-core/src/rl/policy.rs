@@ -1,0 +1,233 @@
+//! A trained policy, usable by itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::boost::Booster;
+use crate::config::{LogStd, PpoParams, TreeParams};
+use crate::ensemble::Ensemble;
+use crate::error::{Error, Result};
+use crate::rl::dist::{self, Distribution};
+use crate::rl::normalize::ObservationNormalizer;
+use crate::rl::space::Space;
+use crate::rng::Stream;
+
+/// What turns the trees' outputs into actions: everything of a policy but the trees. io/ stores it as JSON beside them.
+///
+/// The trees' first [`n_policy_outputs`](PolicyHead::n_policy_outputs) columns are the distribution's parameters (all
+/// of them, or only the means when the log standard deviations are free numbers held here); the last column is the
+/// value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyHead {
+    /// Where observations come from.
+    pub observation_space: Space,
+    /// Where actions come from.
+    pub action_space: Space,
+    /// The rule from parameters to actions.
+    pub distribution: Distribution,
+    /// Free log standard deviations; empty when the distribution has none or the trees give them.
+    pub log_std: Vec<f64>,
+    /// Standardises observations before the trees see them.
+    pub normalizer: Option<ObservationNormalizer>,
+}
+
+impl PolicyHead {
+    /// The head that `params` ask for.
+    ///
+    /// # Errors
+    /// As [`Distribution::for_space`].
+    pub fn new(observation_space: &Space, action_space: &Space, params: &PpoParams) -> Result<Self> {
+        let distribution = Distribution::for_space(action_space, params.squash_actions)?;
+        let log_std = match (distribution.gaussian_len(), params.log_std) {
+            (Some(n), LogStd::Free) => vec![params.log_std_init; n],
+            _ => Vec::new(),
+        };
+        let normalizer =
+            params.norm_obs.then(|| ObservationNormalizer::new(&observation_space.schema(), params.clip_obs));
+        Ok(PolicyHead {
+            observation_space: observation_space.clone(),
+            action_space: action_space.clone(),
+            distribution,
+            log_std,
+            normalizer,
+        })
+    }
+
+    /// Checks that the parts fit together, for heads that came from a file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`](crate::error::ErrorKind::Format) naming the part that does not fit.
+    pub fn check(&self) -> Result<()> {
+        self.observation_space.check("observation_space")?;
+        let squash = matches!(self.distribution, Distribution::SquashedGaussian(_));
+        let expected = Distribution::for_space(&self.action_space, squash)?;
+        if self.distribution != expected {
+            let got = format!("{:?}", self.distribution);
+            return Err(Error::format("policy", "distribution for another space", format!("{expected:?}"), got));
+        }
+        let n = self.distribution.gaussian_len().unwrap_or(0);
+        if !(self.log_std.is_empty() || self.log_std.len() == n) || self.log_std.iter().any(|s| !s.is_finite()) {
+            let expected = format!("none or {n} finite numbers");
+            return Err(Error::format("policy", "log standard deviations", expected, format!("{:?}", self.log_std)));
+        }
+        self.normalizer.as_ref().map_or(Ok(()), |normalizer| normalizer.check(&self.observation_space.schema()))
+    }
+
+    /// Columns of an observation.
+    pub fn n_features(&self) -> usize {
+        self.observation_space.flat_len()
+    }
+
+    /// Output columns that the distribution is made from; the value follows them.
+    pub fn n_policy_outputs(&self) -> usize {
+        self.distribution.n_params() - self.log_std.len()
+    }
+
+    /// Writes a full parameter row: the trees' outputs, then the free log standard deviations.
+    #[inline]
+    pub fn fill(&self, outputs: &[f32], row: &mut [f64]) {
+        let (from_trees, free) = row.split_at_mut(outputs.len());
+        for (to, &from) in from_trees.iter_mut().zip(outputs) {
+            *to = f64::from(from);
+        }
+        free.copy_from_slice(&self.log_std);
+    }
+}
+
+/// Trees and head together: observations in, actions and values out. Nothing learns here, and no statistics move.
+pub struct Policy {
+    booster: Booster,
+    head: PolicyHead,
+}
+
+impl Policy {
+    /// Puts trees and head together; prediction uses up to `n_threads` threads.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`](crate::error::ErrorKind::Format) when head and trees do not fit together.
+    pub fn new(ensemble: Ensemble, head: PolicyHead, n_threads: usize) -> Result<Self> {
+        head.check()?;
+        let expected = (head.n_features(), head.n_policy_outputs() + 1);
+        let got = (ensemble.n_features(), ensemble.n_outputs());
+        if expected != got {
+            let text = |(f, o): (usize, usize)| format!("{f} features and {o} outputs");
+            return Err(Error::format("policy", "trees for another head", text(expected), text(got)));
+        }
+        let booster = Booster::new(ensemble, TreeParams::default(), 0, n_threads)?;
+        Ok(Policy { booster, head })
+    }
+
+    /// The trees.
+    pub fn ensemble(&self) -> &Ensemble {
+        self.booster.ensemble()
+    }
+
+    /// Everything but the trees.
+    pub fn head(&self) -> &PolicyHead {
+        &self.head
+    }
+
+    /// Chooses an action for each of k observations.
+    ///
+    /// `observations` are raw rows `[k, n_features]`, `masks` `[k, mask_len]` or empty, `actions` `[k, action_len]`:
+    /// what environments receive, that is, clipped or squashed already. `deterministic` takes the most likely action
+    /// and leaves `stream` alone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) for a wrong length,
+    /// [`ErrorKind::Element`](crate::error::ErrorKind::Element) for a mask that allows nothing.
+    pub fn act(
+        &self,
+        observations: &[f32],
+        masks: &[bool],
+        deterministic: bool,
+        stream: &mut Stream,
+        actions: &mut [f32],
+    ) -> Result<()> {
+        self.act_on(observations, masks, deterministic, actions, |_, draw| draw(&mut *stream))
+    }
+
+    /// The same with a stream for each row.
+    pub(crate) fn act_rows(
+        &self,
+        observations: &[f32],
+        masks: &[bool],
+        deterministic: bool,
+        mut streams: Vec<&mut Stream>,
+        actions: &mut [f32],
+    ) -> Result<()> {
+        self.act_on(observations, masks, deterministic, actions, |i, draw| draw(streams[i]))
+    }
+
+    /// `with_stream` lends row i's stream to what it is given.
+    fn act_on(
+        &self,
+        observations: &[f32],
+        masks: &[bool],
+        deterministic: bool,
+        actions: &mut [f32],
+        mut with_stream: impl FnMut(usize, &mut dyn FnMut(&mut Stream) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
+        let distribution = &self.head.distribution;
+        let k = self.n_rows(observations)?;
+        let (width, flags) = (distribution.action_len(), distribution.mask_len());
+        if actions.len() != k * width {
+            return Err(Error::shape("actions", format!("[{k}, {width}]"), actions.len()));
+        }
+        if !masks.is_empty() && masks.len() != k * flags {
+            return Err(Error::shape("masks", format!("[{k}, {flags}]"), masks.len()));
+        }
+        let n = self.head.n_policy_outputs();
+        let mut outputs = vec![0.0; k * n];
+        self.predict(observations, 0..n, &mut outputs)?;
+        let mut row = vec![0.0; distribution.n_params()];
+        let mut work = vec![0.0; distribution.work_len()];
+        let mut stored = vec![0.0; width];
+        for i in 0..k {
+            self.head.fill(&outputs[i * n..][..n], &mut row);
+            let mask = if masks.is_empty() { masks } else { &masks[i * flags..][..flags] };
+            if deterministic {
+                distribution.mode(&row, mask, &mut stored).map_err(|error| dist::at_row(error, i))?;
+            } else {
+                with_stream(i, &mut |stream| {
+                    distribution.sample(&row, mask, stream, &mut work, &mut stored).map(|_| ())
+                })
+                .map_err(|error| dist::at_row(error, i))?;
+            }
+            distribution.to_env(&stored, &mut actions[i * width..][..width])?;
+        }
+        Ok(())
+    }
+
+    /// Values of k observations, `out` `[k]`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) for a wrong length.
+    pub fn values(&self, observations: &[f32], out: &mut [f32]) -> Result<()> {
+        let k = self.n_rows(observations)?;
+        if out.len() != k {
+            return Err(Error::shape("values", k, out.len()));
+        }
+        let n = self.head.n_policy_outputs();
+        self.predict(observations, n..n + 1, out)
+    }
+
+    fn n_rows(&self, observations: &[f32]) -> Result<usize> {
+        let width = self.head.n_features();
+        if width == 0 || !observations.len().is_multiple_of(width) {
+            return Err(Error::shape("observations", format!("[n_rows, {width}]"), observations.len()));
+        }
+        Ok(observations.len() / width)
+    }
+
+    fn predict(&self, observations: &[f32], columns: std::ops::Range<usize>, out: &mut [f32]) -> Result<()> {
+        match &self.head.normalizer {
+            None => self.booster.predict(observations, columns, out),
+            Some(normalizer) => {
+                let mut normalized = observations.to_vec();
+                normalizer.apply(&mut normalized);
+                self.booster.predict(&normalized, columns, out)
+            }
+        }
+    }
+}

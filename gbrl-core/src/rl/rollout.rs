@@ -1,0 +1,275 @@
+//! What an on-policy algorithm remembers of its last steps.
+
+use crate::error::{Error, Result};
+use crate::rl::advantage::{Trajectories, gae};
+
+/// `n_steps` steps of `n_envs` environments, row `t · n_envs + env`: the same row index as in the booster's dataset,
+/// which holds the observations and the policy's outputs.
+///
+/// Memory is taken once and reused; only the final observations of truncated episodes, at most one per row, grow
+/// with the need and then stay.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    n_steps: usize,
+    n_envs: usize,
+    action_len: usize,
+    mask_len: usize,
+    n_features: usize,
+    actions: Vec<f32>,
+    masks: Vec<bool>,
+    log_probs: Vec<f64>,
+    rewards: Vec<f32>,
+    discounts: Vec<f64>,
+    ends: Vec<bool>,
+    values: Vec<f32>,
+    bootstraps: Vec<f32>,
+    advantages: Vec<f64>,
+    returns: Vec<f64>,
+    /// Rows that ended by truncation alone, and the observations after them.
+    cut_rows: Vec<u32>,
+    cut_observations: Vec<f32>,
+}
+
+/// What a step of all environments gave, each slice `[n_envs, …]`.
+#[derive(Clone, Copy, Debug)]
+pub struct StepRows<'a> {
+    /// Rewards as the algorithm is to see them.
+    pub rewards: &'a [f32],
+    /// Where the task ended.
+    pub terminated: &'a [bool],
+    /// Where the episode was cut off.
+    pub truncated: &'a [bool],
+    /// Observations at the ends of episodes, `[n_envs, n_features]`; only rows of truncated episodes are read.
+    pub final_observations: &'a [f32],
+}
+
+impl Rollout {
+    /// An empty rollout; `mask_len` is 0 without masks.
+    pub fn new(n_steps: usize, n_envs: usize, n_features: usize, action_len: usize, mask_len: usize) -> Self {
+        let n = n_steps * n_envs;
+        Rollout {
+            n_steps,
+            n_envs,
+            action_len,
+            mask_len,
+            n_features,
+            actions: Vec::with_capacity(n * action_len),
+            masks: Vec::with_capacity(n * mask_len),
+            log_probs: Vec::with_capacity(n),
+            rewards: Vec::with_capacity(n),
+            discounts: Vec::with_capacity(n),
+            ends: Vec::with_capacity(n),
+            values: vec![0.0; n],
+            bootstraps: vec![0.0; n],
+            advantages: vec![0.0; n],
+            returns: vec![0.0; n],
+            cut_rows: Vec::new(),
+            cut_observations: Vec::new(),
+        }
+    }
+
+    /// Forgets all rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.actions.clear();
+        self.masks.clear();
+        self.log_probs.clear();
+        self.rewards.clear();
+        self.discounts.clear();
+        self.ends.clear();
+        self.cut_rows.clear();
+        self.cut_observations.clear();
+    }
+
+    /// Rows so far.
+    pub fn n_rows(&self) -> usize {
+        self.rewards.len()
+    }
+
+    /// Whether `n_steps` steps are there.
+    pub fn is_full(&self) -> bool {
+        self.n_rows() == self.n_steps * self.n_envs
+    }
+
+    /// Adds what was decided in one step, before the environments move on (and their masks with them):
+    /// stored actions `[n_envs, action_len]`, the masks they were chosen under `[n_envs, mask_len]`, and ln π(action).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) when the rollout is full, the step before has no outcome
+    /// yet, or a slice has a wrong length.
+    pub fn push_decision(&mut self, actions: &[f32], masks: &[bool], log_probs: &[f64]) -> Result<()> {
+        let n = self.n_envs;
+        if self.is_full() || self.log_probs.len() != self.n_rows() {
+            return Err(Error::shape("rollout", "room for one more decision", self.log_probs.len()));
+        }
+        check_lengths(&[
+            ("actions", n * self.action_len, actions.len()),
+            ("masks", n * self.mask_len, masks.len()),
+            ("log_probs", n, log_probs.len()),
+        ])?;
+        self.actions.extend_from_slice(actions);
+        self.masks.extend_from_slice(masks);
+        self.log_probs.extend_from_slice(log_probs);
+        Ok(())
+    }
+
+    /// Adds what came of the last decision; `gamma` is the discount of steps that do not terminate.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) when no decision is waiting or a slice has a wrong length.
+    pub fn push_outcome(&mut self, step: &StepRows<'_>, gamma: f64) -> Result<()> {
+        let n = self.n_envs;
+        let row = self.n_rows();
+        check_lengths(&[
+            ("decisions", row + n, self.log_probs.len()),
+            ("rewards", n, step.rewards.len()),
+            ("terminated", n, step.terminated.len()),
+            ("truncated", n, step.truncated.len()),
+            ("final_observations", n * self.n_features, step.final_observations.len()),
+        ])?;
+        for env in 0..n {
+            let (terminated, truncated) = (step.terminated[env], step.truncated[env]);
+            self.discounts.push(if terminated { 0.0 } else { gamma });
+            self.ends.push(terminated || truncated);
+            if truncated && !terminated {
+                self.cut_rows.push((row + env) as u32);
+                let last = env * self.n_features..(env + 1) * self.n_features;
+                self.cut_observations.extend_from_slice(&step.final_observations[last]);
+            }
+        }
+        self.rewards.extend_from_slice(step.rewards);
+        Ok(())
+    }
+
+    /// Observations after the rows that were truncated, in the order of the rows, `[n_cut, n_features]`; their values
+    /// are wanted by [`finish`](Rollout::finish).
+    pub fn cut_observations(&self) -> &[f32] {
+        &self.cut_observations
+    }
+
+    /// The value column, to be filled before [`finish`](Rollout::finish): V of each row's observation.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
+    /// Computes advantages and returns of a full rollout.
+    ///
+    /// `last_values` are V of the observations after the last step, `[n_envs]`; `cut_values` V of
+    /// [`cut_observations`](Rollout::cut_observations).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) when the rollout is not full or a length is wrong.
+    pub fn finish(&mut self, last_values: &[f32], cut_values: &[f32], lambda: f64) -> Result<()> {
+        let n = self.n_envs;
+        let rows = self.n_steps * n;
+        if !self.is_full() {
+            return Err(Error::shape("rollout", rows, self.n_rows()));
+        }
+        check_lengths(&[("last_values", n, last_values.len()), ("cut_values", self.cut_rows.len(), cut_values.len())])?;
+        // Within an episode the observation after a step is that of the next row; elsewhere see below.
+        self.bootstraps[..rows - n].copy_from_slice(&self.values[n..]);
+        self.bootstraps[rows - n..].copy_from_slice(last_values);
+        for (&row, &value) in self.cut_rows.iter().zip(cut_values) {
+            self.bootstraps[row as usize] = value;
+        }
+        let steps = Trajectories {
+            n_envs: n,
+            rewards: &self.rewards,
+            values: &self.values,
+            bootstraps: &self.bootstraps,
+            discounts: &self.discounts,
+            ends: &self.ends,
+        };
+        gae(&steps, lambda, &mut self.advantages, &mut self.returns)
+    }
+
+    /// Stored action of a row.
+    #[inline]
+    pub fn action(&self, row: usize) -> &[f32] {
+        &self.actions[row * self.action_len..][..self.action_len]
+    }
+
+    /// Mask of a row; empty without masks.
+    #[inline]
+    pub fn mask(&self, row: usize) -> &[bool] {
+        &self.masks[row * self.mask_len..][..self.mask_len]
+    }
+
+    /// ln π(action) under the policy that acted, by row.
+    pub fn log_probs(&self) -> &[f64] {
+        &self.log_probs
+    }
+
+    /// Rewards by row.
+    pub fn rewards(&self) -> &[f32] {
+        &self.rewards
+    }
+
+    /// Values by row, as they were when the rollout was finished.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Advantages by row.
+    pub fn advantages(&self) -> &[f64] {
+        &self.advantages
+    }
+
+    /// Returns (advantage + value) by row.
+    pub fn returns(&self) -> &[f64] {
+        &self.returns
+    }
+
+    /// Where an episode ended with the row's step.
+    pub fn ends(&self) -> &[bool] {
+        &self.ends
+    }
+}
+
+fn check_lengths(slices: &[(&'static str, usize, usize)]) -> Result<()> {
+    match slices.iter().find(|(_, expected, got)| expected != got) {
+        Some((what, expected, got)) => Err(Error::shape(*what, expected, got)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(rollout: &mut Rollout, terminated: [bool; 2], truncated: [bool; 2]) -> Result<()> {
+        rollout.push_decision(&[0.0, 1.0], &[], &[-0.5, -0.7])?;
+        let step = StepRows {
+            rewards: &[1.0, 1.0],
+            terminated: &terminated,
+            truncated: &truncated,
+            final_observations: &[7.0, 8.0],
+        };
+        rollout.push_outcome(&step, 0.9)
+    }
+
+    #[test]
+    fn a_cut_row_gets_its_own_bootstrap_and_a_terminated_one_none() {
+        let mut rollout = Rollout::new(2, 2, 1, 1, 0);
+        push(&mut rollout, [true, false], [true, true]).unwrap();
+        push(&mut rollout, [false, false], [false, false]).unwrap();
+        assert_eq!(rollout.cut_observations(), [8.0]);
+        rollout.values_mut().copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
+        rollout.finish(&[5.0, 6.0], &[50.0], 1.0).unwrap();
+        assert_eq!(rollout.bootstraps, [3.0, 50.0, 5.0, 6.0]);
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        let expected = [1.0, 1.0 + 0.9 * 50.0, 1.0 + 0.9 * 5.0, 1.0 + 0.9 * 6.0];
+        assert!(rollout.returns().iter().zip(expected).all(|(&r, e)| close(r, e)));
+        assert_eq!((rollout.action(3), rollout.mask(3).len()), (&[1.0][..], 0));
+    }
+
+    #[test]
+    fn misuse_is_an_error() {
+        let mut rollout = Rollout::new(1, 2, 1, 1, 0);
+        assert!(rollout.finish(&[0.0; 2], &[], 1.0).is_err());
+        push(&mut rollout, [false; 2], [false; 2]).unwrap();
+        assert!(push(&mut rollout, [false; 2], [false; 2]).is_err());
+        assert!(rollout.finish(&[0.0; 2], &[1.0], 1.0).is_err());
+        rollout.clear();
+        assert_eq!(rollout.n_rows(), 0);
+    }
+}

@@ -1,0 +1,226 @@
+//! Small environments for the tests of this folder.
+
+use crate::error::{Error, Result};
+use crate::rl::env::{Action, Env, Step};
+use crate::rl::space::Space;
+use crate::rng::Stream;
+
+/// A walk on −9..=9 from a random start: action 1 goes up, 0 down; reward 1 at +9, −1 at −9, and the episode ends.
+/// One extra column is noise, drawn from a stream that is part of the state.
+pub struct Walk {
+    observation_space: Space,
+    action_space: Space,
+    at: f32,
+    noise: Stream,
+}
+
+impl Walk {
+    pub fn new() -> Self {
+        Walk {
+            observation_space: Space::unbounded(2),
+            action_space: Space::discrete(2),
+            at: 0.0,
+            noise: Stream::new(0, "walk", 0),
+        }
+    }
+
+    fn observe(&mut self, observation: &mut [f32]) {
+        observation[0] = self.at;
+        observation[1] = self.noise.uniform() as f32;
+    }
+}
+
+impl Env for Walk {
+    fn name(&self) -> &str {
+        "Walk-v0"
+    }
+
+    fn observation_space(&self) -> &Space {
+        &self.observation_space
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.action_space
+    }
+
+    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
+        self.noise = Stream::new(seed, "walk", 0);
+        self.at = self.noise.below(9) as f32 - 4.0;
+        self.observe(observation);
+        Ok(())
+    }
+
+    fn step(&mut self, action: Action<'_>, observation: &mut [f32]) -> Result<Step> {
+        self.at += if action.discrete()? == 1 { 1.0 } else { -1.0 };
+        self.observe(observation);
+        let reward = if self.at >= 9.0 {
+            1.0
+        } else if self.at <= -9.0 {
+            -1.0
+        } else {
+            0.0
+        };
+        Ok(Step { reward, terminated: reward != 0.0, truncated: false })
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec(&(self.at, &self.noise)).ok()
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        (self.at, self.noise) = serde_json::from_slice(state)
+            .map_err(|_| Error::format("walk", "unreadable", "a position and a stream", state.len()))?;
+        Ok(())
+    }
+}
+
+/// A one-column target: the reward is −(action − target)², one step per episode. Continuous, cannot be saved.
+pub struct Target {
+    observation_space: Space,
+    action_space: Space,
+    target: f32,
+}
+
+impl Target {
+    pub fn new() -> Self {
+        Target {
+            observation_space: Space::unbounded(1),
+            action_space: Space::bounded(&[-1.0], &[1.0]).unwrap(),
+            target: 0.0,
+        }
+    }
+}
+
+impl Env for Target {
+    fn name(&self) -> &str {
+        "Target-v0"
+    }
+
+    fn observation_space(&self) -> &Space {
+        &self.observation_space
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.action_space
+    }
+
+    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
+        self.target = Stream::new(seed, "target", 0).range(-0.8, 0.8) as f32;
+        observation[0] = self.target;
+        Ok(())
+    }
+
+    fn step(&mut self, action: Action<'_>, observation: &mut [f32]) -> Result<Step> {
+        let error = action.continuous()?[0] - self.target;
+        observation[0] = self.target;
+        Ok(Step { reward: -error * error, terminated: true, truncated: false })
+    }
+}
+
+/// Breaks the contract as told; cannot be saved.
+pub struct Broken {
+    pub reward: f32,
+    pub code: f32,
+    pub mask: Option<[bool; 2]>,
+    pub spaces: (Space, Space),
+}
+
+impl Broken {
+    pub fn nothing() -> Self {
+        Broken { reward: 0.0, code: 0.0, mask: None, spaces: (Space::discrete(3), Space::discrete(2)) }
+    }
+}
+
+impl Env for Broken {
+    fn name(&self) -> &str {
+        "Broken-v0"
+    }
+
+    fn observation_space(&self) -> &Space {
+        &self.spaces.0
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.spaces.1
+    }
+
+    fn reset(&mut self, _seed: u64, observation: &mut [f32]) -> Result<()> {
+        observation[0] = 0.0;
+        Ok(())
+    }
+
+    fn step(&mut self, _action: Action<'_>, observation: &mut [f32]) -> Result<Step> {
+        observation[0] = self.code;
+        Ok(Step { reward: self.reward, terminated: false, truncated: false })
+    }
+
+    fn has_action_mask(&self) -> bool {
+        self.mask.is_some()
+    }
+
+    fn action_mask(&self, allowed: &mut [bool]) {
+        allowed.copy_from_slice(&self.mask.unwrap_or([true; 2]));
+    }
+}
+
+/// A contextual bandit with masks: the observation is a code 0..4, action = code pays 1, and the choice after it is
+/// forbidden. One step per episode.
+pub struct Masked {
+    spaces: (Space, Space),
+    code: u32,
+}
+
+impl Masked {
+    pub fn new() -> Self {
+        Masked { spaces: (Space::discrete(4), Space::discrete(4)), code: 0 }
+    }
+}
+
+impl Env for Masked {
+    fn name(&self) -> &str {
+        "Masked-v0"
+    }
+
+    fn observation_space(&self) -> &Space {
+        &self.spaces.0
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.spaces.1
+    }
+
+    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
+        self.code = (seed % 4) as u32;
+        observation[0] = self.code as f32;
+        Ok(())
+    }
+
+    fn step(&mut self, action: Action<'_>, observation: &mut [f32]) -> Result<Step> {
+        let action = action.discrete()?;
+        if action == (self.code + 1) % 4 {
+            return Err(Error::environment(self.name(), "forbidden action", "an allowed one", action));
+        }
+        observation[0] = self.code as f32;
+        let reward = f32::from(u8::from(action == self.code));
+        Ok(Step { reward, terminated: true, truncated: false })
+    }
+
+    fn has_action_mask(&self) -> bool {
+        true
+    }
+
+    fn action_mask(&self, allowed: &mut [bool]) {
+        allowed.fill(true);
+        allowed[(self.code as usize + 1) % 4] = false;
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        Some(self.code.to_le_bytes().to_vec())
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        let bytes = state.try_into().map_err(|_| Error::format("bandit", "wrong length", 4, state.len()))?;
+        self.code = u32::from_le_bytes(bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,367 @@
+//! What a booster promises: conservation, continuation, equal predictions by every road, and typed errors.
+
+use gbrl_core::backend::naive::NaiveBackend;
+use gbrl_core::boost::{Booster, Dataset};
+use gbrl_core::config::{Edges, GrowPolicy, Monotone, SplitScore, TreeParams};
+use gbrl_core::data::{Feature, FeatureSchema};
+use gbrl_core::ensemble::{Ensemble, Optimizer, OutputGroup, Schedule};
+use gbrl_core::error::ErrorClass;
+use gbrl_core::rng::Stream;
+use ndarray::{Array2, Axis, s};
+use proptest::prelude::*;
+
+const ADAM: Optimizer = Optimizer::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+
+fn schema(n_features: usize, n_categorical: usize) -> FeatureSchema {
+    let feature =
+        |f| if f < n_categorical { Feature::declared(format!("c{f}"), 5) } else { Feature::numeric(format!("x{f}")) };
+    FeatureSchema::new((0..n_features).map(feature).collect())
+}
+
+fn groups(n_outputs: usize, value: Optimizer) -> Vec<OutputGroup> {
+    let mut groups = vec![OutputGroup::sgd("policy", 0..n_outputs - 1, Schedule::Linear { start: 0.3, end: 0.1 })];
+    groups.push(OutputGroup {
+        optimizer: value,
+        ..OutputGroup::sgd("value", n_outputs - 1..n_outputs, Schedule::Constant(0.1))
+    });
+    groups
+}
+
+/// 3 features (the first categorical, the second sometimes missing), 4 outputs.
+fn booster(params: &TreeParams, value: Optimizer, n_threads: usize) -> Booster {
+    let ensemble = Ensemble::new(schema(3, 1), groups(4, value)).unwrap();
+    Booster::new(ensemble, params.clone(), 7, n_threads).unwrap()
+}
+
+fn observations(n: usize, seed: u64) -> Vec<f32> {
+    let mut stream = Stream::new(seed, "observations", 0);
+    (0..n)
+        .flat_map(|_| {
+            let missing = stream.uniform() < 0.1;
+            let x = stream.normal() as f32;
+            [stream.below(5) as f32, if missing { f32::NAN } else { x }, stream.normal() as f32]
+        })
+        .collect()
+}
+
+/// A few rollouts of a few minibatches each.
+fn train(booster: &mut Booster, data: &mut Dataset, n_rollouts: usize, n_rows: usize) {
+    let mut stream = Stream::new(3, "gradients", booster.n_trees() as u64);
+    for rollout in 0..n_rollouts {
+        data.clear();
+        booster.set_progress(rollout as f64 / n_rollouts as f64);
+        let mut out = vec![0.0; n_rows * 3];
+        booster.append(data, &observations(n_rows, rollout as u64), 0..3, &mut out).unwrap();
+        booster.complete(data).unwrap();
+        for _ in 0..4 {
+            let rows: Vec<u32> = (0..n_rows / 2).map(|_| stream.below(n_rows as u64) as u32).collect();
+            let gradients: Vec<f32> = rows
+                .iter()
+                .flat_map(|&r| (0..4).map(|c| data.output(r as usize, c) - stream.normal() as f32).collect::<Vec<_>>())
+                .collect();
+            booster.step(data, &rows, &gradients).unwrap();
+        }
+    }
+}
+
+fn variants() -> Vec<(TreeParams, Optimizer)> {
+    let mut variants = Vec::new();
+    for grow_policy in [GrowPolicy::Oblivious, GrowPolicy::Depthwise, GrowPolicy::Bestfirst] {
+        for edges in [Edges::Rollout, Edges::Step, Edges::Fixed] {
+            for max_depth in [2, 4, 5, 6, 8] {
+                let params = TreeParams { grow_policy, edges, max_depth, ..TreeParams::default() };
+                variants.push((params, Optimizer::Sgd));
+            }
+        }
+    }
+    let base = TreeParams::default();
+    variants.push((TreeParams { shared_structure: false, ..base.clone() }, Optimizer::Sgd));
+    variants.push((TreeParams { shared_structure: false, ..base.clone() }, ADAM));
+    variants.push((base.clone(), ADAM));
+    variants.push((TreeParams { control_variates: true, ..base.clone() }, Optimizer::Sgd));
+    variants.push((TreeParams { control_variates: true, ..base.clone() }, ADAM));
+    variants.push((TreeParams { row_subsample: 0.5, feature_subsample: 0.6, ..base.clone() }, Optimizer::Sgd));
+    variants.push((TreeParams { split_score: SplitScore::L2, lambda_l2: 1.0, ..base }, Optimizer::Sgd));
+    variants
+}
+
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
+#[test]
+fn cached_batched_and_single_row_predictions_are_equal_to_the_bit() {
+    for (params, value) in variants() {
+        let mut booster = booster(&params, value, 1);
+        let mut data = booster.dataset();
+        train(&mut booster, &mut data, 3, 50);
+        let mut row = vec![0.0; 3];
+        let all: Vec<f32> = (0..50)
+            .flat_map(|r| {
+                data.observations().read_row(r, &mut row);
+                row.clone()
+            })
+            .collect();
+        let mut batched = vec![0.0; 50 * 4];
+        booster.predict(&all, 0..4, &mut batched).unwrap();
+        for r in 0..50 {
+            let cached: Vec<f32> = (0..4).map(|c| data.output(r, c)).collect();
+            let mut single = vec![0.0; 4];
+            booster.predict(&all[3 * r..3 * r + 3], 0..4, &mut single).unwrap();
+            let mut part = vec![0.0; 2];
+            booster.predict(&all[3 * r..3 * r + 3], 1..3, &mut part).unwrap();
+            assert_eq!(bits(&cached), bits(&batched[4 * r..4 * r + 4]), "{params:?} {value:?}");
+            assert_eq!(bits(&cached), bits(&single));
+            assert_eq!(bits(&part), bits(&single[1..3]));
+            if value == Optimizer::Sgd {
+                // The slow and obvious sum.
+                let mut sum = booster.ensemble().bias().to_vec();
+                for tree in booster.ensemble().trees() {
+                    let leaf = tree.leaf(tree.leaf_idx(&all[3 * r..3 * r + 3]));
+                    tree.columns().zip(leaf).for_each(|(c, v)| sum[c] += v);
+                }
+                assert_eq!(bits(&cached), bits(&sum), "{params:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn thread_count_and_backend_change_no_byte() {
+    for (params, value) in variants() {
+        let trees = |mut booster: Booster| {
+            let mut data = booster.dataset();
+            train(&mut booster, &mut data, 2, 300);
+            booster.into_ensemble()
+        };
+        let one = trees(booster(&params, value, 1));
+        assert_eq!(one, trees(booster(&params, value, 2)));
+        assert_eq!(one, trees(booster(&params, value, 4)));
+        let ensemble = Ensemble::new(schema(3, 1), groups(4, value)).unwrap();
+        let naive = Booster::with_backend(ensemble, params, 7, None, Box::new(NaiveBackend::default())).unwrap();
+        assert_eq!(one, trees(naive));
+    }
+}
+
+fn regression(n: usize) -> (Array2<f32>, Array2<f32>) {
+    let mut stream = Stream::new(1, "regression", 0);
+    let x = Array2::from_shape_fn((n, 3), |_| stream.normal() as f32);
+    let y = x.map_axis(Axis(1), |row| row[0] - 2.0 * f32::from(row[1] > 0.5)).insert_axis(Axis(1));
+    (x, y)
+}
+
+fn supervised(params: &TreeParams) -> Booster {
+    let ensemble = Ensemble::new(schema(3, 0), vec![OutputGroup::sgd("y", 0..1, Schedule::Constant(0.3))]).unwrap();
+    Booster::new(ensemble, params.clone(), 0, 1).unwrap()
+}
+
+#[test]
+fn one_tree_at_a_time_equals_n_at_once_and_disturbs_nothing() {
+    let (x, y) = regression(200);
+    for (params, _) in variants() {
+        let (mut once, mut often) = (supervised(&params), supervised(&params));
+        once.fit(x.view(), y.view(), 6).unwrap();
+        for _ in 0..6 {
+            often.fit(x.view(), y.view(), 1).unwrap();
+        }
+        assert_eq!(once.ensemble(), often.ensemble(), "{params:?}");
+        let first_three = once.ensemble().trees()[..3].to_vec();
+        once.fit(x.view(), y.view(), 2).unwrap();
+        assert_eq!(once.ensemble().trees()[..3], first_three[..]);
+        assert_eq!(once.ensemble().bias(), often.ensemble().bias());
+    }
+}
+
+#[test]
+fn any_layout_predicts_as_contiguous_rows() {
+    let (x, y) = regression(100);
+    let mut booster = supervised(&TreeParams::default());
+    booster.fit(x.view(), y.view(), 5).unwrap();
+    let plain = booster.predict_array(x.view()).unwrap();
+    let fortran = x.t().as_standard_layout().to_owned();
+    assert_eq!(booster.predict_array(fortran.t()).unwrap(), plain);
+    let mut wide = Array2::zeros((200, 6));
+    wide.slice_mut(s![..;2, ..;2]).assign(&x);
+    assert_eq!(booster.predict_array(wide.slice(s![..;2, ..;2])).unwrap(), plain);
+    assert_eq!(booster.predict_array(x.slice(s![..;-1, ..])).unwrap().slice(s![..;-1, ..]), plain);
+}
+
+#[test]
+fn a_step_that_cannot_split_is_one_leaf_and_counts_once() {
+    for grow_policy in [GrowPolicy::Oblivious, GrowPolicy::Depthwise, GrowPolicy::Bestfirst] {
+        let params = TreeParams { grow_policy, ..TreeParams::default() };
+        let ensemble = Ensemble::new(schema(1, 0), vec![OutputGroup::sgd("y", 0..1, Schedule::Constant(1.0))]).unwrap();
+        let mut booster = Booster::new(ensemble, params, 0, 1).unwrap();
+        let mut data = booster.dataset();
+        booster.append(&mut data, &[1.0; 8], 0..0, &mut []).unwrap();
+        booster.complete(&mut data).unwrap();
+        let rows: Vec<u32> = (0..8).collect();
+        let report = booster.step(&mut data, &rows, &[-10.0; 8]).unwrap();
+        assert_eq!((report.n_leaves, report.depth), (1, 0));
+        booster.step(&mut data, &rows, &[0.0; 8]).unwrap();
+        assert_eq!((data.output(3, 0), booster.n_trees()), (10.0, 2));
+    }
+}
+
+#[test]
+fn one_row_and_no_row_work() {
+    for split_score in [SplitScore::Cosine, SplitScore::L2] {
+        let mut booster = supervised(&TreeParams { split_score, ..TreeParams::default() });
+        let mut data = booster.dataset();
+        booster.append(&mut data, &[1.0, 2.0, 3.0], 0..0, &mut []).unwrap();
+        booster.complete(&mut data).unwrap();
+        booster.step(&mut data, &[0], &[2.0]).unwrap();
+        assert_eq!(data.output(0, 0), -0.6);
+        booster.step(&mut data, &[], &[]).unwrap();
+        assert_eq!((data.output(0, 0), booster.n_trees()), (-0.6, 2));
+        let mut empty = booster.dataset();
+        booster.complete(&mut empty).unwrap();
+        booster.step(&mut empty, &[], &[]).unwrap();
+    }
+}
+
+#[test]
+fn monotone_outputs_are_monotone_everywhere() {
+    for grow_policy in [GrowPolicy::Oblivious, GrowPolicy::Depthwise, GrowPolicy::Bestfirst] {
+        for rising in [true, false] {
+            let monotone = vec![Monotone { feature_idx: 0, output_idx: 0, rising }];
+            let params = TreeParams { grow_policy, monotone, max_depth: 5, n_bins: 16, ..TreeParams::default() };
+            let mut booster = supervised(&params);
+            let mut stream = Stream::new(2, "noise", 0);
+            let x = Array2::from_shape_fn((300, 3), |_| stream.normal() as f32);
+            let sign = if rising { 1.0 } else { -1.0 };
+            let y =
+                Array2::from_shape_fn((300, 1), |(i, _)| sign * x[[i, 0]] + 2.0 * (stream.normal() as f32) + x[[i, 1]]);
+            booster.fit(x.view(), y.view(), 30).unwrap();
+            for i in 0..50 {
+                let line =
+                    Array2::from_shape_fn((200, 3), |(j, f)| if f == 0 { -4.0 + 0.04 * j as f32 } else { x[[i, f]] });
+                let out = booster.predict_array(line.view()).unwrap();
+                for j in 1..200 {
+                    let change = sign * (out[[j, 0]] - out[[j - 1, 0]]);
+                    // f32 sums of monotone terms may differ by a rounding.
+                    assert!(change >= -1e-5, "{grow_policy:?}: falls by {change}");
+                }
+            }
+            let first = booster.ensemble().trees()[0].leaf(0)[0];
+            assert!(first != 0.0, "the constraint does not forbid everything");
+        }
+    }
+}
+
+#[test]
+fn a_planted_split_is_recovered_at_every_bin_in_both_directions() {
+    let n = 64;
+    let mut stream = Stream::new(0, "plant", 0);
+    for bin in 0..n - 1 {
+        for sign in [1.0f32, -1.0] {
+            let mut order: Vec<usize> = (0..n).collect();
+            stream.shuffle(&mut order);
+            let noise: Vec<f32> = (0..n).map(|_| stream.normal() as f32).collect();
+            let observations: Vec<f32> = (0..n).flat_map(|i| [noise[i], order[i] as f32, noise[n - 1 - i]]).collect();
+            let ensemble =
+                Ensemble::new(schema(3, 0), vec![OutputGroup::sgd("y", 0..1, Schedule::Constant(1.0))]).unwrap();
+            let mut booster =
+                Booster::new(ensemble, TreeParams { max_depth: 1, ..TreeParams::default() }, 0, 1).unwrap();
+            let mut data = booster.dataset();
+            booster.append(&mut data, &observations, 0..0, &mut []).unwrap();
+            booster.complete(&mut data).unwrap();
+            let gradients: Vec<f32> = order.iter().map(|&o| if o > bin { sign } else { -2.0 * sign }).collect();
+            booster.step(&mut data, &(0..n as u32).collect::<Vec<_>>(), &gradients).unwrap();
+            let split = *booster.ensemble().trees()[0].splits().next().unwrap();
+            assert_eq!(split, gbrl_core::tree::Split::greater(1, bin as f32, false));
+        }
+    }
+}
+
+#[test]
+fn missing_values_learn_their_direction() {
+    for right in [true, false] {
+        let ensemble = Ensemble::new(schema(1, 0), vec![OutputGroup::sgd("y", 0..1, Schedule::Constant(1.0))]).unwrap();
+        let mut booster = Booster::new(ensemble, TreeParams { max_depth: 1, ..TreeParams::default() }, 0, 1).unwrap();
+        let mut data = booster.dataset();
+        booster.append(&mut data, &[-2.0, -1.0, f32::NAN, 1.0, 2.0], 0..0, &mut []).unwrap();
+        booster.complete(&mut data).unwrap();
+        let missing = if right { 1.0 } else { -1.0 };
+        booster.step(&mut data, &[0, 1, 2, 3, 4], &[-1.0, -1.0, missing, 1.0, 1.0]).unwrap();
+        let split = *booster.ensemble().trees()[0].splits().next().unwrap();
+        assert_eq!(split, gbrl_core::tree::Split::greater(0, -1.0, right));
+    }
+}
+
+#[test]
+fn misuse_gets_an_error_with_the_facts_and_changes_nothing() {
+    let mut booster = booster(&TreeParams::default(), Optimizer::Sgd, 1);
+    let mut data = booster.dataset();
+    booster.append(&mut data, &observations(4, 0), 0..0, &mut []).unwrap();
+    let incomplete = booster.step(&mut data, &[0], &[0.0; 4]).unwrap_err();
+    assert!(incomplete.to_string().contains("complete"));
+    booster.complete(&mut data).unwrap();
+    for (rows, gradients, message) in [
+        (vec![0], vec![0.0; 3], "gradients: expected shape [1, 4], got 3 values"),
+        (vec![9], vec![0.0; 4], "rows[0, 0]: expected a row below 4, got 9"),
+        (
+            vec![0, 1],
+            [vec![0.0; 5], vec![f32::NAN], vec![0.0; 2]].concat(),
+            "gradients[1, 1]: expected a finite number, got NaN",
+        ),
+        (vec![0], vec![f32::INFINITY; 4], "gradients[0, 0]: expected a finite number, got inf"),
+    ] {
+        let error = booster.step(&mut data, &rows, &gradients).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.class()), (message, ErrorClass::Value));
+    }
+    assert_eq!(booster.n_trees(), 0);
+    assert!(booster.predict(&[0.0; 4], 0..4, &mut [0.0; 4]).is_err());
+    assert!(booster.append(&mut data, &[0.0; 3], 0..5, &mut [0.0; 5]).is_err());
+}
+
+#[test]
+fn settings_out_of_range_are_named() {
+    let ensemble = || Ensemble::new(schema(3, 1), groups(4, Optimizer::Sgd)).unwrap();
+    let base = TreeParams::default;
+    for (params, name) in [
+        (TreeParams { max_depth: 0, ..base() }, "max_depth"),
+        (TreeParams { max_depth: 13, ..base() }, "max_depth"),
+        (TreeParams { n_bins: 1, ..base() }, "n_bins"),
+        (TreeParams { n_bins: 257, ..base() }, "n_bins"),
+        (TreeParams { row_subsample: 0.0, ..base() }, "row_subsample"),
+        (TreeParams { lambda_l2: f64::NAN, ..base() }, "lambda_l2"),
+        (TreeParams { feature_weights: vec![1.0], ..base() }, "feature_weights"),
+        (TreeParams { monotone: vec![Monotone { feature_idx: 0, output_idx: 0, rising: true }], ..base() }, "monotone"),
+    ] {
+        let error = Booster::new(ensemble(), params, 0, 1).err().unwrap();
+        assert!(error.to_string().starts_with(name), "{error}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_step_moves_each_leaf_by_its_mean_gradient(n in 1usize..200, seed in any::<u64>(), depth in 1usize..6) {
+        let ensemble = Ensemble::new(schema(2, 0), vec![OutputGroup::sgd("y", 0..2, Schedule::Constant(1.0))]).unwrap();
+        let mut booster = Booster::new(ensemble, TreeParams { max_depth: depth, ..TreeParams::default() }, 0, 1).unwrap();
+        let mut stream = Stream::new(seed, "p", 0);
+        let x: Vec<f32> = (0..2 * n).map(|_| stream.normal() as f32).collect();
+        let g: Vec<f32> = (0..2 * n).map(|_| stream.normal() as f32).collect();
+        let mut data = booster.dataset();
+        booster.append(&mut data, &x, 0..0, &mut []).unwrap();
+        booster.complete(&mut data).unwrap();
+        booster.step(&mut data, &(0..n as u32).collect::<Vec<_>>(), &g).unwrap();
+        let tree = &booster.ensemble().trees()[0];
+        let mut sums = vec![[0.0f64; 3]; tree.n_leaves()];
+        for i in 0..n {
+            let leaf = &mut sums[tree.leaf_idx(&x[2 * i..2 * i + 2])];
+            leaf[0] += f64::from(g[2 * i]);
+            leaf[1] += f64::from(g[2 * i + 1]);
+            leaf[2] += 1.0;
+        }
+        for (leaf, [a, b, count]) in sums.into_iter().enumerate() {
+            prop_assert_eq!(tree.covers()[leaf], count as u32);
+            let expected = if count > 0.0 { [-a / count, -b / count] } else { [0.0; 2] };
+            for (value, expected) in tree.leaf(leaf).iter().zip(expected) {
+                prop_assert!((f64::from(*value) - expected).abs() <= 1e-6 * expected.abs().max(1.0));
+            }
+        }
+    }
+}

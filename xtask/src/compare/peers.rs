@@ -1,0 +1,75 @@
+//! The libraries we compare with, installed into .venv-compare.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::{process, python};
+
+/// By the names of their packages, which also start the names of their scripts.
+pub const NAMES: [&str; 4] = ["gbrl", "catboost", "lightgbm", "xgboost"];
+const FOLDER: &str = ".venv-compare";
+/// The system to beat is one version; the others are whatever is current.
+const PINNED: [(&str, &str); 1] = [("gbrl", "gbrl==1.1.9")];
+
+/// An interpreter, and for each peer its version or why it is missing.
+pub struct Peers {
+    pub python: PathBuf,
+    state: BTreeMap<String, Result<String, String>>,
+}
+
+impl Peers {
+    /// Installs what is missing, one by one, so that one failure leaves the others running.
+    pub fn install(skipped: &[String]) -> Result<Self> {
+        let python = python::environment(FOLDER)?;
+        let mut state = BTreeMap::new();
+        for name in NAMES {
+            let outcome = if skipped.iter().any(|skip| skip == name) {
+                Err("left out with --skip-peers".to_owned())
+            } else {
+                install_one(&python, name)
+            };
+            println!("{name}: {}", outcome.as_deref().unwrap_or_else(|reason| reason));
+            state.insert(name.to_owned(), outcome);
+        }
+        Ok(Peers { python, state })
+    }
+
+    /// For tests: no peer at all.
+    #[cfg(test)]
+    pub fn none() -> Self {
+        Peers { python: PathBuf::new(), state: BTreeMap::new() }
+    }
+
+    /// Whether the peer can be run, or the reason why not.
+    pub fn available(&self, name: &str) -> Result<(), String> {
+        match self.state.get(name) {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(reason)) => Err(reason.clone()),
+            None => Err(format!("unknown peer {name}")),
+        }
+    }
+
+    /// For the page: version, or the reason why there is none.
+    pub fn versions(&self) -> BTreeMap<String, String> {
+        let text = |state: &Result<String, String>| state.clone().unwrap_or_else(|reason| format!("none ({reason})"));
+        self.state.iter().map(|(name, state)| (name.clone(), text(state))).collect()
+    }
+}
+
+fn install_one(python: &PathBuf, name: &str) -> Result<String, String> {
+    if let Ok(version) = version(python, name) {
+        return Ok(version);
+    }
+    let requirement = PINNED.iter().find(|(pinned, _)| *pinned == name).map_or(name, |(_, requirement)| requirement);
+    println!("installing {requirement} into {FOLDER}");
+    process::output(process::command(python).args(["-m", "pip", "install", "--quiet", requirement, "numpy"]))
+        .and_then(|_| version(python, name))
+        .map_err(|error| format!("could not be installed: {error:#}"))
+}
+
+fn version(python: &PathBuf, name: &str) -> Result<String> {
+    let program = format!("import importlib.metadata as m; print(m.version('{name}'))");
+    Ok(process::output(process::command(python).args(["-c", &program]))?.trim().to_owned())
+}

@@ -1,0 +1,122 @@
+//! `cargo xtask test`: everything that must hold before a change is merged.
+
+use anyhow::{Result, bail};
+
+use crate::steps::{self, Outcome, Step};
+use crate::{budgets, process, python, tidy, workspace};
+
+/// Python packages of the tests, installed into .venv.
+const REQUIREMENTS: &str = "tests/requirements.txt";
+/// Outside the workspace: its dependencies cannot be resolved together with ours.
+const STANDALONE: &str = "examples/gymnasium-rs";
+
+/// Arguments of `cargo xtask test`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Run only these steps (all by default).
+    #[arg(value_name = "STEP")]
+    steps: Vec<String>,
+    /// Print the steps and stop.
+    #[arg(long)]
+    list: bool,
+}
+
+const STEPS: [Step; 8] = [
+    Step { name: "fmt", about: "cargo fmt --all --check", run: fmt },
+    Step { name: "clippy", about: "lints of every target, warnings are errors", run: clippy },
+    Step { name: "python", about: "packages of the tests into .venv", run: python_packages },
+    Step { name: "tests", about: "cargo test --workspace", run: tests },
+    Step { name: "doc", about: "documentation, warnings are errors", run: doc },
+    Step { name: "tidy", about: "the rules that no compiler checks", run: tidy },
+    Step { name: "budgets", about: "instruction counts against benches/budgets.toml", run: budgets::step },
+    Step { name: "standalone", about: "examples with a lockfile of their own", run: standalone },
+];
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<()> {
+    if args.list {
+        for step in &STEPS {
+            println!("{:<12}{}", step.name, step.about);
+        }
+        return Ok(());
+    }
+    for name in &args.steps {
+        if !STEPS.iter().any(|step| step.name == name) {
+            bail!("no step is called `{name}`; `cargo xtask test --list` prints them");
+        }
+    }
+    let chosen = |step: &&Step| match args.steps.is_empty() {
+        true => applies(step),
+        false => args.steps.iter().any(|name| name == step.name),
+    };
+    steps::run(&STEPS.iter().filter(chosen).collect::<Vec<_>>())
+}
+
+/// A step about files that this checkout does not have is left out, not skipped: no machine could run it.
+fn applies(step: &Step) -> bool {
+    match step.name {
+        "python" => workspace::root().join(REQUIREMENTS).is_file(),
+        "standalone" => workspace::root().join(STANDALONE).is_dir(),
+        _ => true,
+    }
+}
+
+fn fmt() -> Result<Outcome> {
+    process::run(process::cargo().args(["fmt", "--all", "--check"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn clippy() -> Result<Outcome> {
+    process::run(process::cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    Ok(Outcome::Passed)
+}
+
+fn python_packages() -> Result<Outcome> {
+    if let Err(reason) = python::system() {
+        return Ok(Outcome::Skipped(reason));
+    }
+    python::install_file(".venv", REQUIREMENTS)?;
+    Ok(Outcome::Passed)
+}
+
+fn tests() -> Result<Outcome> {
+    let mut cargo = process::cargo();
+    cargo.args(["test", "--workspace", "--locked"]);
+    // Where tests that check an export against a Python library find their interpreter.
+    let python = workspace::root().join(".venv/bin/python");
+    if python.is_file() {
+        cargo.env("GBRL_PYTHON", python);
+    }
+    process::run(&mut cargo)?;
+    Ok(Outcome::Passed)
+}
+
+fn doc() -> Result<Outcome> {
+    let mut cargo = process::cargo();
+    cargo.args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings");
+    process::run(&mut cargo)?;
+    Ok(Outcome::Passed)
+}
+
+fn tidy() -> Result<Outcome> {
+    tidy::run()?;
+    Ok(Outcome::Passed)
+}
+
+fn standalone() -> Result<Outcome> {
+    // Its gymnasium crate links against a Python.
+    if let Err(reason) = python::system() {
+        return Ok(Outcome::Skipped(reason));
+    }
+    process::run(process::cargo().args(["test", "--locked"]).current_dir(workspace::root().join(STANDALONE)))?;
+    Ok(Outcome::Passed)
+}
