@@ -124,14 +124,6 @@ impl RunParams {
     pub fn check(&self) -> Result<()> {
         self.check_each()
     }
-
-    /// Threads of the tree learner: `n_threads`, or one per processor where it is 0.
-    pub fn threads(&self) -> usize {
-        match self.n_threads {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            n => n,
-        }
-    }
 }
 
 impl PpoParams {

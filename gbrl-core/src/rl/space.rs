@@ -41,7 +41,7 @@ pub enum Space {
         /// The smallest value; flattened codes are relative to it.
         start: i64,
     },
-    /// Several discrete values side by side; element i is in 0..nvec[i].
+    /// Several discrete values side by side; element i is in `0..nvec[i]`.
     MultiDiscrete {
         /// How many values each element has.
         nvec: Vec<u32>,

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! oblivious   tests    [tree][level]  last level first: level j of the list is bit j of the leaf index
-//!             tables   [tree][column][leaf]
+//!             tables   [column][tree][leaf]  a policy that asks for its own columns never touches the value's
 //! complete    tests    [tree][node]   a depth-4 binary tree in heap order, nodes that a tree lacks always answer no
 //!             tables   as above; a leaf above the last level stands at its leftmost place
 //! walk        trees    as they are, walked row by row
@@ -51,11 +51,12 @@ pub struct Segment {
     pub thresholds: Vec<f32>,
     /// Per test: the answer is yes where key(x) − low ≤ width, in wrapping integers (other segments).
     pub ranges: Vec<[u32; 2]>,
-    /// Leaf values `[tree][column][slot]`.
-    pub tables: Vec<f32>,
+    /// Leaf values `[tree][slot]` of each column.
+    pub tables: Vec<Vec<f32>>,
     /// Trees of a `Walk` segment.
     pub walked: Vec<Tree>,
-    width: usize,
+    /// The largest of `offsets`.
+    max_offset: u32,
 }
 
 /// All trees over one range of output columns, in order.
@@ -112,9 +113,9 @@ impl Segment {
             offsets: Vec::new(),
             thresholds: Vec::new(),
             ranges: Vec::new(),
-            tables: Vec::new(),
+            tables: vec![Vec::new(); width],
             walked: Vec::new(),
-            width,
+            max_offset: 0,
         }
     }
 
@@ -145,9 +146,9 @@ impl Segment {
         }
     }
 
-    /// Output columns per tree.
-    pub fn width(&self) -> usize {
-        self.width
+    /// Length that a tile must have at least for every test to find its feature's row.
+    pub fn min_tile_len(&self) -> usize {
+        self.max_offset as usize + TILE
     }
 
     fn push(&mut self, tree_idx: usize, tree: &Tree) {
@@ -193,7 +194,9 @@ impl Segment {
     fn push_test(&mut self, split: Option<&Split>) {
         let never = Split::greater(0, f32::INFINITY, false);
         let split = split.unwrap_or(&never);
-        self.offsets.push(split.feature_idx * TILE as u32);
+        let offset = split.feature_idx * TILE as u32;
+        self.max_offset = self.max_offset.max(offset);
+        self.offsets.push(offset);
         match split.test {
             Test::Greater { threshold, .. } if self.plain => self.thresholds.push(threshold),
             test => self.ranges.push(range_of(test)),
@@ -201,12 +204,13 @@ impl Segment {
     }
 
     fn push_table(&mut self, tree: &Tree, n_slots: usize, slot_of: impl Fn(usize) -> usize) {
-        let from = self.tables.len();
-        self.tables.resize(from + self.width * n_slots, 0.0);
-        let table = &mut self.tables[from..];
+        for table in &mut self.tables {
+            table.resize(table.len() + n_slots, 0.0);
+        }
         for leaf in 0..tree.n_leaves() {
-            for (column, &value) in tree.leaf(leaf).iter().enumerate() {
-                table[column * n_slots + slot_of(leaf)] = value;
+            for (table, &value) in self.tables.iter_mut().zip(tree.leaf(leaf)) {
+                let from = table.len() - n_slots;
+                table[from + slot_of(leaf)] = value;
             }
         }
     }

@@ -176,6 +176,10 @@ impl Predictor {
             keys.resize(tile.len(), 0);
             self.simd.keys(tile, keys);
         }
+        if matches!(segment.layout, Layout::Oblivious(4..=6)) && columns.len() <= 8 {
+            self.simd.add_oblivious(segment, block, columns, tile, keys, sums);
+            return;
+        }
         let slots = &mut slots[..block.len()];
         self.simd.leaf_slots(segment, block.clone(), tile, keys, slots);
         self.simd.add_leaves(segment, block, columns, slots, sums);

@@ -3,15 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use crate::boost::{Booster, Dataset};
-use crate::config::{PpoParams, Settings};
+use crate::config::{Edges, PpoParams, Settings};
 use crate::ensemble::{Ensemble, OutputGroup};
 use crate::error::{Error, Result};
+use crate::math;
 use crate::rl::algo::adam::Adam;
 use crate::rl::algo::{Collector, CollectorParams, CollectorState};
-use crate::rl::dist::at_row;
+use crate::rl::dist::Evaluation;
 use crate::rl::env::Env;
 use crate::rl::event::{Control, Event, Metrics, Observer};
-use crate::rl::loss::{clip_norm, clipped_surrogate, clipped_value_loss, explained_variance, normalize, value_loss};
+use crate::rl::loss::ppo::{log_ratio, surrogate_of_ratio};
+use crate::rl::loss::{clip_norm, clipped_value_loss, explained_variance, normalize, value_loss};
 use crate::rl::policy::{Policy, PolicyHead};
 use crate::rl::rollout::Rollout;
 use crate::rl::vec_env::VecEnv;
@@ -143,6 +145,9 @@ impl Trainer {
     /// environments do not belong together.
     pub fn resume(envs: Vec<Box<dyn Env>>, state: &TrainerState, mut ensemble: Ensemble) -> Result<Self> {
         let settings = &state.settings;
+        if settings.tree.edges == Edges::Fixed {
+            return Err(Error::unsupported("resuming", "with edges = fixed", "the state does not hold the edges yet"));
+        }
         let mut head = state.head.clone();
         head.check()?;
         let envs = VecEnv::new(envs, 0)?;
@@ -194,7 +199,7 @@ impl Trainer {
             seed: run.seed,
         };
         let collector = Collector::new(envs, &head, &params)?;
-        let booster = Booster::new(ensemble, settings.tree.clone(), derive_seed(run.seed, "trees", 0), run.threads())?;
+        let booster = Booster::new(ensemble, settings.tree.clone(), derive_seed(run.seed, "trees", 0), run.n_threads)?;
         let n_rows = ppo.n_steps * run.n_envs;
         Ok(Trainer {
             data: booster.dataset(),
@@ -242,7 +247,7 @@ impl Trainer {
     /// # Errors
     /// None that a trainer's own parts can cause.
     pub fn policy(&self) -> Result<Policy> {
-        Policy::new(self.ensemble().clone(), self.head.clone(), self.settings.run.threads())
+        Policy::new(self.ensemble().clone(), self.head.clone(), self.settings.run.n_threads)
     }
 
     /// What [`resume`](Trainer::resume) needs, besides [`ensemble`](Trainer::ensemble).
@@ -356,7 +361,7 @@ impl Trainer {
         metrics.set("train/policy_gradient_loss", total.policy_loss / n_batches);
         metrics.set("train/value_loss", total.value_loss / n_batches);
         if !self.head.log_std.is_empty() {
-            let sum = self.head.log_std.iter().fold(0.0, |sum, &s| sum + crate::math::exp(s));
+            let sum = self.head.log_std.iter().fold(0.0, |sum, &s| sum + math::exp(s));
             metrics.set("train/std", sum / self.head.log_std.len() as f64);
         }
         metrics.set("train/policy_lr", ppo.policy_lr.at(progress));
@@ -415,6 +420,10 @@ impl BatchStats {
     }
 }
 
+/// Rows evaluated together, so that the processor can have several exponentials in flight: one alone is a chain of 30
+/// dependent operations.
+const TILE: usize = 32;
+
 /// Buffers of one minibatch, kept.
 struct Minibatch {
     /// Current outputs of the rows, `[batch, n_outputs]`: the policy's columns, then the value.
@@ -424,10 +433,16 @@ struct Minibatch {
     /// Batch mean of d loss_row / d log_std.
     log_std_gradients: Vec<f64>,
     advantages: Vec<f64>,
-    row: Vec<f64>,
     row_gradients: Vec<f64>,
-    work: Vec<f64>,
     old_values: Vec<f64>,
+    // One tile.
+    actions: Vec<f32>,
+    masks: Vec<bool>,
+    params: Vec<f64>,
+    work: Vec<f64>,
+    now: Vec<Evaluation>,
+    log_ratios: [f64; TILE],
+    ratios: [f64; TILE],
 }
 
 impl Minibatch {
@@ -438,10 +453,15 @@ impl Minibatch {
             gradients: vec![0.0; batch_size * n_outputs],
             log_std_gradients: vec![0.0; head.log_std.len()],
             advantages: Vec::with_capacity(batch_size),
-            row: vec![0.0; head.distribution.n_params()],
             row_gradients: vec![0.0; head.distribution.n_params()],
-            work: vec![0.0; head.distribution.work_len()],
             old_values: Vec::new(),
+            actions: Vec::with_capacity(TILE * head.distribution.action_len()),
+            masks: Vec::with_capacity(TILE * head.distribution.mask_len()),
+            params: vec![0.0; TILE * head.distribution.n_params()],
+            work: vec![0.0; TILE * head.distribution.work_len()],
+            now: vec![Evaluation::default(); TILE],
+            log_ratios: [0.0; TILE],
+            ratios: [0.0; TILE],
         }
     }
 
@@ -463,40 +483,29 @@ impl Minibatch {
         }
         self.log_std_gradients.fill(0.0);
         let mut sum = BatchStats::default();
-        for (i, &row) in rows.iter().enumerate() {
-            let row = row as usize;
-            let (outputs, value) = (&self.outputs[i * (n + 1)..][..n], f64::from(self.outputs[i * (n + 1) + n]));
-            let (action, mask) = (rollout.action(row), rollout.mask(row));
-            head.fill(outputs, &mut self.row);
-            let now = head
-                .distribution
-                .evaluate(&self.row, mask, action, &mut self.work)
-                .map_err(|error| at_row(error, row))?;
-            let surrogate =
-                clipped_surrogate(now.log_prob, rollout.log_probs()[row], self.advantages[i], loss.clip_range);
-            let gradients = &mut self.row_gradients;
-            let d = surrogate.d_log_prob;
-            head.distribution.gradients(&self.row, mask, action, &self.work, d, -loss.ent_coef, gradients)?;
-            for (to, &from) in self.log_std_gradients.iter_mut().zip(&gradients[n..]) {
-                *to += from;
+        let (n_params, w) = (head.distribution.n_params(), head.distribution.work_len());
+        for (tile, rows) in rows.chunks(TILE).enumerate() {
+            let first = tile * TILE;
+            let k = rows.len();
+            self.actions.clear();
+            self.masks.clear();
+            for (i, &row) in rows.iter().enumerate() {
+                self.actions.extend_from_slice(rollout.action(row as usize));
+                self.masks.extend_from_slice(rollout.mask(row as usize));
+                let outputs = &self.outputs[(first + i) * (n + 1)..][..n];
+                head.fill(outputs, &mut self.params[i * n_params..][..n_params]);
             }
-            clip_norm(&mut gradients[..n], loss.max_policy_grad_norm);
-            let target = rollout.returns()[row];
-            let error = match loss.clip_range_vf {
-                None => value_loss(value, target),
-                Some(range) => clipped_value_loss(value, f64::from(rollout.values()[row]), target, range),
-            };
-            let mut d_value = [loss.vf_coef * error.d_value];
-            clip_norm(&mut d_value, loss.max_value_grad_norm);
-            let out = &mut self.gradients[i * (n + 1)..][..n + 1];
-            for (to, &from) in out.iter_mut().zip(gradients[..n].iter().chain(&d_value)) {
-                *to = from as f32;
+            let (params, work) = (&self.params[..k * n_params], &mut self.work[..k * w]);
+            head.distribution.evaluate_rows(params, &self.masks, &self.actions, work, &mut self.now[..k])?;
+            for (i, &row) in rows.iter().enumerate() {
+                self.log_ratios[i] = log_ratio(self.now[i].log_prob, rollout.log_probs()[row as usize]);
             }
-            sum.policy_loss += surrogate.loss;
-            sum.value_loss += 2.0 * error.loss;
-            sum.entropy += now.entropy;
-            sum.kl += surrogate.kl;
-            sum.clip_fraction += f64::from(u8::from(surrogate.clipped));
+            for i in 0..k {
+                self.ratios[i] = math::exp(self.log_ratios[i]);
+            }
+            for (i, &row) in rows.iter().enumerate() {
+                self.finish_row(head, rollout, (first, i, row as usize), loss, &mut sum)?;
+            }
         }
         let count = rows.len() as f64;
         self.log_std_gradients.iter_mut().for_each(|g| *g /= count);
@@ -507,6 +516,49 @@ impl Minibatch {
         sum.clip_fraction /= count;
         sum.loss = sum.policy_loss - loss.ent_coef * sum.entropy + loss.vf_coef * (0.5 * sum.value_loss);
         Ok(sum)
+    }
+
+    /// Loss and gradients of row `i` of the tile that starts at `first`, from its evaluation and ratio.
+    #[inline]
+    fn finish_row(
+        &mut self,
+        head: &PolicyHead,
+        rollout: &Rollout,
+        (first, i, row): (usize, usize, usize),
+        loss: &LossParams,
+        sum: &mut BatchStats,
+    ) -> Result<()> {
+        let n = head.n_policy_outputs();
+        let (n_params, w) = (head.distribution.n_params(), head.distribution.work_len());
+        let (params, work) = (&self.params[i * n_params..][..n_params], &self.work[i * w..][..w]);
+        let surrogate =
+            surrogate_of_ratio(self.log_ratios[i], self.ratios[i], self.advantages[first + i], loss.clip_range);
+        let gradients = &mut self.row_gradients;
+        let d = surrogate.d_log_prob;
+        let (action, mask) = (rollout.action(row), rollout.mask(row));
+        head.distribution.gradients(params, mask, action, work, d, -loss.ent_coef, gradients)?;
+        for (to, &from) in self.log_std_gradients.iter_mut().zip(&gradients[n..]) {
+            *to += from;
+        }
+        clip_norm(&mut gradients[..n], loss.max_policy_grad_norm);
+        let value = f64::from(self.outputs[(first + i) * (n + 1) + n]);
+        let target = rollout.returns()[row];
+        let error = match loss.clip_range_vf {
+            None => value_loss(value, target),
+            Some(range) => clipped_value_loss(value, f64::from(rollout.values()[row]), target, range),
+        };
+        let mut d_value = [loss.vf_coef * error.d_value];
+        clip_norm(&mut d_value, loss.max_value_grad_norm);
+        let out = &mut self.gradients[(first + i) * (n + 1)..][..n + 1];
+        for (to, &from) in out.iter_mut().zip(gradients[..n].iter().chain(&d_value)) {
+            *to = from as f32;
+        }
+        sum.policy_loss += surrogate.loss;
+        sum.value_loss += 2.0 * error.loss;
+        sum.entropy += self.now[i].entropy;
+        sum.kl += surrogate.kl;
+        sum.clip_fraction += f64::from(u8::from(surrogate.clipped));
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluation, RowDistribution, index, not_finite, nothing_allowed};
+use super::{Evaluation, RowDistribution, at_row, index, not_finite, nothing_allowed};
 use crate::error::Result;
 use crate::math;
 use crate::rng::Stream;
@@ -25,42 +25,58 @@ impl Categorical {
 
 /// Writes p into `work[..n]` and ln p into `work[n..2n]` (0 and 0 for forbidden choices) and returns the entropy.
 ///
-/// The largest allowed logit is subtracted first, so no exponential overflows; one exponential per choice.
+/// The largest allowed logit is subtracted first, so no exponential overflows. In three steps, so that
+/// [`evaluate_rows`](RowDistribution::evaluate_rows) can take each step for several rows before the next.
 #[inline]
 pub(super) fn softmax(logits: &[f64], mask: &[bool], work: &mut [f64], part: usize, column: usize) -> Result<f64> {
-    let n = logits.len();
-    let (p, ln_p) = work.split_at_mut(n);
-    let allowed = |i: usize| mask.is_empty() || mask[i];
+    shift(logits, mask, work, part, column)?;
+    exponentials(&mut work[..logits.len()]);
+    Ok(normalize(work))
+}
+
+/// Step 1: l − largest into both halves of `work`; −∞ for forbidden choices.
+#[inline]
+fn shift(logits: &[f64], mask: &[bool], work: &mut [f64], part: usize, column: usize) -> Result<()> {
+    let (p, ln_p) = work.split_at_mut(logits.len());
     let mut largest = f64::NEG_INFINITY;
-    for i in 0..n {
-        if !logits[i].is_finite() {
+    for i in 0..logits.len() {
+        // Within f32, so that no difference overflows and −∞ means "forbidden" alone.
+        if logits[i].is_nan() || logits[i].abs() > f64::from(f32::MAX) {
             return Err(not_finite(column + i, logits[i]));
         }
-        if allowed(i) && logits[i] > largest {
-            largest = logits[i];
-        }
+        let logit = if mask.is_empty() || mask[i] { logits[i] } else { f64::NEG_INFINITY };
+        p[i] = logit;
+        largest = largest.max(logit);
     }
     if largest == f64::NEG_INFINITY {
         return Err(nothing_allowed(part));
     }
-    let mut sum = 0.0;
-    for i in 0..n {
-        // exp(0) is exactly 1; the largest logit need not ask for it.
-        p[i] = match logits[i] - largest {
-            _ if !allowed(i) => 0.0,
-            0.0 => 1.0,
-            below => math::exp(below),
-        };
-        sum += p[i];
+    for (p, ln_p) in p.iter_mut().zip(ln_p) {
+        *p -= largest;
+        *ln_p = *p;
     }
+    Ok(())
+}
+
+/// Step 2: e^x; e^−∞ is exactly 0.
+#[inline]
+fn exponentials(p: &mut [f64]) {
+    p.iter_mut().for_each(|p| *p = math::exp(*p));
+}
+
+/// Step 3: divides by the sum, finishes ln p, and returns the entropy.
+#[inline]
+fn normalize(work: &mut [f64]) -> f64 {
+    let (p, ln_p) = work.split_at_mut(work.len() / 2);
+    let sum = p.iter().fold(0.0, |sum, p| sum + p);
     let ln_sum = math::ln(sum);
     let mut entropy = 0.0;
-    for i in 0..n {
-        p[i] /= sum;
-        ln_p[i] = if allowed(i) { logits[i] - largest - ln_sum } else { 0.0 };
-        entropy -= p[i] * ln_p[i];
+    for (p, ln_p) in p.iter_mut().zip(ln_p) {
+        *p /= sum;
+        *ln_p = if *ln_p == f64::NEG_INFINITY { 0.0 } else { *ln_p - ln_sum };
+        entropy -= *p * *ln_p;
     }
-    Ok(entropy)
+    entropy
 }
 
 /// A choice with the probabilities `p`, by one uniform number.
@@ -163,6 +179,31 @@ impl RowDistribution for Categorical {
         let entropy = softmax(params, mask, &mut work[..2 * self.n], 0, 0)?;
         work[2 * self.n] = entropy;
         Ok(Evaluation { log_prob: ln_p(mask, &work[..2 * self.n], a), entropy })
+    }
+
+    fn evaluate_rows(
+        &self,
+        params: &[f64],
+        masks: &[bool],
+        actions: &[f32],
+        work: &mut [f64],
+        out: &mut [Evaluation],
+    ) -> Result<()> {
+        let (n, w) = (self.n, self.work_len());
+        let mask_of = |i: usize| if masks.is_empty() { masks } else { &masks[i * n..][..n] };
+        for (i, work) in work.chunks_exact_mut(w).enumerate() {
+            let shifted = shift(&params[i * n..][..n], mask_of(i), &mut work[..2 * n], 0, 0);
+            shifted.map_err(|error| at_row(error, i))?;
+        }
+        for work in work.chunks_exact_mut(w) {
+            exponentials(&mut work[..n]);
+        }
+        for (i, (out, work)) in out.iter_mut().zip(work.chunks_exact_mut(w)).enumerate() {
+            let a = index(actions[i], n, 0).map_err(|error| at_row(error, i))?;
+            work[2 * n] = normalize(&mut work[..2 * n]);
+            *out = Evaluation { log_prob: ln_p(mask_of(i), &work[..2 * n], a), entropy: work[2 * n] };
+        }
+        Ok(())
     }
 
     fn gradients(

@@ -81,6 +81,30 @@ pub trait RowDistribution {
     /// Class `Value` when a parameter is not finite, the mask allows nothing, or the action is not one.
     fn evaluate(&self, params: &[f64], mask: &[bool], action: &[f32], work: &mut [f64]) -> Result<Evaluation>;
 
+    /// [`evaluate`](RowDistribution::evaluate) for `out.len()` rows one after the other, all slices row-major, `masks`
+    /// empty or one per row. The same bits; a distribution overrides it where exponentials of several rows can be in
+    /// flight together.
+    ///
+    /// # Errors
+    /// As [`evaluate`](RowDistribution::evaluate), of the first row that has one.
+    fn evaluate_rows(
+        &self,
+        params: &[f64],
+        masks: &[bool],
+        actions: &[f32],
+        work: &mut [f64],
+        out: &mut [Evaluation],
+    ) -> Result<()> {
+        let (n, flags, width, w) = (self.n_params(), self.mask_len(), self.action_len(), self.work_len());
+        for (i, out) in out.iter_mut().enumerate() {
+            let mask = if masks.is_empty() { masks } else { &masks[i * flags..][..flags] };
+            let (params, action) = (&params[i * n..][..n], &actions[i * width..][..width]);
+            let at = self.evaluate(params, mask, action, &mut work[i * w..][..w]);
+            *out = at.map_err(|error| at_row(error, i))?;
+        }
+        Ok(())
+    }
+
     /// Writes d_log_prob · ∂ln π(action)/∂params + d_entropy · ∂entropy/∂params, after an evaluation of the same row.
     fn gradients(
         &self,
@@ -247,6 +271,32 @@ impl Distribution {
         self.check(params, mask, action)?;
         self.check_work(work)?;
         each!(self, inner => inner.evaluate(params, mask, action, work))
+    }
+
+    /// Several rows at once; see [`RowDistribution::evaluate_rows`].
+    ///
+    /// # Errors
+    /// As [`evaluate`](Distribution::evaluate), of the first row that has one.
+    pub fn evaluate_rows(
+        &self,
+        params: &[f64],
+        masks: &[bool],
+        actions: &[f32],
+        work: &mut [f64],
+        out: &mut [Evaluation],
+    ) -> Result<()> {
+        let k = out.len();
+        for (what, expected, got) in [
+            ("policy outputs", k * self.n_params(), params.len()),
+            ("action masks", if masks.is_empty() { 0 } else { k * self.mask_len() }, masks.len()),
+            ("actions", k * self.action_len(), actions.len()),
+            ("work", k * self.work_len(), work.len()),
+        ] {
+            if expected != got {
+                return Err(Error::shape(what, expected, got));
+            }
+        }
+        each!(self, inner => inner.evaluate_rows(params, masks, actions, work, out))
     }
 
     /// Gradients after an evaluation of the same row; see [`RowDistribution::gradients`].
@@ -505,6 +555,38 @@ pub(super) mod tests {
             let params: Vec<f64> = (0..distribution.n_params()).map(|_| stream.range(-1.0, 1.0)).collect();
             let drawn = distribution.sample(&params, &[], &mut stream, &mut work, &mut action).unwrap();
             assert_eq!(distribution.evaluate(&params, &[], &action, &mut work).unwrap(), drawn);
+        }
+    }
+
+    #[test]
+    fn rows_together_are_rows_one_by_one() {
+        let mut stream = Stream::new(8, "test", 0);
+        for (space, squash) in spaces() {
+            let distribution = Distribution::for_space(&space, squash).unwrap();
+            let (n, w, k) = (distribution.n_params(), distribution.work_len(), 37);
+            for masked in [false, distribution.mask_len() > 0] {
+                let params: Vec<f64> = (0..k * n).map(|_| stream.range(-30.0, 30.0)).collect();
+                let mut masks = Vec::new();
+                let mut actions = vec![0.0; k * distribution.action_len()];
+                let (mut work, mut one, mut all) = (vec![0.0; w], vec![0.0; k * w], vec![Evaluation::default(); k]);
+                let mut expected = Vec::new();
+                for (i, action) in actions.chunks_exact_mut(distribution.action_len()).enumerate() {
+                    let mask = if masked { random_mask(&space, &mut stream) } else { vec![] };
+                    let row = &params[i * n..][..n];
+                    distribution.sample(row, &mask, &mut stream, &mut work, action).unwrap();
+                    // Now and then an action that the mask may forbid.
+                    if i % 5 == 0 && masked {
+                        action[0] = 0.0;
+                    }
+                    let at = distribution.evaluate(row, &mask, action, &mut work).unwrap();
+                    expected.push((at, work.clone()));
+                    masks.extend(mask);
+                }
+                distribution.evaluate_rows(&params, &masks, &actions, &mut one, &mut all).unwrap();
+                for (i, (at, work)) in expected.iter().enumerate() {
+                    assert_eq!((&all[i], &one[i * w..][..w]), (at, &work[..]));
+                }
+            }
         }
     }
 

@@ -29,8 +29,19 @@ pub struct Surrogate {
 /// ```
 #[inline]
 pub fn clipped_surrogate(log_prob: f64, old_log_prob: f64, advantage: f64, clip_range: f64) -> Surrogate {
-    let log_ratio = (log_prob - old_log_prob).clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT);
-    let ratio = math::exp(log_ratio);
+    let log_ratio = log_ratio(log_prob, old_log_prob);
+    surrogate_of_ratio(log_ratio, math::exp(log_ratio), advantage, clip_range)
+}
+
+/// ln r, limited.
+#[inline]
+pub(crate) fn log_ratio(log_prob: f64, old_log_prob: f64) -> f64 {
+    (log_prob - old_log_prob).clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
+}
+
+/// The same from a ratio that is known already, for loops that take many exponentials at once.
+#[inline]
+pub(crate) fn surrogate_of_ratio(log_ratio: f64, ratio: f64, advantage: f64, clip_range: f64) -> Surrogate {
     let free = ratio * advantage;
     let held = ratio.clamp(1.0 - clip_range, 1.0 + clip_range) * advantage;
     Surrogate {

@@ -6,6 +6,9 @@ use super::vector::Vector;
 use crate::backend::cpu::packed::{Layout, MIN_LEVELS, Segment, key};
 use crate::data::TILE;
 
+/// How many trees ahead leaves are asked for.
+const PREFETCH: usize = 32;
+
 super::kernel! {
     /// Leaf slots of a tile's rows in trees `trees` of a segment (any layout but `Walk`).
     ///
@@ -13,6 +16,14 @@ super::kernel! {
     pub fn leaf_slots(
         segment: &Segment, trees: Range<usize>, tile: &[f32], keys: &[u32], out: &mut [[u32; TILE]],
     ) = leaf_slots_body
+}
+
+super::kernel! {
+    /// Both steps at once, for up to eight columns of oblivious trees with up to six levels: what is faster than
+    /// writing the slots down when they are used once.
+    pub fn add_oblivious(
+        segment: &Segment, trees: Range<usize>, columns: Range<usize>, tile: &[f32], keys: &[u32], sums: &mut [[f32; TILE]],
+    ) = add_oblivious_body
 }
 
 super::kernel! {
@@ -42,18 +53,23 @@ fn leaf_slots_body<V: Vector>(
     keys: &[u32],
     out: &mut [[u32; TILE]],
 ) {
-    let tests = trees.start * segment.n_tests()..trees.end * segment.n_tests();
-    let offsets = &segment.offsets[tests.clone()];
     if segment.plain {
-        slots_of::<V, _>(segment.layout, &Plain { tile, offsets, thresholds: &segment.thresholds[tests] }, out);
+        slots_of::<V, _>(segment.layout, &Plain::new(segment, trees, tile), out);
     } else {
-        slots_of::<V, _>(segment.layout, &Ranged { keys, offsets, ranges: &segment.ranges[tests] }, out);
+        slots_of::<V, _>(segment.layout, &Ranged::new(segment, trees, keys), out);
     }
 }
 
 /// The answers to one test of a block. A trait and not a closure: closures are compiled for the level only by luck.
 trait Ask<V: Vector> {
-    fn ask(&self, test: usize) -> V::Mask;
+    /// Tests asked about.
+    fn len(&self) -> usize;
+
+    /// The answers of sixteen rows.
+    ///
+    /// # Safety
+    /// `test` is below `len()`.
+    unsafe fn ask(&self, test: usize) -> V::Mask;
 }
 
 struct Plain<'a> {
@@ -68,20 +84,55 @@ struct Ranged<'a> {
     ranges: &'a [[u32; 2]],
 }
 
+impl<'a> Plain<'a> {
+    #[inline(always)]
+    fn new(segment: &'a Segment, trees: Range<usize>, tile: &'a [f32]) -> Self {
+        assert!(tile.len() >= segment.min_tile_len(), "a tile of too few features");
+        let tests = trees.start * segment.n_tests()..trees.end * segment.n_tests();
+        Plain { tile, offsets: &segment.offsets[tests.clone()], thresholds: &segment.thresholds[tests] }
+    }
+}
+
+impl<'a> Ranged<'a> {
+    #[inline(always)]
+    fn new(segment: &'a Segment, trees: Range<usize>, keys: &'a [u32]) -> Self {
+        assert!(keys.len() >= segment.min_tile_len(), "keys of too few features");
+        let tests = trees.start * segment.n_tests()..trees.end * segment.n_tests();
+        Ranged { keys, offsets: &segment.offsets[tests.clone()], ranges: &segment.ranges[tests] }
+    }
+}
+
 impl<V: Vector> Ask<V> for Plain<'_> {
     #[inline(always)]
-    fn ask(&self, test: usize) -> V::Mask {
-        let x: &[f32; TILE] = self.tile[self.offsets[test] as usize..].first_chunk().expect("a tile has sixteen rows");
-        V::greater(V::floats(x), self.thresholds[test])
+    fn len(&self) -> usize {
+        self.thresholds.len()
+    }
+
+    #[inline(always)]
+    unsafe fn ask(&self, test: usize) -> V::Mask {
+        // SAFETY: `test` is below the length of both slices, which `new` cut to the same range; an offset is at most the
+        // segment's largest, behind which `new` has seen sixteen elements of the tile.
+        let (x, threshold) = unsafe {
+            let offset = *self.offsets.get_unchecked(test) as usize;
+            (&*self.tile.as_ptr().add(offset).cast::<[f32; TILE]>(), *self.thresholds.get_unchecked(test))
+        };
+        V::greater(V::floats(x), threshold)
     }
 }
 
 impl<V: Vector> Ask<V> for Ranged<'_> {
     #[inline(always)]
-    fn ask(&self, test: usize) -> V::Mask {
-        let key: &[u32; TILE] =
-            self.keys[self.offsets[test] as usize..].first_chunk().expect("a tile has sixteen rows");
-        let [low, width] = self.ranges[test];
+    fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    #[inline(always)]
+    unsafe fn ask(&self, test: usize) -> V::Mask {
+        // SAFETY: as for `Plain`.
+        let (key, [low, width]) = unsafe {
+            let offset = *self.offsets.get_unchecked(test) as usize;
+            (&*self.keys.as_ptr().add(offset).cast::<[u32; TILE]>(), *self.ranges.get_unchecked(test))
+        };
         V::within(V::ints(key), low, width)
     }
 }
@@ -100,10 +151,12 @@ fn slots_of<V: Vector, A: Ask<V>>(layout: Layout, tests: &A, out: &mut [[u32; TI
 
 #[inline(always)]
 fn oblivious_slots<V: Vector, A: Ask<V>>(levels: usize, tests: &A, out: &mut [[u32; TILE]]) {
+    assert!(out.len() * levels <= tests.len());
     for (tree, out) in out.iter_mut().enumerate() {
         let mut index = V::ints(&[0; TILE]);
         for level in 0..levels {
-            index = V::set_bit(index, 1 << level, tests.ask(tree * levels + level));
+            // SAFETY: tree is below out.len(), so the test is below out.len() · levels, asserted above.
+            index = V::set_bit(index, 1 << level, unsafe { tests.ask(tree * levels + level) });
         }
         V::store_ints(index, out);
     }
@@ -113,32 +166,133 @@ fn oblivious_slots<V: Vector, A: Ask<V>>(levels: usize, tests: &A, out: &mut [[u
 #[inline(always)]
 fn complete_slots<V: Vector, A: Ask<V>>(tests: &A, out: &mut [[u32; TILE]]) {
     const NODES: usize = (1 << MIN_LEVELS) - 1;
+    assert!(out.len() * NODES <= tests.len());
     for (tree, out) in out.iter_mut().enumerate() {
-        let at = tree * NODES;
+        // SAFETY: tree is below out.len(), so its fifteen tests are below out.len() · NODES, asserted above.
+        let mut answers = [unsafe { tests.ask(tree * NODES) }; NODES];
+        for node in 1..NODES {
+            // SAFETY: as above.
+            answers[node] = unsafe { tests.ask(tree * NODES + node) };
+        }
         // Names spell the way from the root, l and r; a mask holds the lanes whose way leads there.
-        let r = tests.ask(at);
-        let rr = V::and(r, tests.ask(at + 2));
-        let lr = V::and_not(tests.ask(at + 1), r);
+        let r = answers[0];
+        let rr = V::and(r, answers[2]);
+        let lr = V::and_not(answers[1], r);
         let second = V::or(rr, lr);
         let (rl, not_ll) = (V::and_not(r, rr), V::or(r, lr));
-        let rrr = V::and(rr, tests.ask(at + 6));
-        let rlr = V::and(rl, tests.ask(at + 5));
-        let lrr = V::and(lr, tests.ask(at + 4));
-        let llr = V::and_not(tests.ask(at + 3), not_ll);
+        let rrr = V::and(rr, answers[6]);
+        let rlr = V::and(rl, answers[5]);
+        let lrr = V::and(lr, answers[4]);
+        let llr = V::and_not(answers[3], not_ll);
         let third = V::or(V::or(rrr, rlr), V::or(lrr, llr));
         let right = V::or(
-            V::or(V::and(rrr, tests.ask(at + 14)), V::and(V::and_not(rr, rrr), tests.ask(at + 13))),
-            V::or(V::and(rlr, tests.ask(at + 12)), V::and(V::and_not(rl, rlr), tests.ask(at + 11))),
+            V::or(V::and(rrr, answers[14]), V::and(V::and_not(rr, rrr), answers[13])),
+            V::or(V::and(rlr, answers[12]), V::and(V::and_not(rl, rlr), answers[11])),
         );
         let left = V::or(
-            V::or(V::and(lrr, tests.ask(at + 10)), V::and(V::and_not(lr, lrr), tests.ask(at + 9))),
-            V::or(V::and(llr, tests.ask(at + 8)), V::and_not(tests.ask(at + 7), V::or(not_ll, llr))),
+            V::or(V::and(lrr, answers[10]), V::and(V::and_not(lr, lrr), answers[9])),
+            V::or(V::and(llr, answers[8]), V::and_not(answers[7], V::or(not_ll, llr))),
         );
         let mut index = V::set_bit(V::ints(&[0; TILE]), 8, r);
         index = V::set_bit(index, 4, second);
         index = V::set_bit(index, 2, third);
         index = V::set_bit(index, 1, V::or(left, right));
         V::store_ints(index, out);
+    }
+}
+
+#[inline(always)]
+fn add_oblivious_body<V: Vector>(
+    segment: &Segment,
+    trees: Range<usize>,
+    columns: Range<usize>,
+    tile: &[f32],
+    keys: &[u32],
+    sums: &mut [[f32; TILE]],
+) {
+    if segment.plain {
+        add_asked::<V, _>(segment, trees.clone(), columns, &Plain::new(segment, trees, tile), sums);
+    } else {
+        add_asked::<V, _>(segment, trees.clone(), columns, &Ranged::new(segment, trees, keys), sums);
+    }
+}
+
+#[inline(always)]
+fn add_asked<V: Vector, A: Ask<V>>(
+    segment: &Segment,
+    trees: Range<usize>,
+    columns: Range<usize>,
+    tests: &A,
+    sums: &mut [[f32; TILE]],
+) {
+    match segment.layout {
+        Layout::Oblivious(4) => add_levels::<V, A, Table<16>, 4, 16>(segment, trees, columns, tests, sums),
+        Layout::Oblivious(5) => add_levels::<V, A, Table<32>, 5, 32>(segment, trees, columns, tests, sums),
+        Layout::Oblivious(6) => add_levels::<V, A, Table<64>, 6, 64>(segment, trees, columns, tests, sums),
+        other => unreachable!("{other:?} trees go through their slots"),
+    }
+}
+
+#[inline(always)]
+fn add_levels<V: Vector, A: Ask<V>, T: Lookup<V, N>, const L: usize, const N: usize>(
+    segment: &Segment,
+    trees: Range<usize>,
+    columns: Range<usize>,
+    tests: &A,
+    sums: &mut [[f32; TILE]],
+) {
+    let tables = &segment.tables[columns.clone()];
+    match columns.len() {
+        1 => add_fused::<V, A, T, L, N, 1>(tests, tables, trees, sums),
+        2 => add_fused::<V, A, T, L, N, 2>(tests, tables, trees, sums),
+        3 => add_fused::<V, A, T, L, N, 3>(tests, tables, trees, sums),
+        4 => add_fused::<V, A, T, L, N, 4>(tests, tables, trees, sums),
+        5 => add_fused::<V, A, T, L, N, 5>(tests, tables, trees, sums),
+        6 => add_fused::<V, A, T, L, N, 6>(tests, tables, trees, sums),
+        7 => add_fused::<V, A, T, L, N, 7>(tests, tables, trees, sums),
+        8 => add_fused::<V, A, T, L, N, 8>(tests, tables, trees, sums),
+        more => unreachable!("{more} columns go through the slots"),
+    }
+}
+
+/// The tables of `C` columns, cut to some trees.
+#[inline(always)]
+fn tables_of<const N: usize, const C: usize>(columns: &[Vec<f32>], trees: Range<usize>) -> [&[[f32; N]]; C] {
+    let mut tables: [&[[f32; N]]; C] = [&[]; C];
+    for c in 0..C {
+        tables[c] = &columns[c].as_chunks::<N>().0[trees.clone()];
+    }
+    tables
+}
+
+#[inline(always)]
+fn add_fused<V: Vector, A: Ask<V>, T: Lookup<V, N>, const L: usize, const N: usize, const C: usize>(
+    tests: &A,
+    columns: &[Vec<f32>],
+    trees: Range<usize>,
+    sums: &mut [[f32; TILE]],
+) {
+    let tables = tables_of::<N, C>(columns, trees.clone());
+    let n_trees = trees.len();
+    assert!(n_trees * L <= tests.len() && tables.iter().all(|table| table.len() == n_trees));
+    let mut acc = [V::floats(&sums[0]); C];
+    for c in 1..C {
+        acc[c] = V::floats(&sums[c]);
+    }
+    for tree in 0..n_trees {
+        let mut index = V::ints(&[0; TILE]);
+        for level in 0..L {
+            // SAFETY: tree is below n_trees, so the test is below n_trees · L, asserted above.
+            index = V::set_bit(index, 1 << level, unsafe { tests.ask(tree * L + level) });
+        }
+        for c in 0..C {
+            // Large ensembles come from the third cache; asked for this early they arrive in time.
+            V::prefetch(tables[c].as_ptr().wrapping_add(tree + PREFETCH).cast());
+            acc[c] = V::add(acc[c], T::lookup(&tables[c][tree], index));
+        }
+    }
+    for c in 0..C {
+        V::store_floats(acc[c], &mut sums[c]);
     }
 }
 
@@ -157,7 +311,7 @@ fn add_leaves_body<V: Vector>(
         n_slots => {
             for (tree, slots) in trees.zip(slots) {
                 for (column, sum) in columns.clone().zip(sums.iter_mut()) {
-                    let table = &segment.tables[(tree * segment.width() + column) * n_slots..][..n_slots];
+                    let table = &segment.tables[column][tree * n_slots..][..n_slots];
                     let value = V::lookup(table, V::ints(slots));
                     V::store_floats(V::add(V::floats(sum), value), sum);
                 }
@@ -203,40 +357,37 @@ fn add_tables<V: Vector, T: Lookup<V, N>, const N: usize>(
     slots: &[[u32; TILE]],
     sums: &mut [[f32; TILE]],
 ) {
-    let width = segment.width();
-    let tables = &segment.tables.as_chunks::<N>().0[trees.start * width..trees.end * width];
     for (chunk, sums) in sums[..columns.len()].chunks_mut(8).enumerate() {
-        let first = columns.start + 8 * chunk;
+        let tables = &segment.tables[columns.start + 8 * chunk..];
         match sums.len() {
-            1 => add_columns::<V, T, N, 1>(tables, width, first, slots, sums),
-            2 => add_columns::<V, T, N, 2>(tables, width, first, slots, sums),
-            3 => add_columns::<V, T, N, 3>(tables, width, first, slots, sums),
-            4 => add_columns::<V, T, N, 4>(tables, width, first, slots, sums),
-            5 => add_columns::<V, T, N, 5>(tables, width, first, slots, sums),
-            6 => add_columns::<V, T, N, 6>(tables, width, first, slots, sums),
-            7 => add_columns::<V, T, N, 7>(tables, width, first, slots, sums),
-            _ => add_columns::<V, T, N, 8>(tables, width, first, slots, sums),
+            1 => add_columns::<V, T, N, 1>(tables, trees.clone(), slots, sums),
+            2 => add_columns::<V, T, N, 2>(tables, trees.clone(), slots, sums),
+            3 => add_columns::<V, T, N, 3>(tables, trees.clone(), slots, sums),
+            4 => add_columns::<V, T, N, 4>(tables, trees.clone(), slots, sums),
+            5 => add_columns::<V, T, N, 5>(tables, trees.clone(), slots, sums),
+            6 => add_columns::<V, T, N, 6>(tables, trees.clone(), slots, sums),
+            7 => add_columns::<V, T, N, 7>(tables, trees.clone(), slots, sums),
+            _ => add_columns::<V, T, N, 8>(tables, trees.clone(), slots, sums),
         }
     }
 }
 
 #[inline(always)]
 fn add_columns<V: Vector, T: Lookup<V, N>, const N: usize, const C: usize>(
-    tables: &[[f32; N]],
-    width: usize,
-    first: usize,
+    columns: &[Vec<f32>],
+    trees: Range<usize>,
     slots: &[[u32; TILE]],
     sums: &mut [[f32; TILE]],
 ) {
+    let tables = tables_of::<N, C>(columns, trees);
     let mut acc = [V::floats(&sums[0]); C];
     for c in 1..C {
         acc[c] = V::floats(&sums[c]);
     }
-    for (tables, slots) in tables.chunks_exact(width).zip(slots) {
+    for (tree, slots) in slots.iter().enumerate() {
         let slots = V::ints(slots);
-        let tables: &[[f32; N]; C] = tables[first..].first_chunk().expect("columns lie within the table");
         for c in 0..C {
-            acc[c] = V::add(acc[c], T::lookup(&tables[c], slots));
+            acc[c] = V::add(acc[c], T::lookup(&tables[c][tree], slots));
         }
     }
     for c in 0..C {

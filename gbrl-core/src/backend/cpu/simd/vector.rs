@@ -40,6 +40,9 @@ pub trait Vector {
     /// `table[index]`, index below `table.len()`.
     fn lookup(table: &[f32], index: Self::Ints) -> Self::Floats;
 
+    /// Asks for the cache line at an address, which need not be valid.
+    fn prefetch(_address: *const u8) {}
+
     /// `sums[i] += scores[number of bits of `bits` up to and including i]`.
     fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8);
 
@@ -244,6 +247,11 @@ mod avx2 {
             }
         }
         #[inline(always)]
+        fn prefetch(address: *const u8) {
+            // SAFETY: SSE, which every x86-64 has; a prefetch of an invalid address does nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        }
+        #[inline(always)]
         fn add(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
             // SAFETY: AVX2 as said above.
             unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
@@ -419,6 +427,11 @@ mod avx512 {
         fn store_floats(x: __m512, out: &mut [f32; 16]) {
             // SAFETY: AVX-512 as said above; the store stays within the sixteen elements.
             unsafe { _mm512_storeu_ps(out.as_mut_ptr(), x) }
+        }
+        #[inline(always)]
+        fn prefetch(address: *const u8) {
+            // SAFETY: SSE, which every x86-64 has; a prefetch of an invalid address does nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
         fn add(a: __m512, b: __m512) -> __m512 {
