@@ -52,7 +52,7 @@ impl FeatureBins {
     }
 }
 
-/// Buffers of [`bin_column`], kept between calls.
+/// Buffers of [`place`] and [`assign`], kept between calls.
 #[derive(Clone, Debug, Default)]
 pub struct SortScratch {
     keys: Vec<u64>,
