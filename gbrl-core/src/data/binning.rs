@@ -11,6 +11,9 @@
 
 use crate::config::BinStrategy;
 
+/// Most bins of a numeric feature, so that a bin fits into a byte.
+pub const MAX_NUMERIC_BINS: usize = 256;
+
 /// The bins of one feature.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FeatureBins {

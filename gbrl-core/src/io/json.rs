@@ -8,6 +8,7 @@
 //!   "groups": [{"name": "policy", "columns": [0, 2], "rate": {"type": "constant", "value": 0.1},
 //!               "optimizer": {"type": "sgd"}}],
 //!   "bias": [0.0, 0.0], "params": null, "extra": null,
+//!   "fixed_edges": [{"edges": [0.25, 0.5], "missing": true}, null, null],
 //!   "trees": [
 //!     {"shape": "oblivious", "columns": [0, 2], "rates": [0.1, 0.1],
 //!      "levels": [{"test": ">", "feature": 0, "name": "speed", "threshold": 0.5, "missing": "left", "gain": 1.5}],
@@ -24,14 +25,17 @@
 //! * Leaf `i` of an oblivious tree: the answers, first level first, are the bits of `i` from the most significant down.
 //! * Rates are `constant` (`value`), `linear` or `cosine` (`start`, `end`); optimizers `sgd` or `adam` (`beta1`,
 //!   `beta2`, `epsilon`). `params` are [`TreeParams`](crate::config::TreeParams) or null.
+//! * `fixed_edges` are bin edges that are part of the model, or null: per numeric feature the ascending edges and
+//!   whether a bin for missing values is kept, per categorical one null.
 //! * `name` and `label` are for reading; a file may leave them out, but if they are there they must be right.
 //! * Numbers are the shortest text that gives the same bits when read as double precision and rounded to single;
-//!   infinite thresholds are the strings `"inf"` and `"-inf"`.
+//!   infinite thresholds and edges are the strings `"inf"` and `"-inf"`.
 //! * Keys are written in alphabetical order and read in any; unknown keys are refused.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::data::FeatureBins;
 use crate::data::schema::{FeatureKind, Vocabulary};
 use crate::ensemble::Ensemble;
 use crate::error::{Error, Result};
@@ -54,8 +58,16 @@ struct ModelText {
     groups: Vec<describe::GroupText>,
     bias: Vec<Number>,
     params: Option<crate::config::TreeParams>,
+    fixed_edges: Option<Vec<Option<EdgesText>>>,
     extra: Value,
     trees: Vec<TreeText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EdgesText {
+    edges: Vec<Number>,
+    missing: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -182,6 +194,7 @@ pub fn to_json(model: &Model) -> Result<String> {
         groups,
         bias: ensemble.bias().iter().copied().map(Number::of).collect(),
         params,
+        fixed_edges: model.fixed_edges.as_ref().map(|all| all.iter().map(EdgesText::of).collect()),
         extra,
         trees: ensemble.trees().iter().map(|tree| TreeText::of(ensemble, tree)).collect(),
     };
@@ -210,6 +223,12 @@ pub fn from_json(text: &str) -> Result<Model> {
     let bias: Result<Vec<f32>> = whole.bias.iter().map(|x| x.read("bias")).collect();
     let header = Header { features: whole.features, groups: whole.groups, params: whole.params, extra: whole.extra };
     let mut model = model::assemble(WHAT, header, &bias?)?;
+    if let Some(texts) = whole.fixed_edges {
+        let edges: Result<Vec<FeatureBins>> = texts.into_iter().map(EdgesText::read).collect();
+        let edges = edges?;
+        model::check_edges(model.ensemble.schema(), &edges).map_err(|flaw| flaw.into_format(WHAT))?;
+        model.fixed_edges = Some(edges);
+    }
     if !container::check_depth(&model.extra, model::MAX_EXTRA_DEPTH) {
         let expected = format!("at most {} levels", model::MAX_EXTRA_DEPTH);
         return Err(Error::format(WHAT, "extra is nested too deeply", expected, "more"));
@@ -224,6 +243,21 @@ pub fn from_json(text: &str) -> Result<Model> {
         model.ensemble.push(tree);
     }
     Ok(model)
+}
+
+impl EdgesText {
+    fn of(bins: &FeatureBins) -> Option<Self> {
+        let edges = || bins.values.iter().copied().map(Number::of).collect();
+        (!bins.categorical).then(|| EdgesText { edges: edges(), missing: bins.has_missing })
+    }
+
+    fn read(text: Option<Self>) -> Result<FeatureBins> {
+        let Some(EdgesText { edges, missing }) = text else {
+            return Ok(FeatureBins { categorical: true, ..FeatureBins::default() });
+        };
+        let values: Result<Vec<f32>> = edges.iter().map(|x| x.read("edge")).collect();
+        Ok(FeatureBins { values: values?, has_missing: missing, ..FeatureBins::default() })
+    }
 }
 
 impl TreeText {

@@ -9,6 +9,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::config::TreeParams;
+use crate::data::FeatureBins;
+use crate::data::binning::MAX_NUMERIC_BINS;
 use crate::data::schema::{FeatureKind, FeatureSchema, MAX_CATEGORIES, Vocabulary};
 use crate::ensemble::{Ensemble, OutputGroup};
 use crate::error::{Error, Result};
@@ -62,6 +64,9 @@ pub struct Model {
     pub ensemble: Ensemble,
     /// How the trees were grown, where known.
     pub params: Option<TreeParams>,
+    /// Bin edges that are part of the model (`edges = fixed`), once there are any, one entry per feature: the edges
+    /// of a numeric one, nothing but its kind for a categorical one. `Booster::fixed_edges` gives them in this form.
+    pub fixed_edges: Option<Vec<FeatureBins>>,
     /// Anything the layer above wants to find again, such as what the outputs mean; `null` for nothing. At most
     /// [`MAX_EXTRA_DEPTH`] levels deep. Do not put a run's circumstances here: equal models should be equal files.
     pub extra: Value,
@@ -70,7 +75,7 @@ pub struct Model {
 impl Model {
     /// A model of this ensemble alone.
     pub fn new(ensemble: Ensemble) -> Self {
-        Model { ensemble, params: None, extra: Value::Null }
+        Model { ensemble, params: None, fixed_edges: None, extra: Value::Null }
     }
 
     /// Checks everything that a file's reader relies on: limits, vocabularies, groups, and of every tree that its
@@ -99,6 +104,9 @@ impl Model {
         check_bias(ensemble.bias())?;
         if let Some(params) = &self.params {
             params.check(ensemble.n_features(), ensemble.n_outputs()).map_err(Flaw::setting)?;
+        }
+        if let Some(edges) = &self.fixed_edges {
+            check_edges(ensemble.schema(), edges)?;
         }
         rule(container::check_depth(&self.extra, MAX_EXTRA_DEPTH), || Flaw {
             what: "extra".into(),
@@ -190,6 +198,7 @@ pub(crate) fn write(container: &mut Container, model: &Model) -> Result<()> {
     model.check()?;
     container.insert_json("header", &Header::of(model).to_value("header")?)?;
     container.insert("bias", Array::vector(model.ensemble.bias().to_vec()))?;
+    write_edges(container, model.fixed_edges.as_deref())?;
     let mut all = Sections::default();
     for tree in model.ensemble.trees() {
         all.push_starts();
@@ -233,6 +242,60 @@ pub(crate) fn write(container: &mut Container, model: &Model) -> Result<()> {
     container.insert("node.right", Array::vector(all.rights))?;
     container.insert("leaf.cover", Array::vector(all.covers))?;
     container.insert("leaf.value", Array::vector(all.values))
+}
+
+/// Adds the arrays of the fixed edges, which are empty where there are none.
+fn write_edges(container: &mut Container, edges: Option<&[FeatureBins]>) -> Result<()> {
+    let (mut starts, mut missing, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    if let Some(edges) = edges {
+        starts.push(0u64);
+        for bins in edges {
+            values.extend_from_slice(&bins.values);
+            starts.push(values.len() as u64);
+            missing.push(u8::from(bins.has_missing));
+        }
+    }
+    container.insert("edge.start", Array::vector(starts))?;
+    container.insert("edge.missing", Array::vector(missing))?;
+    container.insert("edge.value", Array::vector(values))
+}
+
+/// Takes the arrays of the fixed edges and proves that they are some, or none.
+fn read_edges(container: &mut Container, schema: &FeatureSchema) -> Result<Option<Vec<FeatureBins>>> {
+    let starts: Vec<u64> = container.take_vector("edge.start")?;
+    let missing: Vec<u8> = container.take_vector("edge.missing")?;
+    let values: Vec<f32> = container.take_vector("edge.value")?;
+    let n_features = if starts.is_empty() { 0 } else { schema.len() };
+    let lengths = (starts.len(), missing.len());
+    if !(starts.is_empty() && lengths == (0, 0) && values.is_empty() || lengths == (n_features + 1, n_features)) {
+        let expected = format!("{} starts and {} flags, or nothing at all", schema.len() + 1, schema.len());
+        let got = format!("{} starts, {} flags, {} edges", starts.len(), missing.len(), values.len());
+        return Err(Error::format(container.section("fixed edges"), "parts differ in length", expected, got));
+    }
+    if starts.is_empty() {
+        return Ok(None);
+    }
+    if n_features == 0 && (starts != [0] || !values.is_empty()) {
+        return Err(Error::format(container.section("fixed edges"), "edges of no feature", "none", "some"));
+    }
+    let feature = |i: usize| {
+        let of_feature = part(&starts, i, values.len(), "edge.start")?;
+        rule(missing[i] <= 1, || Flaw {
+            what: format!("edge.missing[{i}]"),
+            problem: "unknown flag",
+            expected: "0 or 1".into(),
+            got: missing[i].to_string(),
+        })?;
+        Ok(FeatureBins {
+            values: values[of_feature].to_vec(),
+            categorical: schema.features()[i].is_categorical(),
+            has_other: false,
+            has_missing: missing[i] == 1,
+        })
+    };
+    let edges = (0..n_features).map(feature).collect::<Result<Vec<FeatureBins>, Flaw>>();
+    let checked = edges.and_then(|edges| check_edges(schema, &edges).map(|()| edges));
+    checked.map(Some).map_err(|flaw| flaw.in_file(container))
 }
 
 impl Sections {
@@ -340,7 +403,7 @@ fn rate_starts(columns: &[u32], n_rates: usize) -> Result<Vec<usize>, Flaw> {
     Ok(starts)
 }
 
-/// The part of an array of `len` elements that belongs to tree `i`.
+/// The part of an array of `len` elements that belongs to tree or feature `i`.
 fn part(starts: &[u64], i: usize, len: usize, name: &str) -> Result<Range<usize>, Flaw> {
     let position = |at: u64| usize::try_from(at).ok().filter(|&at| at <= len);
     let first = if i == 0 { Some(0) } else { position(starts[i]) };
@@ -363,6 +426,7 @@ pub(crate) fn read(container: &mut Container) -> Result<Model> {
     let section = container.section("header");
     let bias: Vec<f32> = container.take_vector("bias")?;
     let mut model = assemble(&section, header, &bias)?;
+    model.fixed_edges = read_edges(container, model.ensemble.schema())?;
     let all = Sections::take(container)?;
     let n_trees = all.shapes.len();
     if n_trees == 0 {
@@ -394,7 +458,7 @@ pub(crate) fn assemble(section: &str, header: Header, bias: &[f32]) -> Result<Mo
     if let Some(params) = &header.params {
         params.check(n_features, ensemble.n_outputs()).map_err(|error| refuse(Flaw::setting(error)))?;
     }
-    Ok(Model { ensemble, params: header.params, extra: header.extra })
+    Ok(Model { ensemble, params: header.params, fixed_edges: None, extra: header.extra })
 }
 
 fn link(child: Child) -> i32 {
@@ -509,6 +573,34 @@ fn check_bias(bias: &[f32]) -> Result<(), Flaw> {
             got: bias[i].to_string(),
         }),
     }
+}
+
+/// What binning relies on: an entry per feature, ascending edges, and few enough for a bin to fit into a byte.
+pub(crate) fn check_edges(schema: &FeatureSchema, edges: &[FeatureBins]) -> Result<(), Flaw> {
+    let flaw = |what: String, problem, expected: String, got: String| Err(Flaw { what, problem, expected, got });
+    if edges.len() != schema.len() {
+        let expected = format!("{} features", schema.len());
+        return flaw("fixed edges".into(), "not one entry per feature", expected, edges.len().to_string());
+    }
+    for (i, (bins, feature)) in edges.iter().zip(schema.features()).enumerate() {
+        let what = format!("fixed edges of feature {i}");
+        if feature.is_categorical() {
+            let nothing = FeatureBins { categorical: true, ..FeatureBins::default() };
+            if *bins != nothing {
+                return flaw(what, "edges of a categorical feature", "none".into(), format!("{bins:?}"));
+            }
+            continue;
+        }
+        if bins.categorical || bins.has_other {
+            return flaw(what, "codes of a numeric feature", "edges".into(), "codes".into());
+        }
+        check_count(&format!("bins of feature {i} by fixed edges"), bins.n_bins(), MAX_NUMERIC_BINS)?;
+        let ascending = bins.values.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascending || bins.values.iter().any(|edge| edge.is_nan()) {
+            return flaw(what, "edges out of order", "ascending numbers".into(), "others".into());
+        }
+    }
+    Ok(())
 }
 
 /// Everything that readers of a tree rely on; assumes nothing about how the tree was made.

@@ -47,6 +47,9 @@ fn refused_or_sound(bytes: &[u8]) -> bool {
 fn use_everywhere(model: &Model) {
     model.check().unwrap();
     let row = vec![0.5; model.ensemble.n_features()];
+    for bins in model.fixed_edges.iter().flatten() {
+        assert!(bins.n_bins() <= 256 && [-1.0, 0.5, f32::NAN].iter().all(|&x| bins.categorical || bins.bin(x) < 256));
+    }
     for (i, tree) in model.ensemble.trees().iter().enumerate() {
         assert_eq!(tree.leaf(tree.leaf_idx(&row)).len(), tree.columns().len());
         text::tree_text(model, i).unwrap();
@@ -320,6 +323,55 @@ fn rates_that_are_too_few_too_many_or_none_are_refused() {
             rates[at] = wrong;
             refused_for(&with(rates), wrong, "rate out of range");
         }
+    }
+}
+
+#[test]
+fn edges_that_are_none_are_refused() {
+    // Features 0 and 3 are numeric, 1 and 2 are not; the golden edges are 5 of feature 0.
+    let with = |starts: &[u64], missing: &[u8], values: &[f32]| {
+        rebuilt(|n, a| {
+            Some(match n {
+                "edge.start" => Array::vector(starts.to_vec()),
+                "edge.missing" => Array::vector(missing.to_vec()),
+                "edge.value" => Array::vector(values.to_vec()),
+                _ => a.clone(),
+            })
+        })
+    };
+    let many: Vec<f32> = (0..256).map(|i| i as f32).collect();
+    for (starts, missing, values) in [
+        (&[][..], &[][..], &[][..]),
+        (&[0; 5], &[0; 4], &[]),
+        (&[0, 1, 1, 1, 2], &[1, 0, 0, 1], &[f32::INFINITY, f32::NEG_INFINITY]),
+        (&[0, 0, 0, 0, 255], &[0; 4], &many[..255]),
+        (&[0, 0, 0, 0, 254], &[0, 0, 0, 1], &many[..254]),
+    ] {
+        assert!(refused_or_sound(&with(starts, missing, values)), "{starts:?}");
+    }
+    for (starts, missing, values, reason) in [
+        (&[][..], &[][..], &[1.0][..], "parts differ in length"),
+        (&[], &[0], &[], "parts differ in length"),
+        (&[], &[0; 4], &[], "parts differ in length"),
+        (&[0], &[], &[], "parts differ in length"),
+        (&[0; 4], &[0; 3], &[], "parts differ in length"),
+        (&[0; 6], &[0; 5], &[], "parts differ in length"),
+        (&[0; 5], &[0; 5], &[], "parts differ in length"),
+        (&[0; 5], &[0; 4], &[1.0], "starts do not divide"),
+        (&[1; 5], &[0; 4], &[1.0], "starts do not divide"),
+        (&[0, 2, 2, 2, 1], &[0; 4], &[1.0], "starts do not divide"),
+        (&[0, u64::MAX, 1, 1, 1], &[0; 4], &[1.0], "starts do not divide"),
+        (&[0; 5], &[2, 0, 0, 0], &[], "unknown flag"),
+        (&[0; 5], &[0, 1, 0, 0], &[], "edges of a categorical feature"),
+        (&[0, 0, 1, 1, 1], &[0; 4], &[1.0], "edges of a categorical feature"),
+        (&[0, 2, 2, 2, 2], &[0; 4], &[1.0, 1.0], "edges out of order"),
+        (&[0, 2, 2, 2, 2], &[0; 4], &[-0.0, 0.0], "edges out of order"),
+        (&[0, 2, 2, 2, 2], &[0; 4], &[2.0, 1.0], "edges out of order"),
+        (&[0, 1, 1, 1, 1], &[0; 4], &[f32::NAN], "edges out of order"),
+        (&[0, 0, 0, 0, 256], &[0; 4], &many, "too many"),
+        (&[0, 0, 0, 0, 255], &[0, 0, 0, 1], &many[..255], "too many"),
+    ] {
+        refused_for(&with(starts, missing, values), format_args!("{starts:?} {missing:?}"), reason);
     }
 }
 

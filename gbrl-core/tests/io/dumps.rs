@@ -109,6 +109,13 @@ fn edited_json_is_accepted_or_refused_with_a_reason() {
         (r#""rates": [0.085,0.085]"#, r#""rates": [0.085]"#, "parts differ in length"),
         (r#""rates": [0.085,0.085]"#, r#""rates": [0.085,-0.085]"#, "rate out of range"),
         (r#""rates": [0.085,0.085]"#, r#""rates": [0.085,"inf"]"#, "rate out of range"),
+        (r#"[{"edges":["#, r#"[null,{"edges":["#, "not one entry per feature"),
+        (r#""edges":[],"missing":false"#, r#""edges":[],"missing":null"#, "invalid contents"),
+        (r#""edges":[],"missing":false"#, r#""edges":[0.5,0.25],"missing":false"#, "edges out of order"),
+        (r#""edges":[],"missing":false"#, r#""edges":[0.5,0.5],"missing":false"#, "edges out of order"),
+        (r#""edges":[],"missing":false"#, r#""edges":["nan"],"missing":false"#, "edge"),
+        (r#"{"edges":[],"missing":false}"#, "null", "codes of a numeric feature"),
+        (r#"},null,null"#, r#"},{"edges":[],"missing":false},null"#, "edges of a categorical feature"),
         (r#""columns":[2,3]"#, r#""columns":[3,2]"#, ""),
         (r#""columns":[2,3]"#, r#""columns":[0,18446744073709551615]"#, ""),
     ] {

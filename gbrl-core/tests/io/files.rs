@@ -2,12 +2,18 @@
 
 use std::path::Path;
 
+use gbrl_core::boost::Booster;
+use gbrl_core::config::{Edges, TreeParams};
+use gbrl_core::data::{Feature, FeatureSchema};
+use gbrl_core::ensemble::{Ensemble, OutputGroup, Schedule};
 use gbrl_core::io::container::{Array, Container, write_atomic};
-use gbrl_core::io::{Checkpoint, model};
+use gbrl_core::io::{Checkpoint, Model, model};
+use gbrl_core::tree::Test;
 use gbrl_core::{ErrorClass, ErrorKind};
+use ndarray::Array2;
 use serde_json::{Value, json};
 
-use crate::models::{golden, golden_checkpoint};
+use crate::models::{golden, golden_checkpoint, numeric_bins};
 
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
@@ -98,6 +104,12 @@ fn what_cannot_be_read_back_is_not_written() {
     model.ensemble.groups_mut()[0].columns = 0..usize::MAX;
     assert_eq!(model::to_bytes(&model).unwrap_err().class(), ErrorClass::Value);
 
+    for edges in [vec![], vec![numeric_bins(vec![], false); 4]] {
+        let mut model = golden();
+        model.fixed_edges = Some(edges);
+        assert_eq!(model::to_bytes(&model).unwrap_err().class(), ErrorClass::Value);
+    }
+
     let mut checkpoint = golden_checkpoint();
     checkpoint.blobs.insert("line\nbreak".into(), vec![]);
     assert_eq!(checkpoint.to_bytes().unwrap_err().class(), ErrorClass::Value);
@@ -115,6 +127,37 @@ fn the_deepest_extra_that_is_allowed_can_be_read_back() {
     assert_eq!(gbrl_core::io::json::from_json(&text).unwrap(), model);
     model.extra = json!([model.extra]);
     assert_eq!(model::to_bytes(&model).unwrap_err().class(), ErrorClass::Value);
+}
+
+/// What a booster that fixes its edges has of them can be saved, whatever codes its first rows held.
+#[test]
+fn the_edges_of_a_booster_are_part_of_its_model() {
+    let schema = FeatureSchema::new(vec![Feature::numeric("x"), Feature::declared("kind", 400)]);
+    let groups = vec![OutputGroup::sgd("y", 0..1, Schedule::Constant(0.3))];
+    let params = TreeParams { edges: Edges::Fixed, ..Default::default() };
+    let ensemble = Ensemble::new(schema, groups).unwrap();
+    let mut booster = Booster::new(ensemble, params.clone(), 0, 1).unwrap();
+    let x = Array2::from_shape_fn((1000, 2), |(i, j)| if j == 0 { (i as f32).sin() } else { (i % 300) as f32 });
+    let y = Array2::from_shape_fn((1000, 1), |(i, _)| (i as f32).sin());
+    booster.fit(x.view(), y.view(), 3).unwrap();
+
+    let mut model = Model::new(booster.ensemble().clone());
+    model.fixed_edges = booster.fixed_edges().map(<[_]>::to_vec);
+    let read = model::from_bytes(&model::to_bytes(&model).unwrap()).unwrap();
+    assert_eq!(read, model);
+    let edges = read.fixed_edges.clone().unwrap();
+    assert_eq!((edges[0].values.len(), edges[0].has_missing), (254, true));
+
+    // Taken up again, other rows are asked about the same edges.
+    let mut again = Booster::new(read.ensemble, params, 0, 1).unwrap();
+    again.set_fixed_edges(read.fixed_edges);
+    let other = x.mapv(|v| v * 0.5);
+    again.fit(other.view(), y.view(), 3).unwrap();
+    for split in again.ensemble().trees().iter().flat_map(|tree| tree.splits()) {
+        if let Test::Greater { threshold, .. } = split.test {
+            assert!(edges[0].values.contains(&threshold) || threshold == f32::INFINITY);
+        }
+    }
 }
 
 #[test]

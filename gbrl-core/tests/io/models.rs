@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gbrl_core::config::TreeParams;
+use gbrl_core::config::{Edges, TreeParams};
+use gbrl_core::data::FeatureBins;
 use gbrl_core::data::schema::{Feature, FeatureSchema};
 use gbrl_core::ensemble::{Ensemble, Optimizer, OutputGroup, Schedule};
 use gbrl_core::io::{Checkpoint, Model};
@@ -11,7 +12,7 @@ use gbrl_core::tree::{Child, Node, Shape, Split, Tree};
 use serde_json::json;
 
 /// Both shapes, a single leaf of each, every kind of feature and of test, both infinities, −0, a subnormal, three
-/// groups with every schedule and both optimizers, trees over all columns and over one group.
+/// groups with every schedule and both optimizers, trees over all columns and over one group, fixed edges.
 pub fn golden() -> Model {
     let mut mission = Feature::strings("mission \"ζ\"\n");
     for text in ["go to the red ball", "", "öffne die Tür", "a\tb\\c"] {
@@ -68,13 +69,35 @@ pub fn golden() -> Model {
     ensemble.push(Tree::new(Shape::Oblivious([].into()), 2..3, vec![0.25], vec![10], vec![], vec![0.0]));
     ensemble.push(Tree::new(Shape::Binary([].into()), 3..4, vec![-0.25], vec![10], vec![], vec![1e-45]));
 
-    let params =
-        TreeParams { max_depth: 3, lambda_l2: 0.1, feature_weights: vec![1.0, 0.5, 1.0, 0.3], ..Default::default() };
+    let params = TreeParams {
+        max_depth: 3,
+        lambda_l2: 0.1,
+        feature_weights: vec![1.0, 0.5, 1.0, 0.3],
+        edges: Edges::Fixed,
+        ..Default::default()
+    };
+    let fixed_edges = vec![
+        numeric_bins(vec![f32::NEG_INFINITY, -0.1, -0.0, 1e-45, 0.5], true),
+        categorical_bins(),
+        categorical_bins(),
+        numeric_bins(vec![], false),
+    ];
     Model {
         ensemble,
         params: Some(params),
+        fixed_edges: Some(fixed_edges),
         extra: json!({"actions": ["left", "right"], "clip": 0.2, "n": -3, "b": [true, null]}),
     }
+}
+
+/// Bins of a numeric feature.
+pub fn numeric_bins(values: Vec<f32>, has_missing: bool) -> FeatureBins {
+    FeatureBins { values, has_missing, ..Default::default() }
+}
+
+/// What fixed edges hold of a categorical feature.
+pub fn categorical_bins() -> FeatureBins {
+    FeatureBins { categorical: true, ..Default::default() }
 }
 
 /// The golden model with a state and byte sections.
@@ -114,7 +137,22 @@ pub fn random(seed: u64) -> Model {
     }
     let params = (rng.below(2) == 0).then(|| TreeParams { lambda_l2: rng.uniform(), ..Default::default() });
     let extra = if rng.below(2) == 0 { json!(null) } else { json!({random_name(rng, 0): [rng.uniform(), rng.bits()]}) };
-    Model { ensemble, params, extra }
+    let fixed_edges = (rng.below(2) == 0).then(|| random_edges(rng, &ensemble));
+    Model { ensemble, params, fixed_edges, extra }
+}
+
+fn random_edges(rng: &mut Stream, ensemble: &Ensemble) -> Vec<FeatureBins> {
+    let features = ensemble.schema().features().iter();
+    let bins = features.map(|feature| {
+        if feature.is_categorical() {
+            return categorical_bins();
+        }
+        let mut values: Vec<f32> = (0..rng.below(255)).map(|_| finite(rng)).collect();
+        values.sort_by(f32::total_cmp);
+        values.dedup_by(|a, b| a == b);
+        numeric_bins(values, rng.below(2) == 0)
+    });
+    bins.collect()
 }
 
 fn random_feature(rng: &mut Stream, i: usize) -> Feature {

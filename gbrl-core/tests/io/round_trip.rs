@@ -10,7 +10,8 @@ use crate::models::random;
 fn bits(model: &Model) -> Vec<u32> {
     let trees = model.ensemble.trees().iter();
     let of_trees = trees.flat_map(|tree| tree.values().iter().chain(tree.gains()).chain(tree.rates()));
-    model.ensemble.bias().iter().chain(of_trees).map(|x| x.to_bits()).collect()
+    let edges = model.fixed_edges.iter().flatten().flat_map(|bins| &bins.values);
+    model.ensemble.bias().iter().chain(of_trees).chain(edges).map(|x| x.to_bits()).collect()
 }
 
 proptest! {
