@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gbrl_core::boost::Booster;
-use gbrl_core::config::{Edges, TreeParams};
+use gbrl_core::config::{Edges, GrowPolicy, TreeParams};
 use gbrl_core::data::{Feature, FeatureSchema};
 use gbrl_core::ensemble::{Ensemble, OutputGroup, Schedule};
 use gbrl_core::io::container::{Array, Container, write_atomic};
@@ -157,6 +157,22 @@ fn the_edges_of_a_booster_are_part_of_its_model() {
         if let Test::Greater { threshold, .. } = split.test {
             assert!(edges[0].values.contains(&threshold) || threshold == f32::INFINITY);
         }
+    }
+}
+
+#[test]
+fn a_model_grown_on_enormous_gradients_can_be_saved() {
+    for grow_policy in [GrowPolicy::Oblivious, GrowPolicy::Depthwise, GrowPolicy::Bestfirst] {
+        let groups = vec![OutputGroup::sgd("y", 0..1, Schedule::Constant(0.3))];
+        let ensemble = Ensemble::new(FeatureSchema::numeric(1), groups).unwrap();
+        let params = TreeParams { grow_policy, max_depth: 2, ..Default::default() };
+        let mut booster = Booster::new(ensemble, params, 0, 1).unwrap();
+        let x = Array2::from_shape_fn((1000, 1), |(i, _)| i as f32);
+        let y = Array2::from_shape_fn((1000, 1), |(i, _)| if i < 300 { -1e38 } else { 1e38 });
+        booster.fit(x.view(), y.view(), 1).unwrap();
+        let model = Model::new(booster.ensemble().clone());
+        assert_eq!(model.ensemble.trees()[0].gains()[0], f32::MAX, "{grow_policy:?}");
+        assert_eq!(model::from_bytes(&model::to_bytes(&model).unwrap()).unwrap(), model);
     }
 }
 
