@@ -3,7 +3,8 @@
 //! Every minibatch of policy gradients adds one tree (Fuhrer, Tessler, Dalal: *Gradient Boosting Reinforcement
 //! Learning*, ICML 2025). The crate reads from the data to the policy, each module building on those before it:
 //!
-//! [`data`] → [`tree`] → [`ensemble`] → [`backend`] → [`grow`] → [`boost`] → [`rl`], with `io` and `explain` looking on.
+//! [`data`] → [`tree`] → [`ensemble`] → [`backend`] → [`grow`] → [`boost`] → [`rl`], with [`io`] and [`explain`]
+//! looking on.
 
 pub mod backend;
 pub mod boost;
@@ -11,7 +12,9 @@ pub mod config;
 pub mod data;
 pub mod ensemble;
 pub mod error;
+pub mod explain;
 pub mod grow;
+pub mod io;
 pub mod math;
 pub mod rl;
 pub mod rng;

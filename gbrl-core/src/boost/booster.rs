@@ -166,7 +166,8 @@ impl Booster {
         self.ensemble.trees().len()
     }
 
-    /// Bin edges that are part of the model (`edges = fixed`), once there are any.
+    /// Bin edges that are part of the model (`edges = fixed`), once there are any: one entry per feature, empty for
+    /// categorical ones, whose bins are the codes that occur.
     pub fn fixed_edges(&self) -> Option<&[FeatureBins]> {
         self.fixed_edges.as_deref()
     }
@@ -549,7 +550,12 @@ impl Booster {
         let sorting = sorting_buffers(sorting, self.pool.as_deref(), tiles.n_rows() * schema.len());
         in_pool(self.pool.as_deref(), || bins.rebin(schema, tiles, None, binning, sorting));
         if fixed && tiles.n_rows() > 0 {
-            self.fixed_edges = Some(bins.columns().iter().map(|column| column.bins.clone()).collect());
+            // What codes the first rows happened to hold is no part of the model.
+            let lasting = |bins: &FeatureBins| match bins.categorical {
+                true => FeatureBins { categorical: true, ..FeatureBins::default() },
+                false => bins.clone(),
+            };
+            self.fixed_edges = Some(bins.columns().iter().map(|column| lasting(&column.bins)).collect());
         }
     }
 

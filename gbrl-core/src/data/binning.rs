@@ -11,6 +11,9 @@
 
 use crate::config::BinStrategy;
 
+/// Most bins of a numeric feature, so that a bin fits into a byte.
+pub const MAX_NUMERIC_BINS: usize = 256;
+
 /// The bins of one feature.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FeatureBins {
@@ -52,7 +55,7 @@ impl FeatureBins {
     }
 }
 
-/// Buffers of [`bin_column`], kept between calls.
+/// Buffers of [`place`] and [`assign`], kept between calls.
 #[derive(Clone, Debug, Default)]
 pub struct SortScratch {
     keys: Vec<u64>,

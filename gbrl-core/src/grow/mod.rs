@@ -39,6 +39,11 @@ fn to_split(task: &Task<'_>, candidate: Candidate) -> Split {
     candidate.to_split(&task.bins.column(candidate.feature_idx as usize).bins)
 }
 
+/// A gain as trees keep it: the largest f32 where it is larger, so that every gain is finite and can be saved.
+fn stored(gain: f64) -> f32 {
+    gain.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+}
+
 /// Inner nodes in the order of their making, for the policies whose nodes ask their own questions.
 #[derive(Default)]
 struct BinaryBuilder {
@@ -56,7 +61,7 @@ struct Made {
 impl BinaryBuilder {
     fn split(&mut self, node: NodeId, split: Split, gain: f64, left: NodeId) {
         self.nodes.push(Made { node, split, left });
-        self.gains.push(gain as f32);
+        self.gains.push(stored(gain));
     }
 
     /// Leaves are numbered from left to right.
@@ -89,5 +94,19 @@ impl BinaryBuilder {
             }
         }
         Grown { shape: Shape::Binary(nodes.into()), gains: self.gains, leaves }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gains_beyond_single_precision_stop_at_its_ends() {
+        for (gain, kept) in
+            [(2.5, 2.5), (-0.1, -0.1), (3.5e38, f32::MAX), (f64::INFINITY, f32::MAX), (-1e300, f32::MIN), (1e-300, 0.0)]
+        {
+            assert_eq!(stored(gain), kept);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! One question per level for all nodes, until the depth is reached or no candidate separates any rows.
 
-use super::{Grown, to_split};
+use super::{Grown, stored, to_split};
 use crate::backend::{Backend, NodeId, Task};
 use crate::error::Result;
 use crate::tree::Shape;
@@ -14,7 +14,7 @@ pub(super) fn grow<B: Backend + ?Sized>(backend: &mut B, task: &Task<'_>, max_de
         for &node in &level {
             before += backend.unsplit(task, node)?;
         }
-        gains.push((best.score - before) as f32);
+        gains.push(stored(best.score - before));
         splits.push(to_split(task, best.candidate));
         let cuts: Vec<_> = level.iter().map(|&node| (node, best.candidate)).collect();
         backend.partition(task, &cuts)?;

@@ -1,7 +1,7 @@
 //! The only unsafe code of this crate: loops compiled for the vector width that the processor has.
 //!
 //! A [`Simd`] value is a witness: it can only be made where the processor has the level it names, so its methods need
-//! no further check. Every kernel is written once, generic over the few operations of [`Vector`] that the compiler
+//! no further check. Every kernel is written once, generic over the few operations of `Vector` that the compiler
 //! does not find by itself, and compiled once per level. Lanes are fixed by the formula, never by the level, and
 //! nothing is contracted or reassociated: all levels give the same bytes, which the tests assert.
 //!

@@ -1,0 +1,16 @@
+//! Models and checkpoints in files, and models as text for people.
+//!
+//! * [`model`]: the model file, `model.gbrl`; [`checkpoint`]: a model with everything a run needs to go on.
+//!   Both are [`container`]s: hostile input, checksummed, limited, canonical, written in one step.
+//! * [`json`]: the whole model as JSON, there and back without loss; [`text`] and [`dot`]: one tree to look at.
+
+pub mod checkpoint;
+pub mod container;
+mod describe;
+pub mod dot;
+pub mod json;
+pub mod model;
+pub mod text;
+
+pub use checkpoint::Checkpoint;
+pub use model::{Model, load, save};
