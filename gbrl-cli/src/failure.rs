@@ -4,6 +4,15 @@ use std::process::ExitCode;
 
 use crate::output;
 
+/// How a command that did not fail ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// As asked.
+    Well,
+    /// With this exit code.
+    With(u8),
+}
+
 /// Why a command stopped.
 #[derive(Debug)]
 pub enum Failure {
