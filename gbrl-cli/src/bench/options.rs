@@ -7,6 +7,7 @@ use gbrl_core::config::{Edges, GrowPolicy, SplitScore, TreeParams};
 use gbrl_core::data::FeatureSchema;
 use gbrl_core::data::schema::Feature;
 use gbrl_core::ensemble::{Ensemble, OutputGroup, Schedule};
+use gbrl_core::io::model::{MAX_FEATURES, MAX_OUTPUTS};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -59,9 +60,14 @@ const GROW: [&str; 3] = ["oblivious", "depthwise", "bestfirst"];
 const SCORE: [&str; 2] = ["cosine", "l2"];
 const MAX_THREADS: usize = 1024;
 
+/// More of anything than a bench can be meant to have.
+const MAX: i64 = 100_000_000;
+/// Numbers in a matrix that still fits into memory.
+const MAX_NUMBERS: usize = 1 << 28;
+
 /// A parser of whole numbers from 1.
 pub fn at_least_1() -> impl TypedValueParser<Value = usize> {
-    clap::value_parser!(u32).range(1..).map(|n| n as usize)
+    clap::value_parser!(u32).range(1..=MAX).map(|n| n as usize)
 }
 
 fn words(words: &'static [&'static str]) -> PossibleValuesParser {
@@ -89,8 +95,14 @@ impl Options {
     }
 
     /// Checks what the learner does not: sizes of the data.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub fn check(&self, rows: usize) -> Result<(), Failure> {
         let expected = |name: &str, rule: String, got: String| Err(Failure::expected(name, &rule, &got));
+        for (name, got, most) in [("--features", self.features, MAX_FEATURES), ("--outputs", self.outputs, MAX_OUTPUTS)]
+        {
+            if got > most {
+                return expected(name, format!("at most {most}"), got.to_string());
+            }
+        }
         if self.categorical > self.features {
             return expected(
                 "--categorical",
@@ -100,6 +112,11 @@ impl Options {
         }
         if !(0.0..=1.0).contains(&self.nan) {
             return expected("--nan", "0 to 1".into(), self.nan.to_string());
+        }
+        let width = self.features.max(self.outputs);
+        if rows.checked_mul(width).is_none_or(|numbers| numbers > MAX_NUMBERS) {
+            let rule = format!("at most {MAX_NUMBERS} numbers, {} rows of {width}", MAX_NUMBERS / width);
+            return expected("--rows", rule, rows.to_string());
         }
         if self.threads > MAX_THREADS {
             return expected("--threads", format!("0 to {MAX_THREADS}"), self.threads.to_string());

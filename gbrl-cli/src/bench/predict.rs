@@ -41,7 +41,7 @@ const LEAST_CALLS: usize = 5;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    args.options.check()?;
+    args.options.check(args.rows)?;
     let mut booster = args.options.booster(Edges::Step)?;
     let mut source = Source::new(&args.options);
     grow::grow(&mut booster, &mut source, args.trees)?;

@@ -22,6 +22,10 @@ use crate::failure::Failure;
 /// four is stepped on without the clock, because walking the old trees has emptied the processor's caches, and the
 /// others also catch up with the one to three trees grown since, on the clock.
 ///
+/// With --fresh, the clock also runs while the observations are handed over (`append`) and the outputs of the trees so
+/// far are computed (`complete`): seconds_total is then the time from raw batches to trees, making the random data
+/// apart, on a learner that has no tree at the start. `gbrl bench table1` is such a measurement.
+///
 /// With --edges fixed, the observations stay and were binned once beforehand; the call does the rest. The gradients are
 /// new at every step in both cases.
 ///
@@ -41,6 +45,9 @@ pub struct Args {
     /// Trees that are there before the first step
     #[arg(long, default_value_t = 0, value_name = "TREES")]
     existing: usize,
+    /// Time a batch's whole way into a tree, not the step alone
+    #[arg(long)]
+    fresh: bool,
     #[command(flatten)]
     options: Options,
 }
@@ -52,11 +59,17 @@ const EXAMPLES: &str = "Examples:
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    args.options.check()?;
+    args.options.check(args.rows)?;
     let edges = edges(&args.edges);
+    if args.fresh && edges == Edges::Fixed {
+        return Err(Failure::expected("--fresh", "--edges step", "--edges fixed"));
+    }
     let mut bench = Bench::new(args, edges)?;
     clock::warm_up(|| bench.step().map(drop))?;
     let warm_up_trees = bench.booster.n_trees() - args.existing;
+    if args.fresh {
+        bench = Bench::new(args, edges)?;
+    }
     let mut times = Vec::with_capacity(args.trees);
     while times.len() < args.trees {
         times.extend(bench.step()?);
@@ -67,6 +80,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         "edges": args.edges,
         "trees": args.trees,
         "existing": args.existing,
+        "fresh": args.fresh,
         "warm_up_trees": warm_up_trees,
         "leaves": bench.leaves,
         "ms_per_tree": clock::median(&times) * 1e3,
@@ -89,6 +103,8 @@ struct Bench {
     batches: Vec<Batch>,
     /// Which batch comes next; 0 also means that all are used up.
     next: usize,
+    /// Whether handing over is timed too.
+    fresh: bool,
     gradients: Vec<f32>,
     /// Leaves of the last tree.
     leaves: usize,
@@ -105,10 +121,11 @@ impl Bench {
         let mut booster = args.options.booster(edges)?;
         let mut source = Source::new(&args.options);
         grow::grow(&mut booster, &mut source, args.existing)?;
-        let n_batches = if edges == Edges::Step { BLOCK } else { 1 };
+        let n_batches = if edges == Edges::Step && !args.fresh { BLOCK } else { 1 };
         let batches = (0..n_batches).map(|_| Batch { data: booster.dataset(), observations: Vec::new() }).collect();
         let rows = (0..args.rows as u32).collect();
-        let mut bench = Bench { booster, source, rows, batches, next: 0, gradients: Vec::new(), leaves: 0 };
+        let mut bench =
+            Bench { booster, source, rows, batches, next: 0, fresh: args.fresh, gradients: Vec::new(), leaves: 0 };
         bench.renew()?;
         Ok(bench)
     }
@@ -126,6 +143,9 @@ impl Bench {
 
     /// One step and the seconds it took; none where it only fills the processor's caches again.
     fn step(&mut self) -> Result<Option<f64>, Failure> {
+        if self.fresh {
+            return self.whole_way().map(Some);
+        }
         let stays = self.batches.len() == 1;
         let first_of_block = self.next == 0 && !stays;
         if first_of_block {
@@ -140,5 +160,21 @@ impl Bench {
         self.leaves = leaves;
         self.next = (self.next + 1) % self.batches.len();
         Ok((!first_of_block).then_some(seconds))
+    }
+
+    /// The seconds from a raw batch to a tree.
+    fn whole_way(&mut self) -> Result<f64, Failure> {
+        let Batch { data, observations } = &mut self.batches[0];
+        self.source.observations(self.rows.len(), observations);
+        self.source.gradients(observations, &mut self.gradients);
+        let mut leaves = 0;
+        let seconds = clock::seconds(|| {
+            data.clear();
+            self.booster.append(data, observations, 0..0, &mut [])?;
+            self.booster.complete(data)?;
+            self.booster.step(data, &self.rows, &self.gradients).map(|report| leaves = report.n_leaves)
+        })?;
+        self.leaves = leaves;
+        Ok(seconds)
     }
 }

@@ -39,7 +39,7 @@ const WARM_UP: usize = 10;
 /// Runs the command.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let options = Options { features: 20, outputs: 3, threads: args.threads, seed: args.seed, ..Options::plain() };
-    options.check()?;
+    options.check(ROWS)?;
     let mut booster = options.booster(Edges::Step)?;
     let mut source = Source::new(&options);
     let mut data = booster.dataset();

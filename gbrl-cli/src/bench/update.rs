@@ -39,7 +39,7 @@ const WARM_UP: usize = 50;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    args.options.check()?;
+    args.options.check(args.rollout)?;
     if args.rollout < args.rows {
         return Err(Failure::expected(
             "--rollout",

@@ -118,7 +118,7 @@ mod tests {
         }
         metrics.row(&[("a", f64::NAN), (TIMESTEPS, 40.0)]).unwrap();
         metrics.flush().unwrap();
-        fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"50,cut").unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"50,cut").unwrap();
         let (mut metrics, table) = MetricsFile::resume(&path, 20).unwrap();
         assert_eq!(table.rows.len(), 2);
         metrics.row(&[(TIMESTEPS, 30.0)]).unwrap();

@@ -1,6 +1,7 @@
 //! What happens while a run trains: numbers to files, points to the curve, checkpoints, the bar.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::time::Instant;
 
 use gbrl_core::config::Settings;
@@ -160,8 +161,10 @@ impl Watcher {
     pub fn draw_curve(&self, last_evaluation: Option<(u64, f64)>) -> Result<(), Failure> {
         let mut evaluations = self.table.pairs(TIMESTEPS, EVALUATION);
         evaluations.extend(last_evaluation.map(|(timesteps, mean)| (timesteps as f64, mean)));
+        // Of a preset that is a file, its name is enough.
+        let preset = Path::new(&self.preset).file_name().unwrap_or_default().to_string_lossy();
         let curve = Curve {
-            title: format!("PPO on {}, preset {}, seed {}", self.env_id, self.preset, self.settings.run.seed),
+            title: format!("PPO on {}, preset {preset}, seed {}", self.env_id, self.settings.run.seed),
             mean: self.table.pairs(TIMESTEPS, MEAN),
             low: self.table.pairs(TIMESTEPS, LOW),
             high: self.table.pairs(TIMESTEPS, HIGH),
