@@ -36,6 +36,7 @@ pub mod lunar_lander;
 pub mod mountain_car;
 pub mod mountain_car_continuous;
 pub mod pendulum;
+pub mod presets;
 pub mod registry;
 pub mod taxi;
 pub mod toy;

@@ -1,0 +1,200 @@
+//! Settings from presets, files and the command line, and as text that can be read again.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use gbrl_core::Error;
+use gbrl_core::config::{ALL, Settings};
+use toml::{Table, Value};
+
+use crate::failure::Failure;
+
+/// The only algorithm so far.
+pub const ALGO: &str = "ppo";
+
+/// Keys of a preset that are no settings.
+const REMARKS: [&str; 3] = ["source", "env", "algo"];
+
+/// Settings with a name.
+pub struct Preset {
+    /// How it was asked for: "paper", or a file.
+    pub name: String,
+    values: Table,
+}
+
+impl Preset {
+    /// The preset `name` of an environment.
+    ///
+    /// Environments that have no file of their own share the generic one.
+    pub fn of(env_id: &str, algo: &str, name: &str) -> Result<Self, Failure> {
+        let mut tables = built_in(env_id, algo)?;
+        match tables.iter().position(|(known, _)| known == name) {
+            Some(at) => Ok(Preset { name: name.to_owned(), values: tables.swap_remove(at).1 }),
+            None => {
+                let known: Vec<&str> = tables.iter().map(|(known, _)| known.as_str()).collect();
+                let error = Error::unknown_name(format!("preset of {env_id}"), name, known.iter().copied());
+                Err(Failure::new(format!("{error} (there is {}; a file is named by a path)", known.join(", "))))
+            }
+        }
+    }
+
+    /// A file of plain `setting = value` lines, such as a run's config.toml.
+    pub fn from_file(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
+        let values = parse(&path.display().to_string(), &text)?;
+        Ok(Preset { name: path.display().to_string(), values })
+    }
+
+    /// A preset by name, or a file if it looks like one.
+    pub fn find(env_id: &str, algo: &str, name: &str) -> Result<Self, Failure> {
+        let path = Path::new(name);
+        let is_file = name.contains(['/', '\\']) || path.extension().is_some_and(|ending| ending == "toml");
+        if is_file { Preset::from_file(path) } else { Preset::of(env_id, algo, name) }
+    }
+
+    /// Where the values come from, if it says so.
+    pub fn source(&self) -> Option<&str> {
+        self.values.get("source").and_then(Value::as_str)
+    }
+
+    /// The defaults, changed by what the preset says.
+    pub fn settings(&self) -> Result<Settings, Failure> {
+        let mut settings = Settings::default();
+        for (key, value) in self.values.iter().filter(|(key, _)| !REMARKS.contains(&key.as_str())) {
+            let set = match text(value) {
+                Some(value) => settings.set(key, &value),
+                None => Err(Error::parameter(key, value.type_str(), "a number, a text, true or false")),
+            };
+            set.map_err(|error| Failure::new(format!("preset {}: {error}", self.name)))?;
+        }
+        Ok(settings)
+    }
+}
+
+/// Names of the presets of an environment, with where their values come from.
+pub fn names(env_id: &str, algo: &str) -> Result<Vec<(String, String)>, Failure> {
+    let source = |(name, values): (String, Table)| {
+        let source = values.get("source").and_then(Value::as_str).unwrap_or_default().to_owned();
+        (name, source)
+    };
+    Ok(built_in(env_id, algo)?.into_iter().map(source).collect())
+}
+
+fn built_in(env_id: &str, algo: &str) -> Result<Vec<(String, Table)>, Failure> {
+    envs::spec(env_id)?;
+    let file = parse(env_id, envs::presets::of(env_id).unwrap_or(envs::presets::GENERIC))?;
+    let table = |(name, algorithms): (String, Value)| match algorithms {
+        Value::Table(mut algorithms) => match algorithms.remove(algo) {
+            Some(Value::Table(values)) => Some((name, values)),
+            _ => None,
+        },
+        _ => None,
+    };
+    Ok(file.into_iter().filter_map(table).collect())
+}
+
+/// Reads TOML; what is wrong is said in one line.
+fn parse(what: &str, text: &str) -> Result<Table, Failure> {
+    text.parse::<Table>().map_err(|error| {
+        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        let reason = error.message().replace('\n', ", ");
+        Failure::new(format!("{what}: line {line}: expected `setting = value` lines (TOML), got {reason}"))
+    })
+}
+
+/// The value as `--set` would have it.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        Value::Boolean(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+/// Applies one `--set key=value`.
+pub fn set(settings: &mut Settings, assignment: &str) -> Result<(), Failure> {
+    match assignment.split_once('=') {
+        Some((key, value)) => Ok(settings.set(key.trim(), value.trim())?),
+        None => Err(Failure::expected("--set", "key=value", &format!("'{assignment}'"))),
+    }
+}
+
+/// Every setting as TOML, table by table, `remarks` first; readable by [`Preset::from_file`].
+pub fn to_toml(settings: &Settings, remarks: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    for (key, value) in remarks {
+        let _ = writeln!(out, "{key} = {}", quoted(value));
+    }
+    for (section, title) in [("run", "Run"), (ALGO, "PPO"), ("tree", "Trees")] {
+        let _ = writeln!(out, "\n# {title}");
+        for def in ALL.iter().filter(|def| def.section == section) {
+            let _ = writeln!(out, "{} = {}", def.name, written(&settings.get(def.name).unwrap_or_default()));
+        }
+    }
+    out
+}
+
+fn written(value: &str) -> String {
+    let plain_integer = value.parse::<i64>().is_ok();
+    let plain_float = value.contains('.') && value.parse::<f64>().is_ok();
+    if plain_integer || plain_float || value == "true" || value == "false" { value.to_owned() } else { quoted(value) }
+}
+
+fn quoted(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut settings = Settings::default();
+        for assignment in [
+            "policy_lr=linear:0.1:0.001",
+            "seed=18446744073709551615",
+            "gamma=1",
+            "monotone=0:1:rising",
+            "feature_weights=1,0.5",
+            "target_kl=0.00000012345",
+            "total_timesteps=1e6",
+        ] {
+            set(&mut settings, assignment).unwrap();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, to_toml(&settings, &[("env", "A \"quoted\" name"), ("algo", ALGO)])).unwrap();
+        assert_eq!(Preset::from_file(&path).unwrap().settings().unwrap(), settings);
+    }
+
+    #[test]
+    fn every_preset_of_every_environment_can_be_used() {
+        for spec in envs::specs() {
+            let names = names(spec.id, ALGO).unwrap();
+            assert!(names.iter().any(|(name, _)| name == "default"), "{}", spec.id);
+            for (name, source) in names {
+                let settings = Preset::of(spec.id, ALGO, &name).unwrap().settings().unwrap();
+                settings.run.check().unwrap();
+                settings.ppo.check(settings.run.n_envs).unwrap();
+                assert!(!source.is_empty(), "{} {name} does not say where it comes from", spec.id);
+            }
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let message = |result: Result<Preset, Failure>| match result {
+            Err(Failure::Told(message)) => message,
+            _ => panic!("not refused"),
+        };
+        assert!(message(Preset::of("CartPole-v1", ALGO, "papr")).contains("did you mean 'paper'?"));
+        assert!(message(Preset::find("CartPole-v1", ALGO, "no/such.toml")).contains("no/such.toml"));
+        match parse("f", "a = 1\nb = = 2") {
+            Err(Failure::Told(message)) => assert!(message.starts_with("f: line 2: "), "{message}"),
+            _ => panic!("not refused"),
+        }
+    }
+}

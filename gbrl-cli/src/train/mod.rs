@@ -1,0 +1,214 @@
+//! `gbrl train`: a new run, or the rest of an earlier one.
+
+mod board;
+mod checkpoint;
+mod curve;
+mod interrupt;
+mod memory;
+mod metrics;
+mod progress;
+mod run_folder;
+mod session;
+mod states;
+pub mod summary;
+mod watcher;
+
+use std::path::{Path, PathBuf};
+
+use gbrl_core::config::Settings;
+use gbrl_core::rl::algo::Trainer;
+use gbrl_core::rl::env::Env;
+
+use crate::failure::{Done, Failure};
+use crate::settings::{self, ALGO, Preset};
+use interrupt::Interrupt;
+use run_folder::RunFolder;
+use session::Session;
+use states::States;
+use watcher::Watcher;
+
+/// Copies of an environment that an evaluation steps side by side.
+pub const EVAL_COPIES: usize = 16;
+
+/// Train a policy, evaluate and save it
+///
+/// The run is saved in a new folder, runs/ENV/NAME unless --out says otherwise: model.gbrl (the policy), config.toml
+/// (every setting; works as --preset FILE), metrics.csv, events.out.tfevents.* (for TensorBoard), curve.svg (return
+/// against steps), checkpoints/ (to resume from) and states.safetensors (a sample of visited states). A folder that is
+/// there is never overwritten: the new one gets a number.
+///
+/// Settings come from the preset, then --set, then --steps, --n-envs, --seed and --threads. `gbrl presets` lists the
+/// presets; docs/parameters.md explains all settings.
+///
+/// Ctrl-C ends the run after the current rollout, saves the policy and a checkpoint, says how to go on, and exits with
+/// code 130. A second Ctrl-C ends at once.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Environment, such as CartPole-v1; `gbrl envs` lists them
+    #[arg(required_unless_present = "resume")]
+    env: Option<String>,
+    /// Algorithm
+    #[arg(long, default_value = ALGO, value_parser = [ALGO], conflicts_with = "resume")]
+    algo: String,
+    /// Preset of the environment, or a TOML file of settings (anything with a slash, or ending in .toml)
+    #[arg(long, value_name = "NAME|FILE", default_value = "default", conflicts_with = "resume")]
+    preset: String,
+    /// Change one setting; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Environment steps in all (setting total_timesteps)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    steps: Option<u64>,
+    /// Copies of the environment (setting n_envs)
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    n_envs: Option<u64>,
+    /// Root of all random numbers (setting seed)
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    seed: Option<u64>,
+    /// Threads of the learner, 0 for one per processor (setting n_threads); changes no result
+    #[arg(long, value_name = "N")]
+    threads: Option<u64>,
+    /// Folder of the run, instead of runs/ENV/NAME
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with an earlier run from its last checkpoint, as if it had never stopped
+    #[arg(long, value_name = "RUN_DIR")]
+    resume: Option<PathBuf>,
+    /// No progress bar and no summary
+    #[arg(long)]
+    quiet: bool,
+    /// Print one JSON object as the last line, instead of the summary
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  gbrl train CartPole-v1
+  gbrl train Pendulum-v1 --preset paper --seed 3
+  gbrl train Acrobot-v1 --set policy_lr=lin_0.2 --set max_depth=5 --steps 300000
+  gbrl train CartPole-v1 --preset runs/CartPole-v1/ppo-default-seed0/config.toml --seed 1
+  gbrl train --resume runs/CartPole-v1/ppo-default-seed0 --steps 2000000";
+
+/// More copies than any machine steps.
+const MAX_ENVS: usize = 65_536;
+/// Rows of a rollout that still fit into memory.
+const MAX_ROLLOUT: usize = 1 << 26;
+/// Episodes of an evaluation.
+pub const MAX_EPISODES: usize = 10_000_000;
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Done, Failure> {
+    let session = match &args.resume {
+        Some(folder) => resume(args, folder)?,
+        None => start(args)?,
+    };
+    session.run()
+}
+
+/// A new run. The folder is made last, when nothing else can be wrong.
+fn start(args: &Args) -> Result<Session, Failure> {
+    let env_id = args.env.as_deref().unwrap_or_default();
+    envs::spec(env_id)?;
+    let preset = Preset::find(env_id, &args.algo, &args.preset)?;
+    let mut settings = preset.settings()?;
+    apply(args, &mut settings)?;
+    check(&settings)?;
+    let (states, copies) = States::watch(copies(env_id, settings.run.n_envs)?, settings.run.seed);
+    let trainer = Trainer::new(copies, &settings)?;
+    let wanted = args.out.clone().unwrap_or_else(|| default_folder(env_id, &preset, &settings));
+    let interrupt = Interrupt::listen()?;
+    let folder = RunFolder::create(&wanted)?;
+    write_config(&folder, env_id, &preset.name, &settings)?;
+    let mut watcher = Watcher::new(folder, env_id, &settings, states, interrupt, None, args.quiet || args.json)?;
+    watcher.preset = preset.name;
+    Ok(Session { trainer, watcher, start: 0, quiet: args.quiet, json: args.json })
+}
+
+/// The rest of an earlier run.
+fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
+    let folder = RunFolder::open(path)?;
+    let mut saved = checkpoint::load(&folder.last_checkpoint()?)?;
+    let env_id = saved.env_id.as_str();
+    if let Some(other) = args.env.as_deref().filter(|other| *other != env_id) {
+        return Err(Failure::expected("environment", &format!("{env_id}, as in {}", path.display()), other));
+    }
+    let start = saved.trainer.timesteps();
+    let before = saved.trainer.settings.clone();
+    let settings = &mut saved.trainer.settings;
+    apply(args, settings)?;
+    check(settings)?;
+    for (name, old, new) in [
+        ("n_envs", before.run.n_envs as u64, settings.run.n_envs as u64),
+        ("n_steps", before.ppo.n_steps as u64, settings.ppo.n_steps as u64),
+        ("seed", before.run.seed, settings.run.seed),
+    ] {
+        if old != new {
+            return Err(Failure::expected(name, &format!("{old}, as the run began"), &new.to_string()));
+        }
+    }
+    let total = settings.run.total_timesteps;
+    if start >= total {
+        return Err(Failure::new(format!(
+            "{}: nothing is left to do: {start} of {total} steps are done; expected more steps, as in --steps {}",
+            path.display(),
+            2 * total
+        )));
+    }
+    let settings = settings.clone();
+    let (states, copies) = States::watch(copies(env_id, settings.run.n_envs)?, settings.run.seed);
+    states.restore(saved.states)?;
+    let trainer = Trainer::resume(copies, &saved.trainer, saved.ensemble)?;
+    let interrupt = Interrupt::listen()?;
+    write_config(&folder, env_id, &saved.program.preset, &settings)?;
+    let resumed = Some((start, &saved.program));
+    let watcher = Watcher::new(folder, env_id, &settings, states, interrupt, resumed, args.quiet || args.json)?;
+    Ok(Session { trainer, watcher, start, quiet: args.quiet, json: args.json })
+}
+
+/// Applies what the command line says.
+fn apply(args: &Args, settings: &mut Settings) -> Result<(), Failure> {
+    for assignment in &args.set {
+        settings::set(settings, assignment)?;
+    }
+    let flags =
+        [("total_timesteps", args.steps), ("n_envs", args.n_envs), ("seed", args.seed), ("n_threads", args.threads)];
+    for (key, value) in flags {
+        if let Some(value) = value {
+            settings.set(key, &value.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what would only fail after it has taken all memory.
+fn check(settings: &Settings) -> Result<(), Failure> {
+    let (n_envs, n_steps, episodes) = (settings.run.n_envs, settings.ppo.n_steps, settings.run.eval_episodes);
+    if n_envs > MAX_ENVS {
+        return Err(Failure::expected("n_envs", &format!("at most {MAX_ENVS}"), &n_envs.to_string()));
+    }
+    if n_steps.checked_mul(n_envs).is_none_or(|rows| rows > MAX_ROLLOUT) {
+        let rule = format!("at most {MAX_ROLLOUT} rows in {n_envs} environments");
+        return Err(Failure::expected("n_steps", &rule, &n_steps.to_string()));
+    }
+    if episodes > MAX_EPISODES {
+        return Err(Failure::expected("eval_episodes", &format!("at most {MAX_EPISODES}"), &episodes.to_string()));
+    }
+    Ok(())
+}
+
+/// Copies of an environment.
+pub fn copies(env_id: &str, n: usize) -> Result<Vec<Box<dyn Env>>, Failure> {
+    Ok((0..n).map(|_| envs::make(env_id)).collect::<Result<_, _>>()?)
+}
+
+fn default_folder(env_id: &str, preset: &Preset, settings: &Settings) -> PathBuf {
+    let stem = Path::new(&preset.name).file_stem().unwrap_or_default().to_string_lossy();
+    Path::new("runs").join(env_id).join(format!("{ALGO}-{stem}-seed{}", settings.run.seed))
+}
+
+fn write_config(folder: &RunFolder, env_id: &str, preset: &str, settings: &Settings) -> Result<(), Failure> {
+    let source = format!("gbrl train {env_id}, preset {preset}");
+    let text = settings::to_toml(settings, &[("env", env_id), ("algo", ALGO), ("source", &source)]);
+    Ok(gbrl_core::io::container::write_atomic(folder.file("config.toml"), text.as_bytes())?)
+}

@@ -1,0 +1,135 @@
+//! The folder of a run: a new one never overwrites another.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use gbrl_core::Error;
+
+use crate::failure::Failure;
+
+/// Where a run's files lie.
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+/// More folders of one name than anybody wants.
+const MAX_NUMBER: usize = 100_000;
+
+impl RunFolder {
+    /// Makes `wanted`, or `wanted-2`, `wanted-3`, … where that is taken. An empty folder is not taken.
+    pub fn create(wanted: &Path) -> Result<Self, Failure> {
+        let failed = |path: &Path, error| {
+            let error = Error::file(path, error);
+            Failure::new(format!("{error}; expected a folder that can be written: choose one with --out DIR"))
+        };
+        if let Some(parent) = wanted.parent() {
+            fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+        }
+        for number in 1..MAX_NUMBER {
+            let path = numbered(wanted, number);
+            match fs::create_dir(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    let empty = fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_none());
+                    if !empty {
+                        continue;
+                    }
+                }
+                Err(error) => return Err(failed(&path, error)),
+            }
+            let folder = RunFolder { path };
+            fs::create_dir(folder.checkpoints()).map_err(|error| failed(&folder.path, error))?;
+            return Ok(folder);
+        }
+        Err(Failure::expected(
+            "--out",
+            &format!("a name with fewer than {MAX_NUMBER} runs"),
+            &wanted.display().to_string(),
+        ))
+    }
+
+    /// The folder of an earlier run.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let folder = RunFolder { path: path.to_owned() };
+        if !folder.checkpoints().is_dir() {
+            let got = if path.exists() { "a path without it" } else { "a path that does not exist" };
+            return Err(Failure::expected(
+                &format!("--resume {}", path.display()),
+                "a run folder with checkpoints/ in it",
+                got,
+            ));
+        }
+        Ok(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    pub fn model(&self) -> PathBuf {
+        self.file("model.gbrl")
+    }
+
+    /// The checkpoint taken at `timesteps`.
+    pub fn checkpoint(&self, timesteps: u64) -> PathBuf {
+        self.checkpoints().join(format!("{timesteps}.gbrl"))
+    }
+
+    /// The checkpoint with the most steps.
+    pub fn last_checkpoint(&self) -> Result<PathBuf, Failure> {
+        let folder = self.checkpoints();
+        let entries = fs::read_dir(&folder).map_err(|error| Error::file(&folder, error))?;
+        let steps = |path: &Path| path.file_stem()?.to_str()?.parse::<u64>().ok();
+        entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|ending| ending == "gbrl"))
+            .filter_map(|path| Some((steps(&path)?, path)))
+            .max()
+            .map(|(_, path)| path)
+            .ok_or_else(|| Failure::expected(&folder.display().to_string(), "a checkpoint STEPS.gbrl", "none"))
+    }
+
+    fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+}
+
+fn numbered(wanted: &Path, number: usize) -> PathBuf {
+    if number == 1 {
+        return wanted.to_owned();
+    }
+    let mut name = wanted.file_name().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    wanted.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_never_overwrites_another() {
+        let root = tempfile::tempdir().unwrap();
+        let wanted = root.path().join("CartPole-v1/a");
+        let names: Vec<PathBuf> = (0..3).map(|_| RunFolder::create(&wanted).unwrap().path).collect();
+        assert_eq!(names[0], wanted);
+        assert_eq!(names[2], root.path().join("CartPole-v1/a-3"));
+    }
+
+    #[test]
+    fn the_last_checkpoint_is_the_one_with_most_steps() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(&root.path().join("a")).unwrap();
+        assert!(folder.last_checkpoint().is_err());
+        for steps in [2048, 10_240, 4096] {
+            fs::write(folder.checkpoint(steps), "").unwrap();
+        }
+        fs::write(folder.checkpoints().join("99999999.tmp"), "").unwrap();
+        assert_eq!(folder.last_checkpoint().unwrap(), folder.checkpoint(10_240));
+    }
+}

@@ -1,0 +1,271 @@
+//! What happens while a run trains: numbers to files, points to the curve, checkpoints, the bar.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::Instant;
+
+use gbrl_core::config::Settings;
+use gbrl_core::rl::env::Env;
+use gbrl_core::rl::eval::evaluate;
+use gbrl_core::rl::event::{Control, Event, Metrics};
+use gbrl_core::rl::policy::Policy;
+
+use super::board::Board;
+use super::checkpoint::{self, ProgramState};
+use super::curve::Curve;
+use super::interrupt::Interrupt;
+use super::metrics::{MetricsFile, TIMESTEPS, Table};
+use super::progress::Progress;
+use super::run_folder::RunFolder;
+use super::states::States;
+use crate::failure::Failure;
+
+/// Episodes that the run's final training return is the mean of.
+pub const WINDOW: usize = 100;
+/// Rows of metrics.csv of a whole run, about.
+const MAX_ROWS: u64 = 4_000;
+
+const MEAN: &str = "rollout/ep_rew_mean";
+const LOW: &str = "rollout/ep_rew_p10";
+const HIGH: &str = "rollout/ep_rew_p90";
+const EVALUATION: &str = "eval/mean_reward";
+const ELAPSED: &str = "time/time_elapsed";
+/// Columns that the program adds to the core's.
+const OWN: [&str; 7] = [LOW, HIGH, "time/fps", ELAPSED, EVALUATION, "eval/std_reward", "eval/mean_ep_length"];
+
+/// Whoever watches a run.
+pub struct Watcher {
+    pub folder: RunFolder,
+    pub env_id: String,
+    pub preset: String,
+    pub states: States,
+    pub interrupt: Interrupt,
+    /// Returns of the last [`WINDOW`] training episodes.
+    pub returns: VecDeque<f64>,
+    pub episodes: u64,
+    settings: Settings,
+    progress: Progress,
+    metrics: Option<MetricsFile>,
+    board: Board,
+    table: Table,
+    /// For evaluations on the way, made when first needed.
+    eval_envs: Vec<Box<dyn Env>>,
+    eval: Vec<(&'static str, f64)>,
+    started: Instant,
+    start: u64,
+    elapsed_before: f64,
+    log_every: u64,
+    /// Steps of the last checkpoint.
+    saved_at: Option<u64>,
+    failure: Option<Failure>,
+}
+
+impl Watcher {
+    /// Opens the run's files: new ones, or those of the run that is resumed at `timesteps`.
+    pub fn new(
+        folder: RunFolder,
+        env_id: &str,
+        settings: &Settings,
+        states: States,
+        interrupt: Interrupt,
+        resumed: Option<(u64, &ProgramState)>,
+        quiet: bool,
+    ) -> Result<Self, Failure> {
+        let start = resumed.map_or(0, |(timesteps, _)| timesteps);
+        let path = folder.file("metrics.csv");
+        let (metrics, table) = match resumed {
+            Some((timesteps, _)) if path.exists() => {
+                let (metrics, table) = MetricsFile::resume(&path, timesteps)?;
+                (Some(metrics), table)
+            }
+            _ => (None, Table { columns: Vec::new(), rows: Vec::new() }),
+        };
+        let elapsed_before = table.pairs(TIMESTEPS, ELAPSED).last().map_or(0.0, |&(_, seconds)| seconds);
+        let rollout = (settings.run.n_envs * settings.ppo.n_steps) as u64;
+        let program = resumed.map(|(_, program)| program);
+        Ok(Watcher {
+            board: Board::create(folder.path(), resumed.map(|(timesteps, _)| timesteps))?,
+            progress: Progress::new(env_id, start, settings.run.total_timesteps, quiet),
+            folder,
+            env_id: env_id.to_owned(),
+            preset: program.map_or_else(String::new, |program| program.preset.clone()),
+            states,
+            interrupt,
+            returns: program.map_or_else(VecDeque::new, |program| {
+                program.returns.iter().map(|&bits| f64::from_bits(bits)).collect()
+            }),
+            episodes: program.map_or(0, |program| program.episodes),
+            settings: settings.clone(),
+            metrics,
+            table,
+            eval_envs: Vec::new(),
+            eval: Vec::new(),
+            started: Instant::now(),
+            start,
+            elapsed_before,
+            log_every: rollout * settings.run.total_timesteps.div_ceil(rollout).div_ceil(MAX_ROWS).max(1),
+            saved_at: resumed.map(|(timesteps, _)| timesteps),
+            failure: None,
+        })
+    }
+
+    /// Takes note of an event. A failure to write is kept and ends the run.
+    pub fn see(&mut self, event: &Event<'_>) -> Control {
+        if let Err(failure) = self.note(event) {
+            self.failure.get_or_insert(failure);
+        }
+        if self.failure.is_some() || self.interrupt.is_pressed() { Control::Stop } else { Control::Continue }
+    }
+
+    /// What went wrong while watching.
+    pub fn failure(&mut self) -> Result<(), Failure> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Mean return of the last training episodes; NaN before the first ended.
+    pub fn mean_return(&self) -> f64 {
+        self.returns.iter().fold(0.0, |sum, x| sum + x) / self.returns.len() as f64
+    }
+
+    /// Flushes everything and takes the bar away.
+    pub fn finish(&mut self) -> Result<(), Failure> {
+        self.progress.clear();
+        if let Some(metrics) = &mut self.metrics {
+            metrics.flush()?;
+        }
+        self.board.flush()
+    }
+
+    /// What a checkpoint keeps of the program.
+    pub fn program_state(&self) -> ProgramState {
+        ProgramState {
+            preset: self.preset.clone(),
+            returns: self.returns.iter().map(|x| x.to_bits()).collect(),
+            episodes: self.episodes,
+        }
+    }
+
+    /// Whether a checkpoint of these steps is there already.
+    pub fn has_checkpoint(&self, timesteps: u64) -> bool {
+        self.saved_at == Some(timesteps)
+    }
+
+    /// Adds a final evaluation to TensorBoard's numbers.
+    pub fn log_final_evaluation(&mut self, timesteps: u64, mean: f64, std: f64) -> Result<(), Failure> {
+        self.board.scalar("eval/final_mean_reward", timesteps, mean)?;
+        self.board.scalar("eval/final_std_reward", timesteps, std)?;
+        self.board.flush()
+    }
+
+    /// Draws the learning curve.
+    pub fn draw_curve(&self, last_evaluation: Option<(u64, f64)>) -> Result<(), Failure> {
+        let mut evaluations = self.table.pairs(TIMESTEPS, EVALUATION);
+        evaluations.extend(last_evaluation.map(|(timesteps, mean)| (timesteps as f64, mean)));
+        // Of a preset that is a file, its name is enough.
+        let preset = Path::new(&self.preset).file_name().unwrap_or_default().to_string_lossy();
+        let curve = Curve {
+            title: format!("PPO on {}, preset {preset}, seed {}", self.env_id, self.settings.run.seed),
+            mean: self.table.pairs(TIMESTEPS, MEAN),
+            low: self.table.pairs(TIMESTEPS, LOW),
+            high: self.table.pairs(TIMESTEPS, HIGH),
+            evaluations,
+        };
+        Ok(gbrl_core::io::container::write_atomic(self.folder.file("curve.svg"), curve.to_svg()?.as_bytes())?)
+    }
+
+    fn note(&mut self, event: &Event<'_>) -> Result<(), Failure> {
+        match event {
+            Event::EpisodeFinished { episode, .. } => {
+                if self.returns.len() == WINDOW {
+                    self.returns.pop_front();
+                }
+                self.returns.push_back(episode.total_reward);
+                self.episodes += 1;
+            }
+            Event::UpdateFinished { timesteps, metrics } => {
+                let n_trees = metrics.get("train/n_trees").unwrap_or(0.0) as usize;
+                self.progress.update(*timesteps, self.mean_return(), n_trees);
+                let is_last = *timesteps >= self.settings.run.total_timesteps;
+                if timesteps.is_multiple_of(self.log_every) || is_last || self.interrupt.is_pressed() {
+                    self.log(*timesteps, metrics)?;
+                }
+            }
+            Event::EvaluationDue { timesteps, policy } => self.evaluate(*timesteps, policy)?,
+            Event::CheckpointDue { timesteps, state, ensemble } => {
+                let (path, program) = (self.folder.checkpoint(*timesteps), self.program_state());
+                checkpoint::save(&path, &self.env_id, state, ensemble, &program, &self.states.save())?;
+                self.saved_at = Some(*timesteps);
+                // What a checkpoint continues from should be on the disk with it.
+                if let Some(metrics) = &mut self.metrics {
+                    metrics.flush()?;
+                }
+                self.board.flush()?;
+            }
+            Event::EpisodesRestarted { envs, .. } => {
+                crate::output::note(&format!(
+                    "{} of {} environments could not be restored and start new episodes",
+                    envs.len(),
+                    self.settings.run.n_envs
+                ));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, timesteps: u64, core: &Metrics) -> Result<(), Failure> {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let mut sorted: Vec<f64> = self.returns.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        let share = |p: f64| {
+            let at = (p * sorted.len().saturating_sub(1) as f64).round() as usize;
+            sorted.get(at).copied().unwrap_or(f64::NAN)
+        };
+        let mut numbers: Vec<(&str, f64)> = core.iter().collect();
+        numbers.push((LOW, share(0.1)));
+        numbers.push((HIGH, share(0.9)));
+        numbers.push(("time/fps", ((timesteps - self.start) as f64 / seconds).round()));
+        numbers.push((ELAPSED, self.elapsed_before + seconds));
+        for (key, value) in &numbers {
+            if *key != TIMESTEPS {
+                self.board.scalar(key, timesteps, *value)?;
+            }
+        }
+        numbers.append(&mut self.eval);
+        if self.table.columns.is_empty() {
+            let core = core.iter().map(|(key, _)| key).filter(|key| *key != TIMESTEPS);
+            self.table.columns = [TIMESTEPS].into_iter().chain(core).chain(OWN).map(str::to_owned).collect();
+        }
+        if self.metrics.is_none() {
+            let path = self.folder.file("metrics.csv");
+            self.metrics = Some(MetricsFile::create(&path, self.table.columns.clone())?);
+        }
+        let cell = |column: &String| numbers.iter().find(|(key, _)| key == column).map_or(f64::NAN, |(_, x)| *x);
+        let row = self.table.columns.iter().map(cell).collect();
+        self.table.rows.push(row);
+        match &mut self.metrics {
+            Some(metrics) => metrics.row(&numbers),
+            None => Ok(()),
+        }
+    }
+
+    /// An evaluation on the way; its numbers go into the next row.
+    fn evaluate(&mut self, timesteps: u64, policy: &Policy) -> Result<(), Failure> {
+        let run = &self.settings.run;
+        if self.eval_envs.is_empty() {
+            for _ in 0..super::EVAL_COPIES.min(run.eval_episodes) {
+                self.eval_envs.push(envs::make(&self.env_id)?);
+            }
+        }
+        let report = evaluate(policy, &mut self.eval_envs, run.eval_episodes, run.eval_deterministic, run.seed)?;
+        self.eval = vec![
+            (EVALUATION, report.mean()),
+            ("eval/std_reward", report.std()),
+            ("eval/mean_ep_length", report.mean_length()),
+        ];
+        for (key, value) in &self.eval {
+            self.board.scalar(key, timesteps, *value)?;
+        }
+        Ok(())
+    }
+}

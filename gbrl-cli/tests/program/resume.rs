@@ -1,0 +1,49 @@
+//! A resumed run equals one that never stopped.
+
+use std::fs;
+use std::path::Path;
+
+use super::{run, train};
+
+fn rows(folder: &Path, run: &str) -> Vec<String> {
+    let text = fs::read_to_string(folder.join(run).join("metrics.csv")).unwrap();
+    let timeless = |line: &str| {
+        let header = text.lines().next().unwrap().split(',');
+        let cells = header.zip(line.split(',')).filter(|(name, _)| !["time/fps", "time/time_elapsed"].contains(name));
+        cells.map(|(_, cell)| cell).collect::<Vec<_>>().join(",")
+    };
+    text.lines().map(timeless).collect()
+}
+
+#[test]
+fn twice_n_steps_equal_n_steps_and_n_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = train(folder.path(), "--steps 1024 --out whole");
+    // The same run, stopped half way: schedules and config know the whole length.
+    train(folder.path(), "--steps 512 --out halves");
+    let rest = run(folder.path(), "train --resume halves --steps 1024 --json").json();
+    for key in ["model_sha256", "steps", "n_trees", "train_return_mean", "train_episodes", "eval_return_mean"] {
+        assert_eq!(whole[key], rest[key], "{key}");
+    }
+    assert_eq!(rows(folder.path(), "whole"), rows(folder.path(), "halves"));
+    let states = |run: &str| fs::read(folder.path().join(run).join("states.safetensors")).unwrap();
+    assert_eq!(states("whole"), states("halves"));
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_from_its_last_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "--steps 1024 --set checkpoint_every=384 --set norm_obs=true --set policy_lr=lin_0.1";
+    let whole = train(folder.path(), &format!("{settings} --out whole"));
+    train(folder.path(), &format!("{settings} --out killed"));
+    // As if the power had failed after 896 steps: later files are gone, metrics are ahead of the checkpoint.
+    for name in ["checkpoints/1024.gbrl", "model.gbrl", "states.safetensors", "curve.svg"] {
+        fs::remove_file(folder.path().join("killed").join(name)).unwrap();
+    }
+    let metrics = folder.path().join("killed/metrics.csv");
+    let text = fs::read_to_string(&metrics).unwrap();
+    fs::write(&metrics, &text[..text.len() - 9]).unwrap();
+    let rest = run(folder.path(), "train --resume killed --json").json();
+    assert_eq!(whole["model_sha256"], rest["model_sha256"]);
+    assert_eq!(rows(folder.path(), "whole"), rows(folder.path(), "killed"));
+}
