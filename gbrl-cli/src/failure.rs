@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use gbrl_core::error::{Error, ErrorKind};
+
 use crate::output;
 
 /// How a command that did not fail ended.
@@ -33,6 +35,14 @@ impl Failure {
         Failure::Told(format!("{name}: expected {rule}, got {got}"))
     }
 
+    /// The same, with where it happened in front.
+    pub fn within(self, place: &str) -> Self {
+        match self {
+            Failure::Told(message) => Failure::Told(format!("{place}: {message}")),
+            Failure::ReaderGone => Failure::ReaderGone,
+        }
+    }
+
     /// Prints the message, if any, and gives the exit code.
     pub fn report(self) -> ExitCode {
         match self {
@@ -45,8 +55,17 @@ impl Failure {
     }
 }
 
-impl From<gbrl_core::Error> for Failure {
-    fn from(error: gbrl_core::Error) -> Self {
-        Failure::Told(error.to_string())
+impl From<Error> for Failure {
+    /// The library's message; where a name has no near one, how to see them all.
+    fn from(error: Error) -> Self {
+        let hint = match error.kind() {
+            ErrorKind::UnknownName { what, nearest, .. } if nearest.is_empty() => match what.as_str() {
+                "environment" => "; `gbrl envs` lists them",
+                "setting" => "; `gbrl presets default --env CartPole-v1` prints them all",
+                _ => "",
+            },
+            _ => "",
+        };
+        Failure::Told(format!("{error}{hint}"))
     }
 }

@@ -43,7 +43,7 @@ pub fn to_model(
         policy: head.clone(),
     };
     let extra = serde_json::to_value(&about).map_err(|error| Failure::new(format!("model: {error}")))?;
-    Ok(Model { ensemble, params: Some(settings.tree.clone()), extra, fixed_edges: None })
+    Ok(Model { params: Some(settings.tree.clone()), extra, ..Model::new(ensemble) })
 }
 
 /// The model file that `path` means: itself, or the one in a run folder.

@@ -65,7 +65,7 @@ impl Preset {
                 Some(value) => settings.set(key, &value),
                 None => Err(Error::parameter(key, value.type_str(), "a number, a text, true or false")),
             };
-            set.map_err(|error| Failure::new(format!("preset {}: {error}", self.name)))?;
+            set.map_err(|error| Failure::from(error).within(&format!("preset {}", self.name)))?;
         }
         Ok(settings)
     }

@@ -15,7 +15,7 @@ mod watcher;
 
 use std::path::{Path, PathBuf};
 
-use gbrl_core::config::Settings;
+use gbrl_core::config::{Edges, Settings};
 use gbrl_core::rl::algo::Trainer;
 use gbrl_core::rl::env::Env;
 
@@ -148,6 +148,10 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
         }
     }
     let total = settings.run.total_timesteps;
+    if settings.tree.edges == Edges::Fixed || before.tree.edges == Edges::Fixed {
+        // The trainer keeps these edges to itself; with others the run would silently be another one.
+        return Err(Failure::new("edges: resuming a run is not available with edges = fixed: they are not saved"));
+    }
     if start >= total {
         return Err(Failure::new(format!(
             "{}: nothing is left to do: {start} of {total} steps are done; expected more steps, as in --steps {}",

@@ -20,15 +20,14 @@ const EVERY: Duration = Duration::from_millis(50);
 
 impl Progress {
     /// A bar up to `total` steps; invisible if `quiet` or no terminal.
-    pub fn new(env_id: &str, start: u64, total: u64, quiet: bool) -> Self {
+    pub fn new(start: u64, total: u64, quiet: bool) -> Self {
         let visible = !quiet && std::io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(total), target);
-        let template = "{prefix} {bar:28.cyan/black.bright} {percent:>3} %  {msg}";
+        let template = "{wide_bar:.cyan/black.bright} {percent:>3} %  {msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸━"));
         }
-        bar.set_prefix(env_id.to_owned());
         bar.set_position(start);
         Progress { bar, shown: Instant::now(), start, started: Instant::now() }
     }
@@ -44,12 +43,12 @@ impl Progress {
         let left = self.bar.length().unwrap_or(0).saturating_sub(timesteps) as f64 / speed;
         let shown_return = if mean_return.is_finite() { thousands(mean_return) } else { "–".to_owned() };
         let (minutes, seconds) = (left as u64 / 60, left as u64 % 60);
-        self.bar.set_position(timesteps);
         self.bar.set_message(format!(
             "return {shown_return}  {} steps/s  {} trees  {minutes}:{seconds:02} left",
             thousands(speed.round()),
             thousands(n_trees as f64),
         ));
+        self.bar.set_position(timesteps);
     }
 
     /// Takes the bar away.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gbrl_core::config::Settings;
 use gbrl_core::rl::env::Env;
@@ -24,6 +24,8 @@ use crate::failure::Failure;
 pub const WINDOW: usize = 100;
 /// Rows of metrics.csv of a whole run, about.
 const MAX_ROWS: u64 = 4_000;
+/// So that whoever follows a long run sees it move.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 const MEAN: &str = "rollout/ep_rew_mean";
 const LOW: &str = "rollout/ep_rew_p10";
@@ -52,6 +54,7 @@ pub struct Watcher {
     eval_envs: Vec<Box<dyn Env>>,
     eval: Vec<(&'static str, f64)>,
     started: Instant,
+    flushed: Instant,
     start: u64,
     elapsed_before: f64,
     log_every: u64,
@@ -85,7 +88,7 @@ impl Watcher {
         let program = resumed.map(|(_, program)| program);
         Ok(Watcher {
             board: Board::create(folder.path(), resumed.map(|(timesteps, _)| timesteps))?,
-            progress: Progress::new(env_id, start, settings.run.total_timesteps, quiet),
+            progress: Progress::new(start, settings.run.total_timesteps, quiet),
             folder,
             env_id: env_id.to_owned(),
             preset: program.map_or_else(String::new, |program| program.preset.clone()),
@@ -101,6 +104,7 @@ impl Watcher {
             eval_envs: Vec::new(),
             eval: Vec::new(),
             started: Instant::now(),
+            flushed: Instant::now(),
             start,
             elapsed_before,
             log_every: rollout * settings.run.total_timesteps.div_ceil(rollout).div_ceil(MAX_ROWS).max(1),
@@ -130,10 +134,7 @@ impl Watcher {
     /// Flushes everything and takes the bar away.
     pub fn finish(&mut self) -> Result<(), Failure> {
         self.progress.clear();
-        if let Some(metrics) = &mut self.metrics {
-            metrics.flush()?;
-        }
-        self.board.flush()
+        self.flush()
     }
 
     /// What a checkpoint keeps of the program.
@@ -196,10 +197,7 @@ impl Watcher {
                 checkpoint::save(&path, &self.env_id, state, ensemble, &program, &self.states.save())?;
                 self.saved_at = Some(*timesteps);
                 // What a checkpoint continues from should be on the disk with it.
-                if let Some(metrics) = &mut self.metrics {
-                    metrics.flush()?;
-                }
-                self.board.flush()?;
+                self.flush()?;
             }
             Event::EpisodesRestarted { envs, .. } => {
                 crate::output::note(&format!(
@@ -243,10 +241,21 @@ impl Watcher {
         let cell = |column: &String| numbers.iter().find(|(key, _)| key == column).map_or(f64::NAN, |(_, x)| *x);
         let row = self.table.columns.iter().map(cell).collect();
         self.table.rows.push(row);
-        match &mut self.metrics {
-            Some(metrics) => metrics.row(&numbers),
-            None => Ok(()),
+        if let Some(metrics) = &mut self.metrics {
+            metrics.row(&numbers)?;
         }
+        if self.flushed.elapsed() > FLUSH_EVERY {
+            self.flushed = Instant::now();
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        if let Some(metrics) = &mut self.metrics {
+            metrics.flush()?;
+        }
+        self.board.flush()
     }
 
     /// An evaluation on the way; its numbers go into the next row.
