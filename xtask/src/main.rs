@@ -4,6 +4,7 @@ mod budgets;
 mod compare;
 mod process;
 mod python;
+mod results;
 mod steps;
 mod test;
 mod tidy;
@@ -31,6 +32,8 @@ enum Command {
     Budgets(budgets::Args),
     /// Measure this library against its peers and write docs/benchmarks.md.
     Compare(compare::Args),
+    /// Train the classic environments with several seeds and write docs/results.md.
+    Results(results::Args),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Budgets(args) => budgets::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Results(args) => results::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

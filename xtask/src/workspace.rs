@@ -16,6 +16,11 @@ pub fn tools() -> PathBuf {
     root().join(".cache/tools")
 }
 
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Paths, relative to the root and sorted, of the files that git tracks or would offer to add.
 pub fn files() -> Result<Vec<PathBuf>> {
     let listed =

@@ -13,7 +13,7 @@ use crate::backend::cpu::predict::{PredictScratch, Predictor};
 use crate::backend::cpu::{CpuBackend, Simd};
 use crate::backend::{Backend, Task};
 use crate::config::{Edges, TreeParams};
-use crate::data::{BinnedMatrix, Binning, FeatureBins, SortScratch, TILE, tiles};
+use crate::data::{BinnedMatrix, Binning, FeatureBins, Lanes, SortScratch, TILE, tiles};
 use crate::ensemble::adam::{AdamClock, Moments};
 use crate::ensemble::{Ensemble, Optimizer};
 use crate::error::{Error, Result};
@@ -221,7 +221,7 @@ impl Booster {
         self.check_columns(&columns, k, out.len())?;
         self.predict_tiles(&mut scratch, columns.clone());
         data.tiles.append(observations)?;
-        data.outputs.resize(data.tiles.tiles().len() * n_outputs, [0.0; TILE]);
+        data.outputs.resize(data.tiles.tiles().len() * n_outputs, Lanes::default());
         if first == 0 {
             data.known = columns.clone();
             data.n_trees = self.n_trees();
@@ -255,7 +255,7 @@ impl Booster {
             let missing = if known.is_empty() { 0..n_outputs } else { missing };
             for (i, sums) in data.outputs.iter_mut().enumerate() {
                 if missing.contains(&(i % n_outputs)) {
-                    *sums = [self.ensemble.bias()[i % n_outputs]; TILE];
+                    *sums = Lanes([self.ensemble.bias()[i % n_outputs]; TILE]);
                 }
             }
             let (tiles, outputs) = (data.tiles.as_slice(), &mut data.outputs);
@@ -415,14 +415,14 @@ impl Booster {
         let Scratch { tiles, sums, predict } = scratch;
         sums.clear();
         for _ in 0..tiles.tiles().len() {
-            sums.extend(bias.iter().map(|&b| [b; TILE]));
+            sums.extend(bias.iter().map(|&b| Lanes([b; TILE])));
         }
         let tiles = tiles.as_slice();
         if self.ensemble.has_adam() {
             let n_outputs = bias.len();
-            let mut moments = vec![[Moments::default(); TILE]; sums.len()];
+            let mut moments = vec![Lanes::<Moments>::default(); sums.len()];
             for (tile, (sums, moments)) in tiles
-                .chunks_exact(self.ensemble.n_features() * TILE)
+                .chunks_exact(self.ensemble.n_features())
                 .zip(sums.chunks_exact_mut(n_outputs).zip(moments.chunks_exact_mut(n_outputs)))
             {
                 self.fold_tile(tile, 0..self.n_trees(), sums, moments, &mut []);
@@ -440,21 +440,21 @@ impl Booster {
         let n = data.outputs.len();
         data.moments.clear();
         data.averages.clear();
-        data.moments.resize(if adam { n } else { 0 }, [Moments::default(); TILE]);
-        data.averages.resize(if variates { n } else { 0 }, [0.0; TILE]);
+        data.moments.resize(if adam { n } else { 0 }, Lanes::default());
+        data.averages.resize(if variates { n } else { 0 }, Lanes::default());
         if !(adam || variates) {
             return;
         }
         if adam {
             let bias = self.ensemble.bias();
-            data.outputs.iter_mut().enumerate().for_each(|(i, sums)| *sums = [bias[i % bias.len()]; TILE]);
+            data.outputs.iter_mut().enumerate().for_each(|(i, sums)| *sums = Lanes([bias[i % bias.len()]; TILE]));
         }
         self.fold_trees(data, 0..data.n_trees, adam);
     }
 
     fn fold_trees(&self, data: &mut Dataset, trees: Range<usize>, outputs_too: bool) {
         let n_outputs = data.n_outputs;
-        let tile_len = self.ensemble.n_features() * TILE;
+        let tile_len = self.ensemble.n_features();
         for (i, tile) in data.tiles.as_slice().chunks_exact(tile_len).enumerate() {
             let own = i * n_outputs..(i + 1) * n_outputs;
             let averages = if data.averages.is_empty() { &mut [] } else { &mut data.averages[own.clone()] };
@@ -470,11 +470,11 @@ impl Booster {
     /// Takes one tile through `trees`; parts that are empty are left out.
     fn fold_tile(
         &self,
-        tile: &[f32],
+        tile: &[Lanes<f32>],
         trees: Range<usize>,
-        outputs: &mut [[f32; TILE]],
-        moments: &mut [[Moments; TILE]],
-        averages: &mut [[f32; TILE]],
+        outputs: &mut [Lanes<f32>],
+        moments: &mut [Lanes<Moments>],
+        averages: &mut [Lanes<f32>],
     ) {
         let n_outputs = self.ensemble.n_outputs();
         let all = self.ensemble.trees();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::backend::cpu::predict::PredictScratch;
-use crate::data::{BinnedMatrix, SortScratch, TILE, Tiles};
+use crate::data::{BinnedMatrix, Lanes, SortScratch, TILE, Tiles};
 use crate::ensemble::adam::Moments;
 
 /// Observations with their bins and their outputs so far.
@@ -15,7 +15,7 @@ pub struct Dataset {
     pub(super) tiles: Tiles,
     pub(super) n_outputs: usize,
     /// `[tile][output][16]`.
-    pub(super) outputs: Vec<[f32; TILE]>,
+    pub(super) outputs: Vec<Lanes<f32>>,
     /// The output columns that `outputs` already holds for every row.
     pub(super) known: Range<usize>,
     /// Trees that the known outputs include.
@@ -25,9 +25,9 @@ pub struct Dataset {
     pub(super) bins: BinnedMatrix,
     pub(super) sorting: Vec<SortScratch>,
     /// Adam's moments, as `outputs`; empty where no group needs them.
-    pub(super) moments: Vec<[Moments; TILE]>,
+    pub(super) moments: Vec<Lanes<Moments>>,
     /// Control variates' averages of earlier gradients, as `outputs`; empty where they are off.
-    pub(super) averages: Vec<[f32; TILE]>,
+    pub(super) averages: Vec<Lanes<f32>>,
     pub(super) scratch: Scratch,
 }
 
@@ -35,7 +35,7 @@ pub struct Dataset {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     pub tiles: Tiles,
-    pub sums: Vec<[f32; TILE]>,
+    pub sums: Vec<Lanes<f32>>,
     pub predict: PredictScratch,
 }
 

@@ -8,4 +8,4 @@ pub mod tiles;
 pub use binning::{FeatureBins, SortScratch};
 pub use matrix::{BinSlice, BinnedColumn, BinnedMatrix, Binning};
 pub use schema::{Feature, FeatureKind, FeatureSchema, Vocabulary};
-pub use tiles::{TILE, Tiles};
+pub use tiles::{Lanes, TILE, Tiles};

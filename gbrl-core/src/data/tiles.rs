@@ -1,9 +1,30 @@
 //! Raw observations in tiles of sixteen rows, so that one feature of a tile is one vector.
 
+use std::ops::{Deref, DerefMut};
+
 use crate::error::{Error, Result};
 
 /// Rows of a tile.
 pub const TILE: usize = 16;
+
+/// One value for each row of a tile, a whole cache line of four-byte values: a load never straddles two lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C, align(64))]
+pub struct Lanes<T>(pub [T; TILE]);
+
+impl<T> Deref for Lanes<T> {
+    type Target = [T; TILE];
+
+    fn deref(&self) -> &[T; TILE] {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Lanes<T> {
+    fn deref_mut(&mut self) -> &mut [T; TILE] {
+        &mut self.0
+    }
+}
 
 /// Rows appended over time, kept as `[tile][feature_idx][row % 16]`; the last tile is padded with zeros.
 ///
@@ -12,7 +33,7 @@ pub const TILE: usize = 16;
 pub struct Tiles {
     n_features: usize,
     n_rows: usize,
-    data: Vec<f32>,
+    data: Vec<Lanes<f32>>,
 }
 
 impl Tiles {
@@ -39,7 +60,7 @@ impl Tiles {
 
     /// One value.
     pub fn get(&self, row: usize, feature_idx: usize) -> f32 {
-        self.data[(row / TILE * self.n_features + feature_idx) * TILE + row % TILE]
+        self.data[row / TILE * self.n_features + feature_idx][row % TILE]
     }
 
     /// The values of one feature, one per row.
@@ -48,12 +69,12 @@ impl Tiles {
     }
 
     /// The tiles, each `[n_features][16]`; the last one may be padded.
-    pub fn tiles(&self) -> impl ExactSizeIterator<Item = &[f32]> {
-        self.data.chunks_exact(TILE * self.n_features.max(1))
+    pub fn tiles(&self) -> impl ExactSizeIterator<Item = &[Lanes<f32>]> {
+        self.data.chunks_exact(self.n_features.max(1))
     }
 
     /// All tiles, one behind the other.
-    pub fn as_slice(&self) -> &[f32] {
+    pub fn as_slice(&self) -> &[Lanes<f32>] {
         &self.data
     }
 
@@ -63,11 +84,11 @@ impl Tiles {
     /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) when the length is no multiple of `n_features`.
     pub fn append(&mut self, rows: &[f32]) -> Result<()> {
         let n_rows = self.n_rows + n_rows(rows, self.n_features)?;
-        self.data.resize(n_rows.div_ceil(TILE) * TILE * self.n_features, 0.0);
+        self.data.resize(n_rows.div_ceil(TILE) * self.n_features, Lanes::default());
         for (row, values) in (self.n_rows..).zip(rows.chunks_exact(self.n_features)) {
-            let tile = &mut self.data[row / TILE * TILE * self.n_features..];
+            let tile = &mut self.data[row / TILE * self.n_features..];
             for (feature_idx, &x) in values.iter().enumerate() {
-                tile[feature_idx * TILE + row % TILE] = x;
+                tile[feature_idx][row % TILE] = x;
             }
         }
         self.n_rows = n_rows;

@@ -22,8 +22,7 @@ pub struct Runner<'a> {
 impl<'a> Runner<'a> {
     /// After our program was built.
     pub fn new(peers: &'a Peers) -> Result<Self> {
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or(workspace::root().join("target"), PathBuf::from);
-        let gbrl = target.join("release/gbrl");
+        let gbrl = workspace::target().join("release/gbrl");
         let help = process::output(process::command(&gbrl).args(["bench", "step", "--help"])).unwrap_or_default();
         Ok(Runner { peers, gbrl, help })
     }

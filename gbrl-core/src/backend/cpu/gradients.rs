@@ -1,5 +1,6 @@
 //! A step's gradients as integers in padded lanes.
 
+use super::aligned::Aligned;
 use super::simd::Simd;
 use crate::backend::Task;
 use crate::config::SplitScore;
@@ -16,9 +17,9 @@ pub(super) struct Gradients {
     /// Where the row count stands in a cell.
     pub count_lane: usize,
     /// What leaves are made of.
-    leaf: Vec<i32>,
+    leaf: Aligned<i32>,
     /// What scores are made of, where it differs (L2).
-    standard: Vec<i32>,
+    standard: Aligned<i32>,
     pub score_rule: ScoreRule,
     pub leaf_rule: ScoreRule,
     largest: Vec<f32>,
@@ -64,7 +65,7 @@ impl Gradients {
         if self.largest.iter().any(|x| !x.is_finite()) {
             return Err(first_not_finite(task));
         }
-        self.leaf.resize(n * self.lanes, 0);
+        self.leaf.resize(n * self.lanes);
         match task.weights {
             None => self.quantise_plain(simd, task),
             Some(weights) => self.quantise_weighted(task, weights)?,
@@ -111,7 +112,8 @@ impl Gradients {
     /// (g − mean)/σ per output over the batch, times the weight; 0 where σ is 0.
     fn standardise(&mut self, task: &Task<'_>) {
         let bits = quantise::bits(task.rows.len());
-        self.standard.clone_from(&self.leaf);
+        self.standard.resize(self.leaf.len());
+        self.standard.copy_from_slice(&self.leaf);
         for d in 0..self.n_outputs {
             let (mean, std) = moments((0..task.rows.len()).map(|p| gradient(task, p, d)));
             let value = |p: usize| {

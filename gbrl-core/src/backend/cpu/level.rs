@@ -1,5 +1,6 @@
 //! One feature at one level: sums per bin for the nodes asked for, scores, and the best candidate.
 
+use super::aligned::Aligned;
 use super::gradients::Gradients;
 use super::nodes::{Histogram, Nodes};
 use super::simd::{NodeRule, Simd, Sparse};
@@ -36,7 +37,7 @@ pub(super) struct LevelFeature<'a> {
 pub(super) struct FeatureScratch {
     sparse: Sparse,
     /// Cells of a fleeting dense histogram.
-    dense: Vec<i64>,
+    dense: Aligned<i64>,
     run: Vec<i64>,
     node: NodeScores,
     joint: JointScores,
@@ -226,7 +227,7 @@ impl<'a> LevelFeature<'a> {
         node: NodeId,
         histograms: &'c [i64],
         sparse: &'c mut Sparse,
-        dense: &'c mut Vec<i64>,
+        dense: &'c mut Aligned<i64>,
     ) -> Cells<'c> {
         let Level { simd, gradients, nodes, .. } = *self.level;
         let lanes = gradients.lanes;
@@ -237,8 +238,7 @@ impl<'a> LevelFeature<'a> {
                 &histograms[slot as usize * n_bins * lanes..][..n_bins * lanes]
             }
             Histogram::Fleeting if n_bins <= nodes.len(node) => {
-                dense.clear();
-                dense.resize(n_bins * lanes, 0);
+                dense.zero(n_bins * lanes);
                 simd.accumulate(dense, lanes, self.bins, gradients.score(), rows);
                 dense
             }

@@ -5,6 +5,7 @@
 //! child inherits its parent's and the smaller one is taken out of it), a small one is summed afresh into the few bins
 //! where it has rows. Sums are integers, so none of these choices can change a byte.
 
+mod aligned;
 mod gradients;
 mod level;
 mod nodes;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use rayon::ThreadPool;
 
+use self::aligned::Aligned;
 use self::gradients::Gradients;
 use self::level::{FeatureScratch, Level, LevelFeature};
 use self::nodes::Nodes;
@@ -36,7 +38,7 @@ pub struct CpuBackend {
     bins: LocalBins,
     gradients: Gradients,
     nodes: Nodes,
-    histograms: Vec<i64>,
+    histograms: Aligned<i64>,
     scratch: Vec<FeatureScratch>,
 }
 
@@ -68,7 +70,7 @@ impl CpuBackend {
             bins: LocalBins::default(),
             gradients: Gradients::default(),
             nodes: Nodes::default(),
-            histograms: Vec::new(),
+            histograms: Aligned::default(),
             scratch: Vec::new(),
         }
     }
@@ -115,7 +117,7 @@ impl CpuBackend {
             results
         };
         let mut parts = Vec::with_capacity(n_parts);
-        let mut histograms = self.histograms.as_mut_slice();
+        let mut histograms: &mut [i64] = &mut self.histograms;
         let mut scratch = self.scratch.iter_mut();
         for features in even_ranges(n_features, n_parts) {
             let size = features.clone().map(|f| cell * task.bins.column(f).bins.n_bins()).sum();
@@ -187,7 +189,7 @@ impl Backend for CpuBackend {
         self.gradients.begin(self.simd, task)?;
         self.nodes.begin(self.simd, task, &self.gradients);
         let n_bins: usize = task.bins.columns().iter().map(|column| column.bins.n_bins()).sum();
-        self.histograms.resize(self.nodes.n_slots() * n_bins * self.gradients.lanes, 0);
+        self.histograms.resize(self.nodes.n_slots() * n_bins * self.gradients.lanes);
         Ok(())
     }
 

@@ -16,7 +16,7 @@
 
 use std::ops::Range;
 
-use crate::data::TILE;
+use crate::data::{Lanes, TILE};
 use crate::tree::{Child, Shape, Split, Test, Tree};
 
 /// Levels of the smallest oblivious and of every complete layout: sixteen leaves, one vector of table.
@@ -45,18 +45,18 @@ pub struct Segment {
     pub plain: bool,
     /// Index of the first tree among all trees of the ensemble, and of every one.
     pub tree_idx: Vec<u32>,
-    /// Per test: where its feature's row of a tile starts.
-    pub offsets: Vec<u32>,
+    /// Per test: its feature.
+    pub features: Vec<u32>,
     /// Per test: the threshold (plain segments).
     pub thresholds: Vec<f32>,
     /// Per test: the answer is yes where key(x) − low ≤ width, in wrapping integers (other segments).
     pub ranges: Vec<[u32; 2]>,
-    /// Leaf values `[tree][slot]` of each column.
-    pub tables: Vec<Vec<f32>>,
+    /// Leaf values `[tree][slot / 16][slot % 16]` of each column.
+    pub tables: Vec<Vec<Lanes<f32>>>,
     /// Trees of a `Walk` segment.
     pub walked: Vec<Tree>,
-    /// The largest of `offsets`.
-    max_offset: u32,
+    /// The largest of `features`.
+    max_feature: u32,
 }
 
 /// All trees over one range of output columns, in order.
@@ -110,12 +110,12 @@ impl Segment {
             layout,
             plain,
             tree_idx: Vec::new(),
-            offsets: Vec::new(),
+            features: Vec::new(),
             thresholds: Vec::new(),
             ranges: Vec::new(),
             tables: vec![Vec::new(); width],
             walked: Vec::new(),
-            max_offset: 0,
+            max_feature: 0,
         }
     }
 
@@ -146,9 +146,9 @@ impl Segment {
         }
     }
 
-    /// Length that a tile must have at least for every test to find its feature's row.
-    pub fn min_tile_len(&self) -> usize {
-        self.max_offset as usize + TILE
+    /// Features that a tile must have at least.
+    pub fn n_features(&self) -> usize {
+        self.max_feature as usize + 1
     }
 
     fn push(&mut self, tree_idx: usize, tree: &Tree) {
@@ -194,9 +194,8 @@ impl Segment {
     fn push_test(&mut self, split: Option<&Split>) {
         let never = Split::greater(0, f32::INFINITY, false);
         let split = split.unwrap_or(&never);
-        let offset = split.feature_idx * TILE as u32;
-        self.max_offset = self.max_offset.max(offset);
-        self.offsets.push(offset);
+        self.max_feature = self.max_feature.max(split.feature_idx);
+        self.features.push(split.feature_idx);
         match split.test {
             Test::Greater { threshold, .. } if self.plain => self.thresholds.push(threshold),
             test => self.ranges.push(range_of(test)),
@@ -205,12 +204,12 @@ impl Segment {
 
     fn push_table(&mut self, tree: &Tree, n_slots: usize, slot_of: impl Fn(usize) -> usize) {
         for table in &mut self.tables {
-            table.resize(table.len() + n_slots, 0.0);
+            table.resize(table.len() + n_slots / TILE, Lanes::default());
         }
         for leaf in 0..tree.n_leaves() {
             for (table, &value) in self.tables.iter_mut().zip(tree.leaf(leaf)) {
-                let from = table.len() - n_slots;
-                table[from + slot_of(leaf)] = value;
+                let from = table.len() - n_slots / TILE;
+                table[from + slot_of(leaf) / TILE][slot_of(leaf) % TILE] = value;
             }
         }
     }

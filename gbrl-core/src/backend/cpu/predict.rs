@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::packed::{Layout, Packed, Segment};
 use super::simd::Simd;
-use crate::data::TILE;
+use crate::data::{Lanes, TILE};
 use crate::ensemble::Ensemble;
 use crate::tree::Tree;
 
@@ -31,8 +31,8 @@ pub struct Predictor {
 /// Buffers of one prediction.
 #[derive(Clone, Debug, Default)]
 pub struct PredictScratch {
-    slots: Vec<[u32; TILE]>,
-    keys: Vec<u32>,
+    slots: Vec<Lanes<u32>>,
+    keys: Vec<Lanes<u32>>,
     row: Vec<f32>,
 }
 
@@ -67,7 +67,7 @@ impl Predictor {
     ///
     /// `tiles` is `[tile][n_features][16]`, `sums` `[tile][n_outputs][16]`. O(rows · trees), shared out over tiles
     /// when called on a thread of a rayon pool and where that pays.
-    pub fn add(&self, tiles: &[f32], trees: Range<usize>, columns: Range<usize>, sums: &mut [[f32; TILE]]) {
+    pub fn add(&self, tiles: &[Lanes<f32>], trees: Range<usize>, columns: Range<usize>, sums: &mut [Lanes<f32>]) {
         if columns.is_empty() || trees.is_empty() {
             return;
         }
@@ -79,7 +79,7 @@ impl Predictor {
             && n_tiles > 1
         {
             let share = n_tiles.div_ceil(threads);
-            tiles.par_chunks(share * self.n_features * TILE).zip(sums.par_chunks_mut(share * self.n_outputs)).for_each(
+            tiles.par_chunks(share * self.n_features).zip(sums.par_chunks_mut(share * self.n_outputs)).for_each(
                 |(tiles, sums)| {
                     self.add_tiles(tiles, trees.clone(), columns.clone(), sums, &mut PredictScratch::default());
                 },
@@ -92,16 +92,16 @@ impl Predictor {
     /// [`add`](Predictor::add) on this thread, with buffers that are kept.
     pub fn add_tiles(
         &self,
-        tiles: &[f32],
+        tiles: &[Lanes<f32>],
         trees: Range<usize>,
         columns: Range<usize>,
-        sums: &mut [[f32; TILE]],
+        sums: &mut [Lanes<f32>],
         scratch: &mut PredictScratch,
     ) {
-        scratch.slots.resize(BLOCK, [0; TILE]);
+        scratch.slots.resize(BLOCK, Lanes::default());
         // A group of tiles is taken through a block of trees while both are in the first cache.
         let group = 8;
-        let tile_len = self.n_features * TILE;
+        let tile_len = self.n_features;
         for (tiles, sums) in tiles.chunks(group * tile_len).zip(sums.chunks_mut(group * self.n_outputs)) {
             for packed in &self.packed {
                 let from = packed.columns().start.max(columns.start);
@@ -129,7 +129,7 @@ impl Predictor {
     /// outputs that are no plain sum. Slower than [`add`](Predictor::add), by scalar look-ups.
     pub fn visit(
         &self,
-        tile: &[f32],
+        tile: &[Lanes<f32>],
         trees: &[Tree],
         scratch: &mut PredictScratch,
         mut visit: impl FnMut(usize, usize, &[f32; TILE]),
@@ -139,7 +139,7 @@ impl Predictor {
         for (tree_idx, tree) in trees.iter().enumerate() {
             let leaves: [usize; TILE] = std::array::from_fn(|lane| {
                 for (feature_idx, x) in row.iter_mut().enumerate() {
-                    *x = tile[feature_idx * TILE + lane];
+                    *x = tile[feature_idx][lane];
                 }
                 tree.leaf_idx(row)
             });
@@ -154,8 +154,8 @@ impl Predictor {
         segment: &Segment,
         block: Range<usize>,
         columns: Range<usize>,
-        tile: &[f32],
-        sums: &mut [[f32; TILE]],
+        tile: &[Lanes<f32>],
+        sums: &mut [Lanes<f32>],
         scratch: &mut PredictScratch,
     ) {
         let PredictScratch { slots, keys, row } = scratch;
@@ -163,7 +163,7 @@ impl Predictor {
             row.resize(self.n_features, 0.0);
             for lane in 0..TILE {
                 for (feature_idx, x) in row.iter_mut().enumerate() {
-                    *x = tile[feature_idx * TILE + lane];
+                    *x = tile[feature_idx][lane];
                 }
                 for tree in &segment.walked[block.clone()] {
                     let leaf = &tree.leaf(tree.leaf_idx(row))[columns.clone()];
@@ -173,7 +173,7 @@ impl Predictor {
             return;
         }
         if !segment.plain {
-            keys.resize(tile.len(), 0);
+            keys.resize(tile.len(), Lanes::default());
             self.simd.keys(tile, keys);
         }
         if matches!(segment.layout, Layout::Oblivious(4..=6)) && columns.len() <= 8 {

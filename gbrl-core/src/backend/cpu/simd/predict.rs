@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::vector::Vector;
 use crate::backend::cpu::packed::{Layout, MIN_LEVELS, Segment, key};
-use crate::data::TILE;
+use crate::data::{Lanes, TILE};
 
 /// How many trees ahead leaves are asked for.
 const PREFETCH: usize = 32;
@@ -14,7 +14,7 @@ super::kernel! {
     ///
     /// `tile` is `[n_features][16]`; `keys` its keys where the segment is not plain.
     pub fn leaf_slots(
-        segment: &Segment, trees: Range<usize>, tile: &[f32], keys: &[u32], out: &mut [[u32; TILE]],
+        segment: &Segment, trees: Range<usize>, tile: &[Lanes<f32>], keys: &[Lanes<u32>], out: &mut [Lanes<u32>],
     ) = leaf_slots_body
 }
 
@@ -22,26 +22,29 @@ super::kernel! {
     /// Both steps at once, for up to eight columns of oblivious trees with up to six levels: what is faster than
     /// writing the slots down when they are used once.
     pub fn add_oblivious(
-        segment: &Segment, trees: Range<usize>, columns: Range<usize>, tile: &[f32], keys: &[u32], sums: &mut [[f32; TILE]],
+        segment: &Segment, trees: Range<usize>, columns: Range<usize>, tile: &[Lanes<f32>],
+        keys: &[Lanes<u32>], sums: &mut [Lanes<f32>],
     ) = add_oblivious_body
 }
 
 super::kernel! {
     /// `sums[c] += table[columns.start + c][slot]` for every tree in order; `slots` come from `leaf_slots`.
     pub fn add_leaves(
-        segment: &Segment, trees: Range<usize>, columns: Range<usize>, slots: &[[u32; TILE]], sums: &mut [[f32; TILE]],
+        segment: &Segment, trees: Range<usize>, columns: Range<usize>, slots: &[Lanes<u32>], sums: &mut [Lanes<f32>],
     ) = add_leaves_body
 }
 
 super::kernel! {
     /// The keys of a tile.
-    pub fn keys(tile: &[f32], out: &mut [u32]) = keys_body
+    pub fn keys(tile: &[Lanes<f32>], out: &mut [Lanes<u32>]) = keys_body
 }
 
 #[inline(always)]
-fn keys_body<V: Vector>(tile: &[f32], out: &mut [u32]) {
-    for (out, &x) in out.iter_mut().zip(tile) {
-        *out = key(x);
+fn keys_body<V: Vector>(tile: &[Lanes<f32>], out: &mut [Lanes<u32>]) {
+    for (out, x) in out.iter_mut().zip(tile) {
+        for lane in 0..TILE {
+            out[lane] = key(x[lane]);
+        }
     }
 }
 
@@ -49,9 +52,9 @@ fn keys_body<V: Vector>(tile: &[f32], out: &mut [u32]) {
 fn leaf_slots_body<V: Vector>(
     segment: &Segment,
     trees: Range<usize>,
-    tile: &[f32],
-    keys: &[u32],
-    out: &mut [[u32; TILE]],
+    tile: &[Lanes<f32>],
+    keys: &[Lanes<u32>],
+    out: &mut [Lanes<u32>],
 ) {
     if segment.plain {
         slots_of::<V, _>(segment.layout, &Plain::new(segment, trees, tile), out);
@@ -73,32 +76,32 @@ trait Ask<V: Vector> {
 }
 
 struct Plain<'a> {
-    tile: &'a [f32],
-    offsets: &'a [u32],
+    tile: &'a [Lanes<f32>],
+    features: &'a [u32],
     thresholds: &'a [f32],
 }
 
 struct Ranged<'a> {
-    keys: &'a [u32],
-    offsets: &'a [u32],
+    keys: &'a [Lanes<u32>],
+    features: &'a [u32],
     ranges: &'a [[u32; 2]],
 }
 
 impl<'a> Plain<'a> {
     #[inline(always)]
-    fn new(segment: &'a Segment, trees: Range<usize>, tile: &'a [f32]) -> Self {
-        assert!(tile.len() >= segment.min_tile_len(), "a tile of too few features");
+    fn new(segment: &'a Segment, trees: Range<usize>, tile: &'a [Lanes<f32>]) -> Self {
+        assert!(tile.len() >= segment.n_features(), "a tile of too few features");
         let tests = trees.start * segment.n_tests()..trees.end * segment.n_tests();
-        Plain { tile, offsets: &segment.offsets[tests.clone()], thresholds: &segment.thresholds[tests] }
+        Plain { tile, features: &segment.features[tests.clone()], thresholds: &segment.thresholds[tests] }
     }
 }
 
 impl<'a> Ranged<'a> {
     #[inline(always)]
-    fn new(segment: &'a Segment, trees: Range<usize>, keys: &'a [u32]) -> Self {
-        assert!(keys.len() >= segment.min_tile_len(), "keys of too few features");
+    fn new(segment: &'a Segment, trees: Range<usize>, keys: &'a [Lanes<u32>]) -> Self {
+        assert!(keys.len() >= segment.n_features(), "keys of too few features");
         let tests = trees.start * segment.n_tests()..trees.end * segment.n_tests();
-        Ranged { keys, offsets: &segment.offsets[tests.clone()], ranges: &segment.ranges[tests] }
+        Ranged { keys, features: &segment.features[tests.clone()], ranges: &segment.ranges[tests] }
     }
 }
 
@@ -110,11 +113,11 @@ impl<V: Vector> Ask<V> for Plain<'_> {
 
     #[inline(always)]
     unsafe fn ask(&self, test: usize) -> V::Mask {
-        // SAFETY: `test` is below the length of both slices, which `new` cut to the same range; an offset is at most the
-        // segment's largest, behind which `new` has seen sixteen elements of the tile.
+        // SAFETY: `test` is below the length of both slices, which `new` cut to the same range; a feature is below the
+        // segment's n_features(), which `new` has compared with the tile.
         let (x, threshold) = unsafe {
-            let offset = *self.offsets.get_unchecked(test) as usize;
-            (&*self.tile.as_ptr().add(offset).cast::<[f32; TILE]>(), *self.thresholds.get_unchecked(test))
+            let feature = *self.features.get_unchecked(test) as usize;
+            (self.tile.get_unchecked(feature), *self.thresholds.get_unchecked(test))
         };
         V::greater(V::floats(x), threshold)
     }
@@ -130,15 +133,15 @@ impl<V: Vector> Ask<V> for Ranged<'_> {
     unsafe fn ask(&self, test: usize) -> V::Mask {
         // SAFETY: as for `Plain`.
         let (key, [low, width]) = unsafe {
-            let offset = *self.offsets.get_unchecked(test) as usize;
-            (&*self.keys.as_ptr().add(offset).cast::<[u32; TILE]>(), *self.ranges.get_unchecked(test))
+            let feature = *self.features.get_unchecked(test) as usize;
+            (self.keys.get_unchecked(feature), *self.ranges.get_unchecked(test))
         };
         V::within(V::ints(key), low, width)
     }
 }
 
 #[inline(always)]
-fn slots_of<V: Vector, A: Ask<V>>(layout: Layout, tests: &A, out: &mut [[u32; TILE]]) {
+fn slots_of<V: Vector, A: Ask<V>>(layout: Layout, tests: &A, out: &mut [Lanes<u32>]) {
     match layout {
         Layout::Oblivious(4) => oblivious_slots::<V, A>(4, tests, out),
         Layout::Oblivious(5) => oblivious_slots::<V, A>(5, tests, out),
@@ -150,7 +153,7 @@ fn slots_of<V: Vector, A: Ask<V>>(layout: Layout, tests: &A, out: &mut [[u32; TI
 }
 
 #[inline(always)]
-fn oblivious_slots<V: Vector, A: Ask<V>>(levels: usize, tests: &A, out: &mut [[u32; TILE]]) {
+fn oblivious_slots<V: Vector, A: Ask<V>>(levels: usize, tests: &A, out: &mut [Lanes<u32>]) {
     assert!(out.len() * levels <= tests.len());
     for (tree, out) in out.iter_mut().enumerate() {
         let mut index = V::ints(&[0; TILE]);
@@ -164,7 +167,7 @@ fn oblivious_slots<V: Vector, A: Ask<V>>(levels: usize, tests: &A, out: &mut [[u
 
 /// All fifteen questions are asked; which answers count is a matter of masks, not of branches.
 #[inline(always)]
-fn complete_slots<V: Vector, A: Ask<V>>(tests: &A, out: &mut [[u32; TILE]]) {
+fn complete_slots<V: Vector, A: Ask<V>>(tests: &A, out: &mut [Lanes<u32>]) {
     const NODES: usize = (1 << MIN_LEVELS) - 1;
     assert!(out.len() * NODES <= tests.len());
     for (tree, out) in out.iter_mut().enumerate() {
@@ -206,9 +209,9 @@ fn add_oblivious_body<V: Vector>(
     segment: &Segment,
     trees: Range<usize>,
     columns: Range<usize>,
-    tile: &[f32],
-    keys: &[u32],
-    sums: &mut [[f32; TILE]],
+    tile: &[Lanes<f32>],
+    keys: &[Lanes<u32>],
+    sums: &mut [Lanes<f32>],
 ) {
     if segment.plain {
         add_asked::<V, _>(segment, trees.clone(), columns, &Plain::new(segment, trees, tile), sums);
@@ -223,12 +226,12 @@ fn add_asked<V: Vector, A: Ask<V>>(
     trees: Range<usize>,
     columns: Range<usize>,
     tests: &A,
-    sums: &mut [[f32; TILE]],
+    sums: &mut [Lanes<f32>],
 ) {
     match segment.layout {
-        Layout::Oblivious(4) => add_levels::<V, A, Table<16>, 4, 16>(segment, trees, columns, tests, sums),
-        Layout::Oblivious(5) => add_levels::<V, A, Table<32>, 5, 32>(segment, trees, columns, tests, sums),
-        Layout::Oblivious(6) => add_levels::<V, A, Table<64>, 6, 64>(segment, trees, columns, tests, sums),
+        Layout::Oblivious(4) => add_levels::<V, A, Table<1>, 4, 1>(segment, trees, columns, tests, sums),
+        Layout::Oblivious(5) => add_levels::<V, A, Table<2>, 5, 2>(segment, trees, columns, tests, sums),
+        Layout::Oblivious(6) => add_levels::<V, A, Table<4>, 6, 4>(segment, trees, columns, tests, sums),
         other => unreachable!("{other:?} trees go through their slots"),
     }
 }
@@ -239,7 +242,7 @@ fn add_levels<V: Vector, A: Ask<V>, T: Lookup<V, N>, const L: usize, const N: us
     trees: Range<usize>,
     columns: Range<usize>,
     tests: &A,
-    sums: &mut [[f32; TILE]],
+    sums: &mut [Lanes<f32>],
 ) {
     let tables = &segment.tables[columns.clone()];
     match columns.len() {
@@ -257,8 +260,11 @@ fn add_levels<V: Vector, A: Ask<V>, T: Lookup<V, N>, const L: usize, const N: us
 
 /// The tables of `C` columns, cut to some trees.
 #[inline(always)]
-fn tables_of<const N: usize, const C: usize>(columns: &[Vec<f32>], trees: Range<usize>) -> [&[[f32; N]]; C] {
-    let mut tables: [&[[f32; N]]; C] = [&[]; C];
+fn tables_of<const N: usize, const C: usize>(
+    columns: &[Vec<Lanes<f32>>],
+    trees: Range<usize>,
+) -> [&[[Lanes<f32>; N]]; C] {
+    let mut tables: [&[[Lanes<f32>; N]]; C] = [&[]; C];
     for c in 0..C {
         tables[c] = &columns[c].as_chunks::<N>().0[trees.clone()];
     }
@@ -268,9 +274,9 @@ fn tables_of<const N: usize, const C: usize>(columns: &[Vec<f32>], trees: Range<
 #[inline(always)]
 fn add_fused<V: Vector, A: Ask<V>, T: Lookup<V, N>, const L: usize, const N: usize, const C: usize>(
     tests: &A,
-    columns: &[Vec<f32>],
+    columns: &[Vec<Lanes<f32>>],
     trees: Range<usize>,
-    sums: &mut [[f32; TILE]],
+    sums: &mut [Lanes<f32>],
 ) {
     let tables = tables_of::<N, C>(columns, trees.clone());
     let n_trees = trees.len();
@@ -301,17 +307,17 @@ fn add_leaves_body<V: Vector>(
     segment: &Segment,
     trees: Range<usize>,
     columns: Range<usize>,
-    slots: &[[u32; TILE]],
-    sums: &mut [[f32; TILE]],
+    slots: &[Lanes<u32>],
+    sums: &mut [Lanes<f32>],
 ) {
     match segment.n_slots() {
-        16 => add_tables::<V, Table<16>, 16>(segment, trees, columns, slots, sums),
-        32 => add_tables::<V, Table<32>, 32>(segment, trees, columns, slots, sums),
-        64 => add_tables::<V, Table<64>, 64>(segment, trees, columns, slots, sums),
+        16 => add_tables::<V, Table<1>, 1>(segment, trees, columns, slots, sums),
+        32 => add_tables::<V, Table<2>, 2>(segment, trees, columns, slots, sums),
+        64 => add_tables::<V, Table<4>, 4>(segment, trees, columns, slots, sums),
         n_slots => {
             for (tree, slots) in trees.zip(slots) {
                 for (column, sum) in columns.clone().zip(sums.iter_mut()) {
-                    let table = &segment.tables[column][tree * n_slots..][..n_slots];
+                    let table = &segment.tables[column][tree * n_slots / TILE..][..n_slots / TILE];
                     let value = V::lookup(table, V::ints(slots));
                     V::store_floats(V::add(V::floats(sum), value), sum);
                 }
@@ -320,30 +326,30 @@ fn add_leaves_body<V: Vector>(
     }
 }
 
-/// Look-up in a table of N leaves.
+/// Look-up in a table of N · 16 leaves.
 trait Lookup<V: Vector, const N: usize> {
-    fn lookup(table: &[f32; N], slots: V::Ints) -> V::Floats;
+    fn lookup(table: &[Lanes<f32>; N], slots: V::Ints) -> V::Floats;
 }
 
 struct Table<const N: usize>;
 
-impl<V: Vector> Lookup<V, 16> for Table<16> {
+impl<V: Vector> Lookup<V, 1> for Table<1> {
     #[inline(always)]
-    fn lookup(table: &[f32; 16], slots: V::Ints) -> V::Floats {
-        V::lookup16(table, slots)
+    fn lookup(table: &[Lanes<f32>; 1], slots: V::Ints) -> V::Floats {
+        V::lookup16(&table[0], slots)
     }
 }
 
-impl<V: Vector> Lookup<V, 32> for Table<32> {
+impl<V: Vector> Lookup<V, 2> for Table<2> {
     #[inline(always)]
-    fn lookup(table: &[f32; 32], slots: V::Ints) -> V::Floats {
+    fn lookup(table: &[Lanes<f32>; 2], slots: V::Ints) -> V::Floats {
         V::lookup32(table, slots)
     }
 }
 
-impl<V: Vector> Lookup<V, 64> for Table<64> {
+impl<V: Vector> Lookup<V, 4> for Table<4> {
     #[inline(always)]
-    fn lookup(table: &[f32; 64], slots: V::Ints) -> V::Floats {
+    fn lookup(table: &[Lanes<f32>; 4], slots: V::Ints) -> V::Floats {
         V::lookup64(table, slots)
     }
 }
@@ -354,8 +360,8 @@ fn add_tables<V: Vector, T: Lookup<V, N>, const N: usize>(
     segment: &Segment,
     trees: Range<usize>,
     columns: Range<usize>,
-    slots: &[[u32; TILE]],
-    sums: &mut [[f32; TILE]],
+    slots: &[Lanes<u32>],
+    sums: &mut [Lanes<f32>],
 ) {
     for (chunk, sums) in sums[..columns.len()].chunks_mut(8).enumerate() {
         let tables = &segment.tables[columns.start + 8 * chunk..];
@@ -374,10 +380,10 @@ fn add_tables<V: Vector, T: Lookup<V, N>, const N: usize>(
 
 #[inline(always)]
 fn add_columns<V: Vector, T: Lookup<V, N>, const N: usize, const C: usize>(
-    columns: &[Vec<f32>],
+    columns: &[Vec<Lanes<f32>>],
     trees: Range<usize>,
-    slots: &[[u32; TILE]],
-    sums: &mut [[f32; TILE]],
+    slots: &[Lanes<u32>],
+    sums: &mut [Lanes<f32>],
 ) {
     let tables = tables_of::<N, C>(columns, trees);
     let mut acc = [V::floats(&sums[0]); C];

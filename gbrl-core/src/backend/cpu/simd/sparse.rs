@@ -1,6 +1,7 @@
 //! Sums of gradients over the occupied bins only, for nodes with fewer rows than bins.
 
 use super::vector::Vector;
+use crate::backend::cpu::aligned::Aligned;
 use crate::data::BinSlice;
 use crate::data::binning::BinIndex;
 
@@ -16,7 +17,7 @@ pub struct Sparse {
     /// The bin of each cell, ascending.
     pub bins: Vec<u32>,
     /// A cell of zeros, then one cell per element of `bins`.
-    pub cells: Vec<i64>,
+    pub cells: Aligned<i64>,
 }
 
 super::kernel! {
@@ -80,8 +81,7 @@ fn accumulate<V: Vector, B: BinIndex>(
             word &= word - 1;
         }
     }
-    cells.clear();
-    cells.resize((cell_bins.len() + 1) * lanes, 0);
+    cells.zero((cell_bins.len() + 1) * lanes);
     let (occupied, below) = (occupied.as_slice(), below.as_slice());
     let cell_of = move |bin: usize| {
         let lower = occupied[bin >> 6] & ((1u64 << (bin & 63)) - 1);

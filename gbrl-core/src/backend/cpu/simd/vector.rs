@@ -1,5 +1,7 @@
 //! The few operations that the compiler does not find by itself, once per level.
 
+use crate::data::Lanes;
+
 /// A vector level as a type: sixteen lanes, however many registers that takes.
 pub trait Vector {
     /// Sixteen numbers.
@@ -34,11 +36,11 @@ pub trait Vector {
     /// `table[index]`, index below 16.
     fn lookup16(table: &[f32; 16], index: Self::Ints) -> Self::Floats;
     /// `table[index]`, index below 32.
-    fn lookup32(table: &[f32; 32], index: Self::Ints) -> Self::Floats;
+    fn lookup32(table: &[Lanes<f32>; 2], index: Self::Ints) -> Self::Floats;
     /// `table[index]`, index below 64.
-    fn lookup64(table: &[f32; 64], index: Self::Ints) -> Self::Floats;
-    /// `table[index]`, index below `table.len()`.
-    fn lookup(table: &[f32], index: Self::Ints) -> Self::Floats;
+    fn lookup64(table: &[Lanes<f32>; 4], index: Self::Ints) -> Self::Floats;
+    /// `table[index / 16][index % 16]`.
+    fn lookup(table: &[Lanes<f32>], index: Self::Ints) -> Self::Floats;
 
     /// Asks for the cache line at an address, which need not be valid.
     fn prefetch(_address: *const u8) {}
@@ -191,16 +193,16 @@ impl Vector for Portable {
         map(index, |i| table[i as usize & 15])
     }
     #[inline(always)]
-    fn lookup32(table: &[f32; 32], index: [u32; 16]) -> [f32; 16] {
-        map(index, |i| table[i as usize & 31])
+    fn lookup32(table: &[Lanes<f32>; 2], index: [u32; 16]) -> [f32; 16] {
+        map(index, |i| table[i as usize >> 4 & 1][i as usize & 15])
     }
     #[inline(always)]
-    fn lookup64(table: &[f32; 64], index: [u32; 16]) -> [f32; 16] {
-        map(index, |i| table[i as usize & 63])
+    fn lookup64(table: &[Lanes<f32>; 4], index: [u32; 16]) -> [f32; 16] {
+        map(index, |i| table[i as usize >> 4 & 3][i as usize & 15])
     }
     #[inline(always)]
-    fn lookup(table: &[f32], index: [u32; 16]) -> [f32; 16] {
-        map(index, |i| table[i as usize])
+    fn lookup(table: &[Lanes<f32>], index: [u32; 16]) -> [f32; 16] {
+        map(index, |i| table[i as usize / 16][i as usize % 16])
     }
     #[inline(always)]
     fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
@@ -227,6 +229,7 @@ mod avx2 {
     use std::arch::x86_64::*;
 
     use super::{Avx2, MAGIC, Vector, add_steps_portable, running_planes_portable};
+    use crate::data::Lanes;
 
     impl Vector for Avx2 {
         type Floats = [__m256; 2];
@@ -334,20 +337,20 @@ mod avx2 {
             }
         }
         #[inline(always)]
-        fn lookup32(table: &[f32; 32], index: [__m256i; 2]) -> [__m256; 2] {
+        fn lookup32(table: &[Lanes<f32>; 2], index: [__m256i; 2]) -> [__m256; 2] {
             Self::lookup(table, index)
         }
         #[inline(always)]
-        fn lookup64(table: &[f32; 64], index: [__m256i; 2]) -> [__m256; 2] {
+        fn lookup64(table: &[Lanes<f32>; 4], index: [__m256i; 2]) -> [__m256; 2] {
             Self::lookup(table, index)
         }
         #[inline(always)]
-        fn lookup(table: &[f32], index: [__m256i; 2]) -> [__m256; 2] {
+        fn lookup(table: &[Lanes<f32>], index: [__m256i; 2]) -> [__m256; 2] {
             let mut indices = [0; 16];
             Self::store_ints(index, &mut indices);
             let mut values = [0.0; 16];
             for lane in 0..16 {
-                values[lane] = table[indices[lane] as usize];
+                values[lane] = table[indices[lane] as usize / 16][indices[lane] as usize % 16];
             }
             Self::floats(&values)
         }
@@ -412,6 +415,7 @@ mod avx512 {
     use std::arch::x86_64::*;
 
     use super::{Avx512, STEPS, Vector, running_planes_portable};
+    use crate::data::Lanes;
 
     impl Vector for Avx512 {
         type Floats = __m512;
@@ -484,31 +488,27 @@ mod avx512 {
             unsafe { _mm512_permutexvar_ps(index, Self::floats(table)) }
         }
         #[inline(always)]
-        fn lookup32(table: &[f32; 32], index: __m512i) -> __m512 {
-            // SAFETY: AVX-512 as said above; the loads stay within the thirty-two elements.
-            unsafe {
-                let (low, high) = (_mm512_loadu_ps(table.as_ptr()), _mm512_loadu_ps(table.as_ptr().add(16)));
-                _mm512_permutex2var_ps(low, index, high)
-            }
+        fn lookup32(table: &[Lanes<f32>; 2], index: __m512i) -> __m512 {
+            // SAFETY: AVX-512 as said above.
+            unsafe { _mm512_permutex2var_ps(Self::floats(&table[0]), index, Self::floats(&table[1])) }
         }
         #[inline(always)]
-        fn lookup64(table: &[f32; 64], index: __m512i) -> __m512 {
-            // SAFETY: AVX-512 as said above; the loads stay within the sixty-four elements.
+        fn lookup64(table: &[Lanes<f32>; 4], index: __m512i) -> __m512 {
+            // SAFETY: AVX-512 as said above.
             unsafe {
-                let from = table.as_ptr();
-                let low = _mm512_permutex2var_ps(_mm512_loadu_ps(from), index, _mm512_loadu_ps(from.add(16)));
-                let high = _mm512_permutex2var_ps(_mm512_loadu_ps(from.add(32)), index, _mm512_loadu_ps(from.add(48)));
+                let low = _mm512_permutex2var_ps(Self::floats(&table[0]), index, Self::floats(&table[1]));
+                let high = _mm512_permutex2var_ps(Self::floats(&table[2]), index, Self::floats(&table[3]));
                 let upper = _mm512_test_epi32_mask(index, _mm512_set1_epi32(32));
                 _mm512_mask_blend_ps(upper, low, high)
             }
         }
         #[inline(always)]
-        fn lookup(table: &[f32], index: __m512i) -> __m512 {
+        fn lookup(table: &[Lanes<f32>], index: __m512i) -> __m512 {
             let mut indices = [0; 16];
             Self::store_ints(index, &mut indices);
             let mut values = [0.0; 16];
             for lane in 0..16 {
-                values[lane] = table[indices[lane] as usize];
+                values[lane] = table[indices[lane] as usize / 16][indices[lane] as usize % 16];
             }
             Self::floats(&values)
         }
