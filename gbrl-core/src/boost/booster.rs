@@ -417,6 +417,7 @@ impl Booster {
         for _ in 0..tiles.tiles().len() {
             sums.extend(bias.iter().map(|&b| Lanes([b; TILE])));
         }
+        let n_rows = tiles.n_rows();
         let tiles = tiles.as_slice();
         if self.ensemble.has_adam() {
             let n_outputs = bias.len();
@@ -429,6 +430,8 @@ impl Booster {
             }
         } else if self.pool.is_some() && sums.len() > bias.len() {
             in_pool(self.pool.as_deref(), || self.predictor.add(tiles, 0..self.n_trees(), columns, sums));
+        } else if n_rows <= TILE {
+            self.predictor.add_rows(tiles, n_rows, 0..self.n_trees(), columns, sums, predict);
         } else {
             self.predictor.add_tiles(tiles, 0..self.n_trees(), columns, sums, predict);
         }

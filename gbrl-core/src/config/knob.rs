@@ -1,6 +1,6 @@
 //! One definition per setting, from which its field, default, range check, parser and documentation come.
 
-use crate::ensemble::Schedule;
+use crate::config::Schedule;
 
 /// Everything that is known about one setting.
 #[derive(Clone, Copy, Debug)]
@@ -303,7 +303,7 @@ pub(super) mod schedule {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::ParamValue;
-    use crate::ensemble::Schedule;
+    use crate::config::Schedule;
 
     #[derive(Serialize, Deserialize)]
     #[serde(untagged)]
@@ -334,7 +334,7 @@ pub(super) mod schedule {
 pub(super) mod optional_schedule {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use crate::ensemble::Schedule;
+    use crate::config::Schedule;
 
     #[derive(Serialize, Deserialize)]
     struct Wrapped(#[serde(with = "super::schedule")] Schedule);

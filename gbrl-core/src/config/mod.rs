@@ -2,8 +2,10 @@
 
 pub(crate) mod knob;
 pub mod params;
+pub mod schedule;
 pub mod tree;
 
 pub use knob::{ParamDef, ParamValue};
 pub use params::{ALL, LogStd, PpoParams, RunParams, Settings};
+pub use schedule::Schedule;
 pub use tree::{BinStrategy, Edges, GrowPolicy, Monotone, SplitScore, TreeParams};

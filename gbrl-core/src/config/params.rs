@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::knob::{ParamDef, ends_hold, params, words};
 use super::tree::TreeParams;
-use crate::ensemble::Schedule;
+use crate::config::Schedule;
 use crate::error::{Error, Result};
 
 params! {

@@ -5,13 +5,16 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::packed::{Layout, Packed, Segment};
-use super::simd::Simd;
+use super::simd::{ROW_FEATURES, Simd};
 use crate::data::{Lanes, TILE};
 use crate::ensemble::Ensemble;
 use crate::tree::Tree;
 
 /// Trees of a block: their leaf slots for one tile take 4 KiB.
 const BLOCK: usize = 64;
+
+/// Rows that are faster one by one than as a tile.
+const FEW_ROWS: usize = 3;
 
 /// Tile-trees below which waking a second thread costs more than it saves.
 const PARALLEL_MIN: usize = 20_000;
@@ -86,6 +89,36 @@ impl Predictor {
             );
         } else {
             self.add_tiles(tiles, trees, columns, sums, &mut PredictScratch::default());
+        }
+    }
+
+    /// [`add_tiles`](Predictor::add_tiles) of one tile of which only the first `n_rows` rows are wanted: a few rows go
+    /// one by one, where lanes run across trees.
+    pub fn add_rows(
+        &self,
+        tile: &[Lanes<f32>],
+        n_rows: usize,
+        trees: Range<usize>,
+        columns: Range<usize>,
+        sums: &mut [Lanes<f32>],
+        scratch: &mut PredictScratch,
+    ) {
+        let by_row = |segment: &Segment| segment.plain && segment.layout == Layout::Oblivious(4);
+        let possible = self.packed.iter().flat_map(Packed::segments).all(by_row);
+        if n_rows > FEW_ROWS || self.n_features > ROW_FEATURES || !possible {
+            return self.add_tiles(tile, trees, columns, sums, scratch);
+        }
+        for packed in &self.packed {
+            let from = packed.columns().start.max(columns.start);
+            let to = packed.columns().end.min(columns.end);
+            for segment in packed.segments().iter().filter(|_| from < to) {
+                let wanted = |idx: usize| segment.tree_idx.partition_point(|&t| (t as usize) < idx);
+                let own = wanted(trees.start)..wanted(trees.end);
+                let within = from - packed.columns().start..to - packed.columns().start;
+                for lane in 0..n_rows {
+                    self.simd.add_row(segment, own.clone(), within.clone(), tile, lane, &mut sums[from..to]);
+                }
+            }
         }
     }
 

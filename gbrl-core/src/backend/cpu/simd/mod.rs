@@ -18,6 +18,7 @@ mod score;
 mod sparse;
 mod vector;
 
+pub use predict::ROW_FEATURES;
 pub use score::NodeRule;
 pub use sparse::Sparse;
 

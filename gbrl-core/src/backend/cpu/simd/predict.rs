@@ -9,6 +9,9 @@ use crate::data::{Lanes, TILE};
 /// How many trees ahead leaves are asked for.
 const PREFETCH: usize = 32;
 
+/// Features that `add_row` can look up in two registers.
+pub const ROW_FEATURES: usize = 2 * TILE;
+
 super::kernel! {
     /// Leaf slots of a tile's rows in trees `trees` of a segment (any layout but `Walk`).
     ///
@@ -32,6 +35,15 @@ super::kernel! {
     pub fn add_leaves(
         segment: &Segment, trees: Range<usize>, columns: Range<usize>, slots: &[Lanes<u32>], sums: &mut [Lanes<f32>],
     ) = add_leaves_body
+}
+
+super::kernel! {
+    /// One row (`lane` of the tile) through plain oblivious trees of four levels: sixteen tests are four trees at once,
+    /// and their sixteen answers are four leaf slots as they stand. At most [`ROW_FEATURES`] features.
+    pub fn add_row(
+        segment: &Segment, trees: Range<usize>, columns: Range<usize>, tile: &[Lanes<f32>], lane: usize,
+        sums: &mut [Lanes<f32>],
+    ) = add_row_body
 }
 
 super::kernel! {
@@ -398,5 +410,77 @@ fn add_columns<V: Vector, T: Lookup<V, N>, const N: usize, const C: usize>(
     }
     for c in 0..C {
         V::store_floats(acc[c], &mut sums[c]);
+    }
+}
+
+#[inline(always)]
+fn add_row_body<V: Vector>(
+    segment: &Segment,
+    trees: Range<usize>,
+    columns: Range<usize>,
+    tile: &[Lanes<f32>],
+    lane: usize,
+    sums: &mut [Lanes<f32>],
+) {
+    assert!(segment.plain && segment.layout == Layout::Oblivious(4) && tile.len() <= ROW_FEATURES);
+    let mut row = [Lanes::default(); 2];
+    for (feature, x) in tile.iter().enumerate() {
+        row[feature / TILE][feature % TILE] = x[lane];
+    }
+    for (chunk, sums) in sums[..columns.len()].chunks_mut(8).enumerate() {
+        let tables = &segment.tables[columns.start + 8 * chunk..];
+        match sums.len() {
+            1 => add_row_columns::<V, 1>(segment, tables, trees.clone(), &row, lane, sums),
+            2 => add_row_columns::<V, 2>(segment, tables, trees.clone(), &row, lane, sums),
+            3 => add_row_columns::<V, 3>(segment, tables, trees.clone(), &row, lane, sums),
+            4 => add_row_columns::<V, 4>(segment, tables, trees.clone(), &row, lane, sums),
+            5 => add_row_columns::<V, 5>(segment, tables, trees.clone(), &row, lane, sums),
+            6 => add_row_columns::<V, 6>(segment, tables, trees.clone(), &row, lane, sums),
+            7 => add_row_columns::<V, 7>(segment, tables, trees.clone(), &row, lane, sums),
+            _ => add_row_columns::<V, 8>(segment, tables, trees.clone(), &row, lane, sums),
+        }
+    }
+}
+
+#[inline(always)]
+fn add_row_columns<V: Vector, const C: usize>(
+    segment: &Segment,
+    columns: &[Vec<Lanes<f32>>],
+    trees: Range<usize>,
+    row: &[Lanes<f32>; 2],
+    lane: usize,
+    sums: &mut [Lanes<f32>],
+) {
+    let tests = 4 * trees.start..4 * trees.end;
+    let (features, last_features) = segment.features[tests.clone()].as_chunks::<16>();
+    let (thresholds, last_thresholds) = segment.thresholds[tests].as_chunks::<16>();
+    let tables = tables_of::<1, C>(columns, trees);
+    let mut acc = [0.0; C];
+    for c in 0..C {
+        acc[c] = sums[c][lane];
+    }
+    for (four, (features, thresholds)) in features.iter().zip(thresholds).enumerate() {
+        let answers = V::ask_row(row, features, thresholds);
+        for tree in 0..4 {
+            let slot = usize::from(answers >> (4 * tree) & 15);
+            for c in 0..C {
+                acc[c] += tables[c][4 * four + tree][0][slot];
+            }
+        }
+    }
+    let done = 4 * features.len();
+    let rest = last_features.as_chunks::<4>().0.iter().zip(last_thresholds.as_chunks::<4>().0);
+    for (tree, (features, thresholds)) in rest.enumerate() {
+        let mut slot = 0;
+        for level in 0..4 {
+            let x = row[features[level] as usize / TILE][features[level] as usize % TILE];
+            slot |= usize::from(x > thresholds[level]) << level;
+        }
+        for c in 0..C {
+            acc[c] += tables[c][done + tree][0][slot];
+        }
+    }
+    for c in 0..C {
+        sums[c][lane] = acc[c];
     }
 }

@@ -42,6 +42,12 @@ pub trait Vector {
     /// `table[index / 16][index % 16]`.
     fn lookup(table: &[Lanes<f32>], index: Self::Ints) -> Self::Floats;
 
+    /// Sixteen tests of one row: bit i of the result is `row[features[i]] > thresholds[i]`.
+    #[inline(always)]
+    fn ask_row(row: &[Lanes<f32>; 2], features: &[u32; 16], thresholds: &[f32; 16]) -> u16 {
+        ask_row_portable(row, features, thresholds)
+    }
+
     /// Asks for the cache line at an address, which need not be valid.
     fn prefetch(_address: *const u8) {}
 
@@ -87,6 +93,16 @@ fn running_planes_portable<const W: usize>(cells: &[i64], lanes: usize, run: &mu
         }
     }
     planes
+}
+
+#[inline(always)]
+fn ask_row_portable(row: &[Lanes<f32>; 2], features: &[u32; 16], thresholds: &[f32; 16]) -> u16 {
+    let mut answers = 0;
+    for i in 0..16 {
+        let x = row[features[i] as usize >> 4 & 1][features[i] as usize & 15];
+        answers |= u16::from(x > thresholds[i]) << i;
+    }
+    answers
 }
 
 #[inline(always)]
@@ -431,6 +447,14 @@ mod avx512 {
         fn store_floats(x: __m512, out: &mut [f32; 16]) {
             // SAFETY: AVX-512 as said above; the store stays within the sixteen elements.
             unsafe { _mm512_storeu_ps(out.as_mut_ptr(), x) }
+        }
+        #[inline(always)]
+        fn ask_row(row: &[Lanes<f32>; 2], features: &[u32; 16], thresholds: &[f32; 16]) -> u16 {
+            // SAFETY: AVX-512 as said above.
+            unsafe {
+                let x = _mm512_permutex2var_ps(Self::floats(&row[0]), Self::ints(features), Self::floats(&row[1]));
+                _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, Self::floats(thresholds))
+            }
         }
         #[inline(always)]
         fn prefetch(address: *const u8) {
