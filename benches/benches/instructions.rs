@@ -5,7 +5,10 @@
 
 use std::hint::black_box;
 
-use gbrl_benches::{normals, row_indices};
+use gbrl_benches::{Scan, Step, normals, row_indices, scan, step};
+use gbrl_core::backend::cpu::simd::NodeRule;
+use gbrl_core::config::Edges;
+use gbrl_core::data::BinSlice;
 use gbrl_core::math;
 use gbrl_core::rng::Stream;
 use gungraun::{LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
@@ -23,7 +26,58 @@ fn rng_shuffle(mut rows: Vec<u32>) -> Vec<u32> {
     rows
 }
 
-library_benchmark_group!(name = core, benchmarks = [math_exp, rng_shuffle]);
+// Histogram of one feature: 4,096 rows into 256 cells of 8 lanes.
+#[library_benchmark]
+#[bench::rows_4096(scan())]
+fn histogram(mut at: Scan) -> Vec<i64> {
+    let bins: Vec<u8> = (0..4096u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let gradients = vec![1; 4096 * 8];
+    at.simd.accumulate(&mut at.cells, 8, BinSlice::Narrow(&bins), &gradients, None);
+    at.cells
+}
+
+// Scores of all 256 candidates of one feature in one node.
+#[library_benchmark]
+#[bench::bins_256(scan())]
+fn split_scan(at: Scan) -> Vec<f64> {
+    let rule = NodeRule {
+        score: at.score,
+        units: &at.units,
+        totals: &at.totals,
+        count_lane: 5,
+        weight_unit: 1.0,
+        lambda: 0.0,
+        min_rows: 0,
+    };
+    let mut scores = vec![0.0; 256];
+    at.simd.score_running(&at.cells, None, &rule, &mut [0; 8], &mut scores);
+    scores
+}
+
+// One boosting step, with new bin edges and with the dataset's.
+#[library_benchmark]
+#[bench::new_edges(step(Edges::Step, 1))]
+#[bench::old_edges(step(Edges::Rollout, 1))]
+fn boosting_step(mut at: Step) -> Step {
+    at.booster.step(&mut at.data, &at.rows, &at.gradients).expect("shapes fit");
+    at
+}
+
+// Outputs of 64 rows, and of one, from 100 trees.
+#[library_benchmark]
+#[bench::rows_64(step(Edges::Rollout, 100), 64)]
+#[bench::rows_1(step(Edges::Rollout, 100), 1)]
+fn predict(at: Step, n_rows: usize) -> Vec<f32> {
+    let observations = vec![0.25; 8 * n_rows];
+    let mut out = vec![0.0; 5 * n_rows];
+    at.booster.predict(&observations, 0..5, &mut out).expect("shapes fit");
+    out
+}
+
+library_benchmark_group!(
+    name = core,
+    benchmarks = [math_exp, rng_shuffle, histogram, split_scan, boosting_step, predict]
+);
 
 // One SIMD level for all machines: valgrind knows AVX2 but not AVX-512. Everything else in the environment is cleared.
 main!(config = LibraryBenchmarkConfig::default().env("GBRL_SIMD", "avx2"), library_benchmark_groups = core);
