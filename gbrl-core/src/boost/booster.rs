@@ -13,7 +13,7 @@ use crate::backend::cpu::predict::{PredictScratch, Predictor};
 use crate::backend::cpu::{CpuBackend, Simd};
 use crate::backend::{Backend, Task};
 use crate::config::{Edges, TreeParams};
-use crate::data::{BinnedMatrix, Binning, FeatureBins, Lanes, SortScratch, TILE, tiles};
+use crate::data::{BinnedMatrix, Binning, FeatureBins, FeatureSchema, Lanes, SortScratch, TILE, Tiles};
 use crate::ensemble::adam::{AdamClock, Moments};
 use crate::ensemble::{Ensemble, Optimizer};
 use crate::error::{Error, Result};
@@ -191,10 +191,10 @@ impl Booster {
     pub fn dataset(&self) -> Dataset {
         let n_features = self.ensemble.n_features();
         Dataset {
-            tiles: tiles::Tiles::new(n_features),
+            tiles: Tiles::new(n_features),
             n_outputs: self.ensemble.n_outputs(),
             sorting: vec![SortScratch::default()],
-            scratch: Scratch { tiles: tiles::Tiles::new(n_features), ..Scratch::default() },
+            scratch: Scratch { tiles: Tiles::new(n_features), ..Scratch::default() },
             ..Dataset::default()
         }
     }
@@ -259,7 +259,7 @@ impl Booster {
                 }
             }
             let (tiles, outputs) = (data.tiles.as_slice(), &mut data.outputs);
-            in_pool(self.pool.as_deref(), || self.predictor.add(tiles, 0..data.n_trees, missing, outputs));
+            self.predictor.add(self.pool.as_deref(), tiles, 0..data.n_trees, missing, outputs);
             if known.is_empty() {
                 break;
             }
@@ -327,8 +327,8 @@ impl Booster {
             let schema = self.ensemble.schema();
             let rows = Some(self.step_rows.as_slice());
             let binning = self.binning(false);
-            let sorting = sorting_buffers(&mut self.sorting, self.pool.as_deref(), self.step_rows.len() * schema.len());
-            in_pool(self.pool.as_deref(), || self.step_bins.rebin(schema, &data.tiles, rows, binning, sorting));
+            let pool = self.pool.as_deref();
+            rebin(pool, &mut self.step_bins, schema, &data.tiles, rows, binning, &mut self.sorting);
             self.step_rows.clear();
             self.step_rows.extend(0..self.step_bins.n_rows() as u32);
         }
@@ -385,7 +385,7 @@ impl Booster {
     /// Class `Value` when a length does not fit, or columns leave the outputs.
     pub fn predict(&self, observations: &[f32], columns: Range<usize>, out: &mut [f32]) -> Result<()> {
         let n_outputs = self.ensemble.n_outputs();
-        let mut scratch = Scratch { tiles: tiles::Tiles::new(self.ensemble.n_features()), ..Scratch::default() };
+        let mut scratch = Scratch { tiles: Tiles::new(self.ensemble.n_features()), ..Scratch::default() };
         scratch.tiles.append(observations)?;
         let k = scratch.tiles.n_rows();
         self.check_columns(&columns, k, out.len())?;
@@ -428,12 +428,10 @@ impl Booster {
             {
                 self.fold_tile(tile, 0..self.n_trees(), sums, moments, &mut []);
             }
-        } else if self.pool.is_some() && sums.len() > bias.len() {
-            in_pool(self.pool.as_deref(), || self.predictor.add(tiles, 0..self.n_trees(), columns, sums));
         } else if n_rows <= TILE {
             self.predictor.add_rows(tiles, n_rows, 0..self.n_trees(), columns, sums, predict);
         } else {
-            self.predictor.add_tiles(tiles, 0..self.n_trees(), columns, sums, predict);
+            self.predictor.add(self.pool.as_deref(), tiles, 0..self.n_trees(), columns, sums);
         }
     }
 
@@ -550,8 +548,7 @@ impl Booster {
         }
         let schema = self.ensemble.schema();
         let binning = self.binning(fixed);
-        let sorting = sorting_buffers(sorting, self.pool.as_deref(), tiles.n_rows() * schema.len());
-        in_pool(self.pool.as_deref(), || bins.rebin(schema, tiles, None, binning, sorting));
+        rebin(self.pool.as_deref(), bins, schema, tiles, None, binning, sorting);
         if fixed && tiles.n_rows() > 0 {
             // What codes the first rows happened to hold is no part of the model.
             let lasting = |bins: &FeatureBins| match bins.categorical {
@@ -654,21 +651,23 @@ fn thread_pool(n_threads: usize) -> Result<Option<Arc<ThreadPool>>> {
     }
 }
 
-fn in_pool<T: Send>(pool: Option<&ThreadPool>, work: impl FnOnce() -> T + Send) -> T {
-    match pool {
-        Some(pool) => pool.install(work),
-        None => work(),
-    }
-}
-
-/// One sorting buffer per thread where `work` (rows · features) is worth waking them, else one.
-fn sorting_buffers<'a>(
-    buffers: &'a mut Vec<SortScratch>,
+/// Bins `rows` (`None`: all), on the pool's threads where there is enough to sort to be worth waking them.
+fn rebin(
     pool: Option<&ThreadPool>,
-    work: usize,
-) -> &'a mut [SortScratch] {
+    bins: &mut BinnedMatrix,
+    schema: &FeatureSchema,
+    tiles: &Tiles,
+    rows: Option<&[u32]>,
+    binning: Binning,
+    sorting: &mut Vec<SortScratch>,
+) {
     const PARALLEL_MIN: usize = 16_384;
+    let work = rows.map_or(tiles.n_rows(), <[u32]>::len) * schema.len();
     let n = if work < PARALLEL_MIN { 1 } else { pool.map_or(1, ThreadPool::current_num_threads) };
-    buffers.resize_with(buffers.len().max(n), SortScratch::default);
-    &mut buffers[..n]
+    sorting.resize_with(sorting.len().max(n), SortScratch::default);
+    let sorting = &mut sorting[..n];
+    match pool {
+        Some(pool) if n > 1 => pool.install(|| bins.rebin(schema, tiles, rows, binning, sorting)),
+        _ => bins.rebin(schema, tiles, rows, binning, sorting),
+    }
 }

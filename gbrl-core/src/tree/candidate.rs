@@ -33,6 +33,22 @@ impl Candidate {
         if bins.categorical { !self.missing_right && bin == self.bin as usize } else { bin > self.bin as usize }
     }
 
+    /// [`goes_right`](Candidate::goes_right) of every bin as 0 or 1, and 0 up to 256 entries, so that any byte is an
+    /// index of the table.
+    pub fn tabulate(&self, bins: &FeatureBins, out: &mut Vec<u8>) {
+        let (n, bin) = (bins.n_bins(), self.bin as usize);
+        out.clear();
+        out.resize(n.max(256), 0);
+        if !bins.categorical {
+            out[(bin + 1).min(n)..n].fill(1);
+        } else if !self.missing_right {
+            out[bin] = 1;
+        }
+        if let Some(missing) = bins.missing_bin() {
+            out[missing] = u8::from(self.missing_right);
+        }
+    }
+
     /// The same question about values.
     pub fn to_split(self, bins: &FeatureBins) -> Split {
         match bins.values.get(self.bin as usize) {
@@ -76,7 +92,14 @@ mod tests {
         ] {
             let candidates: Vec<_> = Candidate::all(0, &bins).collect();
             assert!(candidates.is_sorted());
+            let mut table = Vec::new();
             for candidate in candidates {
+                candidate.tabulate(&bins, &mut table);
+                assert_eq!(table.len(), 256);
+                for (bin, &right) in table.iter().enumerate() {
+                    let expected = bin < bins.n_bins() && candidate.goes_right(&bins, bin);
+                    assert_eq!(right == 1, expected, "{candidate:?} {bin}");
+                }
                 let split = candidate.to_split(&bins);
                 for x in [-1e9, 0.0, 0.5, 1.0, 3.0, 7.0, f32::INFINITY, f32::NAN] {
                     if bins.categorical && !x.is_nan() && !bins.values.contains(&x) || x.is_nan() && !bins.has_missing {

@@ -66,7 +66,12 @@ impl ScoreRule {
 
     /// The score of the node left whole.
     pub fn unsplit(&self, node: &Sums) -> f64 {
-        combine(self.score, self.side(node.gradients.iter().copied(), node.weight), (0.0, 1.0))
+        self.unsplit_of(&node.gradients, node.weight)
+    }
+
+    /// [`unsplit`](ScoreRule::unsplit) of sums that are not gathered in a [`Sums`].
+    pub fn unsplit_of(&self, gradients: &[i64], weight: i64) -> f64 {
+        combine(self.score, self.side(gradients.iter().copied(), weight), (0.0, 1.0))
     }
 
     /// The score of splitting `node` into `left` and the rest.

@@ -32,9 +32,11 @@ pub(super) struct LevelFeature<'a> {
     monotone: &'a [(u32, u32, i8)],
 }
 
-/// Buffers of one thread.
+/// Buffers of one thread, and what it found.
 #[derive(Default)]
 pub(super) struct FeatureScratch {
+    /// The best candidates of the features seen so far: one for all nodes together, or one per node.
+    pub found: Vec<Option<Scored>>,
     sparse: Sparse,
     /// Cells of a fleeting dense histogram.
     dense: Aligned<i64>,
@@ -97,12 +99,12 @@ impl<'a> LevelFeature<'a> {
         }
     }
 
-    /// The best candidate of this feature for all nodes together.
-    pub fn best_joint(&self, histograms: &mut [i64], scratch: &mut FeatureScratch) -> Option<Scored> {
+    /// The best candidate of this feature for all nodes together, kept in `scratch.found` if it beats what is there.
+    pub fn best_joint(&self, histograms: &mut [i64], scratch: &mut FeatureScratch) {
         self.update_kept(histograms);
         scratch.joint.reset(self.meaning);
         for &node in self.level.wanted {
-            let FeatureScratch { sparse, dense, run, node: scores, joint } = scratch;
+            let FeatureScratch { sparse, dense, run, node: scores, joint, .. } = &mut *scratch;
             let cells = self.cells(node, histograms, sparse, dense);
             self.score(node, &cells, self.level.task.min_data_in_leaf, run, scores);
             if self.meaning.categorical {
@@ -111,7 +113,7 @@ impl<'a> LevelFeature<'a> {
                     lane: self.level.gradients.count_lane,
                     n_rows: self.level.nodes.len(node) as i64,
                 };
-                joint.add_categorical(&cells, scores, self.unmoved(node), &counts);
+                joint.add_categorical(&cells, scores, self.unmoved(node, self.level.task.min_data_in_leaf), &counts);
             } else {
                 joint.add_numeric(self.level.simd, &cells, scores);
             }
@@ -127,26 +129,22 @@ impl<'a> LevelFeature<'a> {
         let edges = self.meaning.values.len();
         let best_left = best(edges, left, useful_left);
         let best_right = if *has_right { best(edges + 1, right, useful_right) } else { None };
-        self.better(best_left, best_right)
+        keep_best(&mut scratch.found[0], self.better(best_left, best_right));
     }
 
     /// What a node scores under a candidate that moves none of its rows.
-    fn unmoved(&self, node: NodeId) -> f64 {
-        if self.level.task.min_data_in_leaf > 0 {
-            return f64::NEG_INFINITY;
-        }
-        let sums = self.level.gradients.sums(self.level.nodes.score_totals(node));
-        self.level.gradients.score_rule.unsplit(&sums)
+    fn unmoved(&self, node: NodeId, min_rows: usize) -> f64 {
+        if min_rows > 0 { f64::NEG_INFINITY } else { self.level.nodes.unsplit(node) }
     }
 
-    /// The best candidate of this feature for each node by itself.
-    pub fn best_each(&self, histograms: &mut [i64], scratch: &mut FeatureScratch) -> Vec<Option<Scored>> {
+    /// The best candidate of this feature for each node by itself, kept in `scratch.found` where it beats what is there.
+    pub fn best_each(&self, histograms: &mut [i64], scratch: &mut FeatureScratch) {
         self.update_kept(histograms);
         let min_rows = self.level.task.min_data_in_leaf.max(1);
         let weight = self.level.task.feature_weights[self.feature_idx as usize];
         let edges = self.meaning.values.len();
-        let mut best_of_node = |&node: &NodeId| {
-            let FeatureScratch { sparse, dense, run, node: scores, .. } = &mut *scratch;
+        let FeatureScratch { sparse, dense, run, node: scores, found, .. } = scratch;
+        for (&node, found) in self.level.wanted.iter().zip(found) {
             let cells = self.cells(node, histograms, sparse, dense);
             self.score(node, &cells, min_rows, run, scores);
             // Of a run of bins with equal scores the first is meant: that of the cell, or 0 for the cell of zeros.
@@ -171,9 +169,8 @@ impl<'a> LevelFeature<'a> {
                 (true, true) => Some((edges, weight * scores.right[0])).filter(|r| r.1 > f64::NEG_INFINITY),
                 (true, false) => pick(&scores.right, edges + 1),
             };
-            self.better(left, right)
-        };
-        self.level.wanted.iter().map(&mut best_of_node).collect()
+            keep_best(found, self.better(left, right));
+        }
     }
 
     /// Higher score first; of equal ones the lower bin, then "missing goes left".
@@ -262,11 +259,14 @@ impl<'a> LevelFeature<'a> {
     }
 
     fn sparse_cells<'c>(&self, sparse: &'c Sparse, lanes: usize) -> Cells<'c> {
-        let is_ordinary = |&&bin: &&u32| (bin as usize) < self.meaning.n_ordinary();
-        let n = sparse.bins.iter().take_while(is_ordinary).count();
+        // At most two bins, unseen codes and missing values, stand behind the ordinary ones.
+        let is_special = |&&bin: &&u32| bin as usize >= self.meaning.n_ordinary();
+        let n = sparse.bins.len() - sparse.bins.iter().rev().take_while(is_special).count();
         let bins = &sparse.bins[..n];
-        let missing_idx =
-            self.meaning.missing_bin().and_then(|bin| sparse.bins.iter().rposition(|&b| b as usize == bin));
+        let missing_idx = self
+            .meaning
+            .missing_bin()
+            .and_then(|bin| (sparse.bins.last() == Some(&(bin as u32))).then(|| sparse.bins.len() - 1));
         // A numeric list starts with the cell of zeros.
         let from = if self.meaning.categorical { lanes } else { 0 };
         Cells {
@@ -313,11 +313,21 @@ impl<'a> LevelFeature<'a> {
             }
         } else {
             let missing = cells.missing.map(|cell| &cell[..gradients.lanes]);
-            simd.score_running(cells.ordinary, missing, &rule, run, &mut out.left);
             // Where no row is missing both directions are the same candidate, and "left" comes first.
             if self.has_missing_rows(cells) {
+                simd.score_running(cells.ordinary, missing, &rule, run, &mut out.left);
                 out.right.resize(n, 0.0);
                 simd.score_running(cells.ordinary, None, &rule, run, &mut out.right);
+            } else if cells.sparse.is_some() {
+                // The cell of zeros and the last one move no row.
+                let unmoved = self.unmoved(node, min_rows);
+                (out.left[0], out.left[n - 1]) = (unmoved, unmoved);
+                if n > 2 {
+                    let inner = &cells.ordinary[gradients.lanes..(n - 1) * gradients.lanes];
+                    simd.score_running(inner, None, &rule, run, &mut out.left[1..n - 1]);
+                }
+            } else {
+                simd.score_running(cells.ordinary, None, &rule, run, &mut out.left);
             }
             if !self.monotone.is_empty() {
                 self.pool_violations(node, cells, out);
@@ -329,7 +339,7 @@ impl<'a> LevelFeature<'a> {
     fn pool_violations(&self, node: NodeId, cells: &Cells<'_>, out: &mut NodeScores) {
         let gradients = self.level.gradients;
         let totals = gradients.sums(self.level.nodes.score_totals(node));
-        let unsplit = gradients.score_rule.unsplit(&totals);
+        let unsplit = self.level.nodes.unsplit(node);
         let variants = [(cells.missing, &mut out.left), (None, &mut out.right)];
         for (init, scores) in variants {
             let mut run = init.map_or_else(|| vec![0; gradients.lanes], |cell| cell[..gradients.lanes].to_vec());
@@ -349,22 +359,26 @@ impl JointScores {
         // One more: "missing against all categories" stands behind the last one.
         let n = meaning.n_ordinary() + 1;
         self.has_right = meaning.categorical && meaning.has_missing;
-        for scores in [&mut self.left, &mut self.right] {
-            scores.clear();
-            scores.resize(n, 0.0);
+        self.left.clear();
+        self.left.resize(n, 0.0);
+        self.useful_left.clear();
+        self.useful_left.resize(n, 0);
+        if self.has_right {
+            self.keep_right();
         }
-        for useful in [&mut self.useful_left, &mut self.useful_right] {
-            useful.clear();
-            useful.resize(n, 0);
-        }
+    }
+
+    /// From here on candidates with missing values on the right differ from those with missing values on the left.
+    fn keep_right(&mut self) {
+        self.has_right = true;
+        self.right.clone_from(&self.left);
+        self.useful_right.clone_from(&self.useful_left);
     }
 
     fn add_numeric(&mut self, simd: Simd, cells: &Cells<'_>, scores: &mut NodeScores) {
         let has_missing_rows = !scores.right.is_empty();
         if has_missing_rows && !self.has_right {
-            self.has_right = true;
-            self.right.copy_from_slice(&self.left);
-            self.useful_right.copy_from_slice(&self.useful_left);
+            self.keep_right();
         }
         Self::add(simd, &mut self.left, &mut scores.left, cells);
         if self.has_right {
@@ -419,6 +433,15 @@ impl JointScores {
             self.right[n_codes] += scores.right[0];
             self.useful_right[n_codes] |= u8::from(is_useful(missing));
         }
+    }
+}
+
+/// Of equal scores the earlier one stays.
+pub(super) fn keep_best(best: &mut Option<Scored>, new: Option<Scored>) {
+    if let Some(new) = new
+        && best.is_none_or(|best| new.score > best.score)
+    {
+        *best = Some(new);
     }
 }
 

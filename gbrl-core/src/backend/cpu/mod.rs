@@ -13,13 +13,14 @@ pub mod packed;
 pub mod predict;
 pub mod simd;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::ThreadPool;
 
 use self::aligned::Aligned;
 use self::gradients::Gradients;
-use self::level::{FeatureScratch, Level, LevelFeature};
+use self::level::{FeatureScratch, Level, LevelFeature, keep_best};
 use self::nodes::Nodes;
 pub use self::simd::Simd;
 use super::{Backend, NodeId, Task};
@@ -88,13 +89,14 @@ impl CpuBackend {
         }
     }
 
-    /// Runs `work` over all features, a range of them per thread; results come back in the order of the features.
-    fn per_feature<T: Send>(
+    /// Runs `work` over all features, a range of them per thread, and puts the best of the `n_found` candidates that each
+    /// thread found into `out`.
+    fn per_feature(
         &mut self,
         task: &Task<'_>,
         nodes: &[NodeId],
-        work: impl Fn(LevelFeature<'_>, &mut [i64], &mut FeatureScratch) -> T + Sync,
-        mut take: impl FnMut(T),
+        work: impl Fn(LevelFeature<'_>, &mut [i64], &mut FeatureScratch) + Sync,
+        out: &mut [Option<Scored>],
     ) {
         let n_features = task.bins.columns().len();
         let rows: usize = nodes.iter().map(|&node| self.nodes.len(node)).sum();
@@ -102,43 +104,38 @@ impl CpuBackend {
         self.scratch.resize_with(self.scratch.len().max(n_parts), FeatureScratch::default);
         let cell = self.nodes.n_slots() * self.gradients.lanes;
         let level = Level { simd: self.simd, task, gradients: &self.gradients, nodes: &self.nodes, wanted: nodes };
-        let bins = &self.bins;
-        let run = |features: std::ops::Range<usize>, mut histograms: &mut [i64], scratch: &mut FeatureScratch| {
-            let mut results = Vec::with_capacity(features.len());
+        let (bins, n_found) = (&self.bins, out.len());
+        let run = |features: Range<usize>, mut histograms: &mut [i64], scratch: &mut FeatureScratch| {
+            scratch.found.clear();
+            scratch.found.resize(n_found, None);
             for feature_idx in features {
                 let size = cell * task.bins.column(feature_idx).bins.n_bins();
                 let (own, rest) = std::mem::take(&mut histograms).split_at_mut(size);
                 histograms = rest;
                 if task.feature_weights[feature_idx] > 0.0 {
                     let feature = LevelFeature::new(&level, feature_idx, bins.column(task.bins, feature_idx));
-                    results.push(work(feature, own, scratch));
+                    work(feature, own, scratch);
                 }
             }
-            results
         };
-        let mut parts = Vec::with_capacity(n_parts);
         let mut histograms: &mut [i64] = &mut self.histograms;
-        let mut scratch = self.scratch.iter_mut();
-        for features in even_ranges(n_features, n_parts) {
-            let size = features.clone().map(|f| cell * task.bins.column(f).bins.n_bins()).sum();
-            let (own, rest) = std::mem::take(&mut histograms).split_at_mut(size);
-            histograms = rest;
-            parts.push((features, own, scratch.next().expect("one scratch per part"), Vec::new()));
-        }
         match &self.pool {
-            Some(pool) if parts.len() > 1 => pool.scope(|scope| {
-                for (features, own, scratch, results) in &mut parts {
+            Some(pool) if n_parts > 1 => pool.in_place_scope(|scope| {
+                for (features, scratch) in even_ranges(n_features, n_parts).zip(&mut self.scratch) {
+                    let size = features.clone().map(|f| cell * task.bins.column(f).bins.n_bins()).sum();
+                    let (own, rest) = std::mem::take(&mut histograms).split_at_mut(size);
+                    histograms = rest;
                     let run = &run;
-                    scope.spawn(move |_| *results = run(features.clone(), own, scratch));
+                    scope.spawn(move |_| run(features, own, scratch));
                 }
             }),
-            _ => {
-                for (features, own, scratch, results) in &mut parts {
-                    *results = run(features.clone(), own, scratch);
-                }
+            _ => run(0..n_features, histograms, &mut self.scratch[0]),
+        }
+        for scratch in &self.scratch[..n_parts] {
+            for (best, &found) in out.iter_mut().zip(&scratch.found) {
+                keep_best(best, found);
             }
         }
-        parts.into_iter().flat_map(|(.., results)| results).for_each(&mut take);
     }
 }
 
@@ -202,43 +199,24 @@ impl Backend for CpuBackend {
     }
 
     fn unsplit(&mut self, _task: &Task<'_>, node: NodeId) -> Result<f64> {
-        Ok(self.gradients.score_rule.unsplit(&self.gradients.sums(self.nodes.score_totals(node))))
+        Ok(self.nodes.unsplit(node))
     }
 
     fn best_joint(&mut self, task: &Task<'_>, nodes: &[NodeId]) -> Result<Option<Scored>> {
-        let mut best: Option<Scored> = None;
+        let mut best = [None];
         self.per_feature(
             task,
             nodes,
             |feature, histograms, scratch| feature.best_joint(histograms, scratch),
-            |found| {
-                if let Some(found) = found
-                    && best.is_none_or(|b| found.score > b.score)
-                {
-                    best = Some(found);
-                }
-            },
+            &mut best,
         );
-        Ok(best)
+        Ok(best[0])
     }
 
     fn best_each(&mut self, task: &Task<'_>, nodes: &[NodeId], out: &mut Vec<Option<Scored>>) -> Result<()> {
         out.clear();
         out.resize(nodes.len(), None);
-        self.per_feature(
-            task,
-            nodes,
-            |feature, histograms, scratch| feature.best_each(histograms, scratch),
-            |found: Vec<Option<Scored>>| {
-                for (best, found) in out.iter_mut().zip(found) {
-                    if let Some(found) = found
-                        && best.is_none_or(|b| found.score > b.score)
-                    {
-                        *best = Some(found);
-                    }
-                }
-            },
-        );
+        self.per_feature(task, nodes, |feature, histograms, scratch| feature.best_each(histograms, scratch), out);
         Ok(())
     }
 

@@ -31,9 +31,13 @@ pub(super) struct Nodes {
     score_totals: Vec<i64>,
     leaf_totals: Vec<i64>,
     two_kinds: bool,
+    /// The score of each node left whole.
+    unsplit: Vec<f64>,
     free_slots: Vec<u32>,
     n_slots: usize,
+    /// Which side each bin goes to under the candidate split on last: all nodes of an oblivious level share it.
     goes_right: Vec<u8>,
+    table_of: Option<Candidate>,
 }
 
 #[derive(Clone, Copy)]
@@ -91,9 +95,21 @@ impl Nodes {
         &totals[node * self.lanes..][..self.lanes]
     }
 
+    /// The score of the node left whole.
+    pub fn unsplit(&self, node: NodeId) -> f64 {
+        self.unsplit[node]
+    }
+
+    fn push_unsplit(&mut self, gradients: &Gradients) {
+        let totals = &self.score_totals[self.unsplit.len() * self.lanes..];
+        let (n_outputs, rule) = (gradients.score_rule.units.len(), &gradients.score_rule);
+        self.unsplit.push(rule.unsplit_of(&totals[..n_outputs], totals[n_outputs]));
+    }
+
     pub fn begin(&mut self, simd: Simd, task: &Task<'_>, gradients: &Gradients) {
         let n = task.rows.len();
         self.lanes = gradients.lanes;
+        self.table_of = None;
         self.two_kinds = task.score == SplitScore::L2;
         self.order.clear();
         self.order.extend(0..n as u32);
@@ -106,6 +122,8 @@ impl Nodes {
             self.leaf_totals.resize(self.lanes, 0);
             simd.sum_rows(&mut self.leaf_totals, gradients.leaf(), &self.order);
         }
+        self.unsplit.clear();
+        self.push_unsplit(gradients);
         self.n_slots = (n / KEEP_MIN).min(MAX_SLOTS);
         self.free_slots.clear();
         self.free_slots.extend((0..self.n_slots as u32).rev());
@@ -125,10 +143,10 @@ impl Nodes {
         gradients: &Gradients,
     ) {
         let Node { start, len, histogram } = self.nodes[node];
-        self.goes_right.clear();
-        self.goes_right.extend((0..meaning.n_bins()).map(|bin| u8::from(candidate.goes_right(meaning, bin))));
-        // Narrow bins index the table with a u8: make it cover all of them.
-        self.goes_right.resize(self.goes_right.len().max(256), 0);
+        if self.table_of != Some(candidate) {
+            self.table_of = Some(candidate);
+            candidate.tabulate(meaning, &mut self.goes_right);
+        }
         let mut n_left = 0;
         let rows = &mut self.order[start..start + len];
         simd.partition(rows, &mut self.spare, bins, &self.goes_right, &mut n_left);
@@ -144,6 +162,9 @@ impl Nodes {
         if self.two_kinds {
             split_totals(simd, &mut self.leaf_totals, self.lanes, (node, small, large), gradients.leaf(), small_rows);
         }
+
+        self.push_unsplit(gradients);
+        self.push_unsplit(gradients);
 
         if let Histogram::Kept(slot) | Histogram::Inherited { slot, .. } = histogram {
             if self.nodes[large].len >= KEEP_MIN {

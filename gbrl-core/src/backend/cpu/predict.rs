@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::packed::{Layout, Packed, Segment};
@@ -68,27 +69,31 @@ impl Predictor {
 
     /// Adds trees `trees` to the outputs `columns` of every tile.
     ///
-    /// `tiles` is `[tile][n_features][16]`, `sums` `[tile][n_outputs][16]`. O(rows · trees), shared out over tiles
-    /// when called on a thread of a rayon pool and where that pays.
-    pub fn add(&self, tiles: &[Lanes<f32>], trees: Range<usize>, columns: Range<usize>, sums: &mut [Lanes<f32>]) {
+    /// `tiles` is `[tile][n_features][16]`, `sums` `[tile][n_outputs][16]`. O(rows · trees), shared out over tiles to
+    /// the pool's threads where that pays.
+    pub fn add(
+        &self,
+        pool: Option<&ThreadPool>,
+        tiles: &[Lanes<f32>],
+        trees: Range<usize>,
+        columns: Range<usize>,
+        sums: &mut [Lanes<f32>],
+    ) {
         if columns.is_empty() || trees.is_empty() {
             return;
         }
         let n_tiles = sums.len() / self.n_outputs;
-        let threads = rayon::current_num_threads();
-        if threads > 1
-            && rayon::current_thread_index().is_some()
-            && n_tiles * trees.len() >= PARALLEL_MIN
-            && n_tiles > 1
-        {
-            let share = n_tiles.div_ceil(threads);
-            tiles.par_chunks(share * self.n_features).zip(sums.par_chunks_mut(share * self.n_outputs)).for_each(
-                |(tiles, sums)| {
-                    self.add_tiles(tiles, trees.clone(), columns.clone(), sums, &mut PredictScratch::default());
-                },
-            );
-        } else {
-            self.add_tiles(tiles, trees, columns, sums, &mut PredictScratch::default());
+        let run = |tiles: &[Lanes<f32>], sums: &mut [Lanes<f32>]| {
+            self.add_tiles(tiles, trees.clone(), columns.clone(), sums, &mut PredictScratch::default());
+        };
+        match pool {
+            Some(pool) if n_tiles > 1 && n_tiles * trees.len() >= PARALLEL_MIN => {
+                let share = n_tiles.div_ceil(pool.current_num_threads());
+                let (tiles, sums) =
+                    (tiles.par_chunks(share * self.n_features), sums.par_chunks_mut(share * self.n_outputs));
+                pool.install(|| tiles.zip(sums).for_each(|(tiles, sums)| run(tiles, sums)));
+            }
+            _ => run(tiles, sums),
         }
     }
 

@@ -46,37 +46,46 @@ fn add_steps_body<V: Vector>(sums: &mut [f64], scores: &[f64], occupied: &[u64],
     }
 }
 
+/// Two passes: how much, then where. Both are plain vector loops, and the second one mostly ends early.
 #[inline(always)]
 fn best_body<V: Vector>(scores: &[f64], useful: &[u8], weight: f64, out: &mut Option<(usize, f64)>) {
-    let mut largest = [f64::NEG_INFINITY; 8];
-    let mut group_of = [0u64; 8];
     let (groups, rest) = scores.as_chunks::<8>();
-    let useful_groups = useful.as_chunks::<8>().0;
-    for (group_idx, (scores, useful)) in groups.iter().zip(useful_groups).enumerate() {
+    let (useful_groups, useful_rest) = useful.as_chunks::<8>();
+    let mut largest = [f64::NEG_INFINITY; 8];
+    for (scores, useful) in groups.iter().zip(useful_groups) {
         for lane in 0..8 {
             let score = if useful[lane] != 0 { weight * scores[lane] } else { f64::NEG_INFINITY };
-            let better = score > largest[lane];
-            largest[lane] = if better { score } else { largest[lane] };
-            group_of[lane] = if better { group_idx as u64 } else { group_of[lane] };
+            largest[lane] = if score > largest[lane] { score } else { largest[lane] };
         }
     }
-    let mut best: Option<(usize, f64)> = None;
-    for lane in 0..8 {
-        let candidate = (8 * group_of[lane] as usize + lane, largest[lane]);
-        let better = match best {
-            None => candidate.1 > f64::NEG_INFINITY,
-            Some((i, score)) => candidate.1 > score || (candidate.1 == score && candidate.0 < i),
-        };
-        if better {
-            best = Some(candidate);
-        }
+    let mut best = f64::NEG_INFINITY;
+    for score in largest {
+        best = if score > best { score } else { best };
     }
+    let mut last = None;
     for (i, &score) in rest.iter().enumerate() {
-        let i = 8 * groups.len() + i;
-        let score = if useful[i] != 0 { weight * score } else { f64::NEG_INFINITY };
-        if score > best.map_or(f64::NEG_INFINITY, |(_, s)| s) {
-            best = Some((i, score));
+        if useful_rest[i] != 0 && weight * score > best {
+            best = weight * score;
+            last = Some(8 * groups.len() + i);
         }
     }
-    *out = best;
+    *out = match last {
+        Some(i) => Some((i, best)),
+        None if best > f64::NEG_INFINITY => first_equal(groups, useful_groups, weight, best).map(|i| (i, best)),
+        None => None,
+    };
+}
+
+#[inline(always)]
+fn first_equal(groups: &[[f64; 8]], useful: &[[u8; 8]], weight: f64, wanted: f64) -> Option<usize> {
+    for (group_idx, (scores, useful)) in groups.iter().zip(useful).enumerate() {
+        let mut found = 0u8;
+        for lane in 0..8 {
+            found |= u8::from(useful[lane] != 0 && weight * scores[lane] == wanted) << lane;
+        }
+        if found != 0 {
+            return Some(8 * group_idx + found.trailing_zeros() as usize);
+        }
+    }
+    None
 }
