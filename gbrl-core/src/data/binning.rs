@@ -208,19 +208,20 @@ fn radix_sort(keys: &mut Vec<u64>, swap: &mut Vec<u64>) {
             count[(order >> (8 * digit)) as usize & 255] += 1;
         }
     }
-    swap.clear();
-    swap.resize(keys.len(), 0);
+    let n = keys.len();
+    swap.resize(n, 0);
     for (digit, count) in counts.iter_mut().enumerate() {
-        if count.iter().any(|&c| c as usize == keys.len()) {
+        if count[(keys[0] >> (32 + 8 * digit)) as usize & 255] as usize == n {
             continue;
         }
         let mut at = 0;
         for c in count.iter_mut() {
             at += std::mem::replace(c, at);
         }
+        let swapped = &mut swap[..n];
         for &key in keys.iter() {
             let slot = &mut count[(key >> (32 + 8 * digit)) as usize & 255];
-            swap[*slot as usize] = key;
+            swapped[*slot as usize] = key;
             *slot += 1;
         }
         std::mem::swap(keys, swap);
@@ -240,12 +241,13 @@ fn push_distinct(keys: &[u64], out: &mut Vec<f32>) {
 
 /// All distinct values but the largest, if they leave at most `wanted` bins.
 fn distinct_edges(keys: &[u64], wanted: usize, out: &mut Vec<f32>) -> bool {
+    let steps = keys.windows(2).map(|pair| usize::from(pair[0] >> 32 != pair[1] >> 32)).sum::<usize>();
+    if steps >= wanted {
+        return false;
+    }
+    out.reserve(steps);
     for pair in keys.windows(2) {
         if pair[0] >> 32 != pair[1] >> 32 {
-            if out.len() + 1 == wanted {
-                out.clear();
-                return false;
-            }
             out.push(value_of(pair[0]));
         }
     }
@@ -257,8 +259,14 @@ fn quantile_edges(keys: &[u64], wanted: usize, out: &mut Vec<f32>) {
     let n = keys.len();
     let largest = keys[n - 1] >> 32;
     let mut last = u64::MAX;
-    for k in 1..wanted {
-        let key = keys[(k * n).div_ceil(wanted) - 1];
+    // k·n/wanted as a whole part and a remainder, without a division per edge.
+    let (mut whole, mut rest) = (0, 0);
+    for _ in 1..wanted {
+        (whole, rest) = (whole + n / wanted, rest + n % wanted);
+        if rest >= wanted {
+            (whole, rest) = (whole + 1, rest - wanted);
+        }
+        let key = keys[whole + usize::from(rest > 0) - 1];
         let order = key >> 32;
         if order != last && order != largest {
             out.push(value_of(key));
@@ -338,6 +346,26 @@ mod tests {
                 prop_assert_eq!(bin, bins.bin(x));
                 let right = if x < 0.0 { bin == bins.values.len() } else { bins.values[bin] == x };
                 prop_assert!(right);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_sort_gives_the_same_order(
+            values in prop::collection::vec(hostile(), 0..700), center in prop_oneof![Just(0.0f32), Just(1e3), Just(-3e-30)],
+        ) {
+            let mut sorted = SortScratch::default();
+            let crowded = values.iter().map(|x| center + x * 1e-4);
+            sorted.sort(crowded.clone());
+            let mut expected: Vec<u64> =
+                crowded.enumerate().map(|(row, x)| (u64::from(order_of(x)) << 32) | row as u64).collect();
+            expected.sort_unstable();
+            prop_assert_eq!(&sorted.keys, &expected);
+            if !values.is_empty() {
+                sorted.keys.sort_unstable_by_key(|&key| key as u32);
+                radix_sort(&mut sorted.keys, &mut sorted.swap);
+                prop_assert_eq!(&sorted.keys, &expected);
             }
         }
     }

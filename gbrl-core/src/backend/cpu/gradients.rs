@@ -24,6 +24,18 @@ pub(super) struct Gradients {
     pub leaf_rule: ScoreRule,
     largest: Vec<f32>,
     scales: Vec<f64>,
+    deviations: Deviations,
+}
+
+/// Buffers of standardisation, one element per output.
+#[derive(Default)]
+struct Deviations {
+    means: Vec<f64>,
+    sums: Vec<f64>,
+    squares: Vec<f64>,
+    largest: Vec<f64>,
+    /// Mean and standard deviation.
+    moments: Vec<(f64, f64)>,
 }
 
 impl Gradients {
@@ -72,7 +84,12 @@ impl Gradients {
         }
         self.leaf_rule.clone_from(&self.score_rule);
         if self.has_standard() {
-            self.standardise(task);
+            self.standard.resize(self.leaf.len());
+            self.standard.copy_from_slice(&self.leaf);
+            match task.weights {
+                None => self.standardise_plain(simd, task),
+                Some(weights) => self.standardise_weighted(task, weights),
+            }
         }
         Ok(())
     }
@@ -109,16 +126,39 @@ impl Gradients {
         Ok(())
     }
 
-    /// (g − mean)/σ per output over the batch, times the weight; 0 where σ is 0.
-    fn standardise(&mut self, task: &Task<'_>) {
+    /// (g − mean)/σ per output over the batch; 0 where σ is 0. The sums are those of [`quantise::moments`].
+    fn standardise_plain(&mut self, simd: Simd, task: &Task<'_>) {
+        let (n, width, bits) = (task.rows.len(), task.columns.len(), quantise::bits(task.rows.len()));
+        let (stride, first) = (task.n_outputs, task.columns.start);
+        let Deviations { means, sums, squares, largest, moments } = &mut self.deviations;
+        for buffer in [&mut *means, &mut *sums, &mut *squares, &mut *largest] {
+            buffer.clear();
+            buffer.resize(width, 0.0);
+        }
+        simd.deviations(task.gradients, stride, first, means, sums, squares, largest);
+        let rows = n.max(1) as f64;
+        means.iter_mut().zip(&*sums).for_each(|(mean, sum)| *mean = sum / rows);
+        simd.deviations(task.gradients, stride, first, means, sums, squares, largest);
+        moments.clear();
+        moments.extend(means.iter().zip(&*squares).map(|(&mean, square)| (mean, (square / rows).sqrt())));
+        self.scales.clear();
+        for (d, &(_, std)) in moments.iter().enumerate() {
+            // Division keeps order, so the largest quotient is that of the largest deviation.
+            let largest = if std > 0.0 { largest[d] / std } else { 0.0 };
+            let (scale, inverse) = quantise::scale(largest, bits);
+            self.scales.push(scale);
+            self.score_rule.units[d] = inverse;
+        }
+        simd.standardise_rows(task.gradients, stride, first, moments, &self.scales, &mut self.standard, self.lanes);
+    }
+
+    /// The same times the weight.
+    fn standardise_weighted(&mut self, task: &Task<'_>, weights: &[f32]) {
         let bits = quantise::bits(task.rows.len());
-        self.standard.resize(self.leaf.len());
-        self.standard.copy_from_slice(&self.leaf);
         for d in 0..self.n_outputs {
             let (mean, std) = moments((0..task.rows.len()).map(|p| gradient(task, p, d)));
             let value = |p: usize| {
-                let weight = task.weights.map_or(1.0, |w| f64::from(w[p]));
-                if std > 0.0 { (f64::from(gradient(task, p, d)) - mean) / std * weight } else { 0.0 }
+                if std > 0.0 { (f64::from(gradient(task, p, d)) - mean) / std * f64::from(weights[p]) } else { 0.0 }
             };
             self.score_rule.units[d] = fill_lane(&mut self.standard, self.lanes, d, bits, &value);
         }

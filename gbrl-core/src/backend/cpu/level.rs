@@ -259,14 +259,13 @@ impl<'a> LevelFeature<'a> {
     }
 
     fn sparse_cells<'c>(&self, sparse: &'c Sparse, lanes: usize) -> Cells<'c> {
+        let all = sparse.bins();
         // At most two bins, unseen codes and missing values, stand behind the ordinary ones.
         let is_special = |&&bin: &&u32| bin as usize >= self.meaning.n_ordinary();
-        let n = sparse.bins.len() - sparse.bins.iter().rev().take_while(is_special).count();
-        let bins = &sparse.bins[..n];
-        let missing_idx = self
-            .meaning
-            .missing_bin()
-            .and_then(|bin| (sparse.bins.last() == Some(&(bin as u32))).then(|| sparse.bins.len() - 1));
+        let n = all.len() - all.iter().rev().take_while(is_special).count();
+        let bins = &all[..n];
+        let is_missing = |&&bin: &&u32| Some(bin as usize) == self.meaning.missing_bin();
+        let missing_idx = all.last().filter(is_missing).map(|_| all.len() - 1);
         // A numeric list starts with the cell of zeros.
         let from = if self.meaning.categorical { lanes } else { 0 };
         Cells {

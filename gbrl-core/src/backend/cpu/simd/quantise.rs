@@ -17,6 +17,23 @@ super::kernel! {
     ) = quantise_rows_body
 }
 
+super::kernel! {
+    /// Per output over all rows, in row order: the sum of the gradients less `means`, and of its square; and the largest
+    /// magnitude of it. `means` of zero give the plain sums.
+    pub fn deviations(
+        gradients: &[f32], stride: usize, first: usize, means: &[f64], sums: &mut [f64], squares: &mut [f64],
+        largest: &mut [f64],
+    ) = deviations_body
+}
+
+super::kernel! {
+    /// [`quantise_rows`](Simd::quantise_rows) of (gradient − mean)/σ; 0 where σ is 0. The other lanes stay as they are.
+    pub fn standardise_rows(
+        gradients: &[f32], stride: usize, first: usize, moments: &[(f64, f64)], scales: &[f64], ints: &mut [i32],
+        lanes: usize,
+    ) = standardise_rows_body
+}
+
 #[inline(always)]
 fn largest_body<V: Vector>(gradients: &[f32], stride: usize, first: usize, out: &mut [f32]) {
     out.fill(0.0);
@@ -87,5 +104,72 @@ fn quantise_lanes<const D: usize, const L: usize>(gradients: &[f32], scales: &[f
         }
         ints[D] = 1;
         ints[D + 1..].fill(0);
+    }
+}
+
+/// Outputs side by side: each column's sum is one chain of additions, and eight chains run at once.
+#[inline(always)]
+fn deviations_body<V: Vector>(
+    gradients: &[f32],
+    stride: usize,
+    first: usize,
+    means: &[f64],
+    sums: &mut [f64],
+    squares: &mut [f64],
+    largest: &mut [f64],
+) {
+    for from in (0..means.len()).step_by(8) {
+        let width = (means.len() - from).min(8);
+        let (mut mean, mut sum, mut square, mut most) = ([0.0; 8], [0.0; 8], [0.0; 8], [0.0f64; 8]);
+        mean[..width].copy_from_slice(&means[from..from + width]);
+        for row in gradients.chunks_exact(stride) {
+            let mut padded = [0.0; 8];
+            let row = &row[first + from..][..width];
+            for d in 0..8 {
+                padded[d] = if d < width { row[d] } else { 0.0 };
+            }
+            for d in 0..8 {
+                let deviation = f64::from(padded[d]) - mean[d];
+                sum[d] += deviation;
+                square[d] += deviation * deviation;
+                let size = deviation.abs();
+                most[d] = if size > most[d] { size } else { most[d] };
+            }
+        }
+        sums[from..from + width].copy_from_slice(&sum[..width]);
+        squares[from..from + width].copy_from_slice(&square[..width]);
+        largest[from..from + width].copy_from_slice(&most[..width]);
+    }
+}
+
+#[inline(always)]
+fn standardise_rows_body<V: Vector>(
+    gradients: &[f32],
+    stride: usize,
+    first: usize,
+    moments: &[(f64, f64)],
+    scales: &[f64],
+    ints: &mut [i32],
+    lanes: usize,
+) {
+    for from in (0..scales.len()).step_by(8) {
+        let width = (scales.len() - from).min(8);
+        // Where σ is 0 so is the scale: whatever the quotient by 1 is becomes 0.
+        let (mut mean, mut std, mut scale) = ([0.0; 8], [1.0; 8], [0.0; 8]);
+        for d in 0..width {
+            scale[d] = scales[from + d];
+            if moments[from + d].1 > 0.0 {
+                (mean[d], std[d]) = moments[from + d];
+            }
+        }
+        for (ints, row) in ints.chunks_exact_mut(lanes).zip(gradients.chunks_exact(stride)) {
+            let row = &row[first + from..][..width];
+            let mut standard = [0i32; 8];
+            for d in 0..8 {
+                let g = if d < width { row[d] } else { 0.0 };
+                standard[d] = quantise((f64::from(g) - mean[d]) / std[d], scale[d]);
+            }
+            ints[from..from + width].copy_from_slice(&standard[..width]);
+        }
     }
 }

@@ -10,14 +10,24 @@ use crate::data::binning::BinIndex;
 pub struct Sparse {
     /// One byte per bin, 1 where it has rows; all zero between calls.
     marks: Vec<u8>,
+    /// The cell of each bin that has rows; stale elsewhere.
+    cell_of: Vec<u32>,
     /// One bit per bin.
     pub occupied: Vec<u64>,
     /// Occupied bins below each word of `occupied`.
     pub below: Vec<u32>,
-    /// The bin of each cell, ascending.
-    pub bins: Vec<u32>,
-    /// A cell of zeros, then one cell per element of `bins`.
+    /// The bin of each cell, ascending, in the first `n_cells` elements.
+    bins: Vec<u32>,
+    n_cells: usize,
+    /// A cell of zeros, then one cell per occupied bin.
     pub cells: Aligned<i64>,
+}
+
+impl Sparse {
+    /// The occupied bins, ascending.
+    pub fn bins(&self) -> &[u32] {
+        &self.bins[..self.n_cells]
+    }
 }
 
 super::kernel! {
@@ -57,16 +67,23 @@ fn accumulate<V: Vector, B: BinIndex>(
     grads: &[i32],
     rows: impl Iterator<Item = usize> + Clone,
 ) {
-    let Sparse { marks, occupied, below, bins: cell_bins, cells } = sparse;
+    let Sparse { marks, cell_of, occupied, below, bins: cell_bins, n_cells, cells } = sparse;
+    let n_padded = n_bins.next_multiple_of(64);
+    if marks.len() < n_padded {
+        marks.resize(n_padded, 0);
+        cell_of.resize(n_padded, 0);
+        cell_bins.resize(n_padded, 0);
+    }
     // Bytes are marked without waiting for the row before; eight at a time then become bits.
-    marks.resize(marks.len().max(n_bins.next_multiple_of(64)), 0);
     for row in rows.clone() {
         marks[bins[row].unpack()] = 1;
     }
     occupied.clear();
     below.clear();
-    cell_bins.clear();
-    for (word_idx, marks) in marks[..n_bins.next_multiple_of(64)].as_chunks_mut::<64>().0.iter_mut().enumerate() {
+    let mut n = 0;
+    let cell_bins = &mut cell_bins[..n_padded];
+    let numbers = cell_of[..n_padded].as_chunks_mut::<64>().0;
+    for (word_idx, (marks, numbers)) in marks[..n_padded].as_chunks_mut::<64>().0.iter_mut().zip(numbers).enumerate() {
         let mut word = 0;
         for (byte_idx, marks) in marks.as_chunks::<8>().0.iter().enumerate() {
             // The product moves bit 0 of byte i to bit 56 + i.
@@ -75,18 +92,18 @@ fn accumulate<V: Vector, B: BinIndex>(
         }
         marks.fill(0);
         occupied.push(word);
-        below.push(cell_bins.len() as u32);
+        below.push(n as u32);
         while word != 0 {
-            cell_bins.push((64 * word_idx) as u32 + word.trailing_zeros());
+            let bit = word.trailing_zeros() as usize;
+            cell_bins[n] = (64 * word_idx + bit) as u32;
+            n += 1;
+            numbers[bit & 63] = n as u32;
             word &= word - 1;
         }
     }
-    cells.zero((cell_bins.len() + 1) * lanes);
-    let (occupied, below) = (occupied.as_slice(), below.as_slice());
-    let cell_of = move |bin: usize| {
-        let lower = occupied[bin >> 6] & ((1u64 << (bin & 63)) - 1);
-        below[bin >> 6] as usize + lower.count_ones() as usize + 1
-    };
+    *n_cells = n;
+    cells.zero((n + 1) * lanes);
+    let cell_of = cell_of.as_slice();
     match lanes {
         4 => add_rows::<V, B, 4>(cells, bins, grads, rows, cell_of),
         8 => add_rows::<V, B, 8>(cells, bins, grads, rows, cell_of),
@@ -94,7 +111,7 @@ fn accumulate<V: Vector, B: BinIndex>(
         24 => add_rows::<V, B, 24>(cells, bins, grads, rows, cell_of),
         _ => {
             for row in rows {
-                let cell = &mut cells[cell_of(bins[row].unpack()) * lanes..][..lanes];
+                let cell = &mut cells[cell_of[bins[row].unpack()] as usize * lanes..][..lanes];
                 for (sum, &g) in cell.iter_mut().zip(&grads[row * lanes..]) {
                     *sum += i64::from(g);
                 }
@@ -109,11 +126,11 @@ fn add_rows<V: Vector, B: BinIndex, const L: usize>(
     bins: &[B],
     grads: &[i32],
     rows: impl Iterator<Item = usize>,
-    cell_of: impl Fn(usize) -> usize,
+    cell_of: &[u32],
 ) {
     let cells = cells.as_chunks_mut::<L>().0;
     let grads = grads.as_chunks::<L>().0;
     for row in rows {
-        V::accumulate(&mut cells[cell_of(bins[row].unpack())], &grads[row]);
+        V::accumulate(&mut cells[cell_of[bins[row].unpack()] as usize], &grads[row]);
     }
 }
