@@ -143,6 +143,37 @@ fn thread_count_and_backend_change_no_byte() {
     }
 }
 
+#[test]
+fn a_column_cannot_declare_more_categories_than_bins_can_number() {
+    let schema = |n| FeatureSchema::new(vec![Feature::declared("place", n)]);
+    let groups = || vec![OutputGroup::sgd("y", 0..1, Schedule::Constant(0.1))];
+    assert!(Ensemble::new(schema(65_534), groups()).is_ok());
+    let error = Ensemble::new(schema(65_535), groups()).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Value);
+    assert_eq!(error.to_string(), "categories of place: expected at most 65534, got 65535");
+}
+
+/// Enough rows and trees that histograms, binning and prediction are all shared out to threads.
+#[test]
+fn work_that_wakes_threads_gives_the_same_bytes() {
+    const N_ROWS: usize = 20_000;
+    let rows = observations(N_ROWS, 99);
+    for (edges, grow_policy) in [(Edges::Rollout, GrowPolicy::Oblivious), (Edges::Step, GrowPolicy::Depthwise)] {
+        let params = TreeParams { edges, grow_policy, max_depth: 2, ..TreeParams::default() };
+        let run = |n_threads| {
+            let mut booster = booster(&params, Optimizer::Sgd, n_threads);
+            let mut data = booster.dataset();
+            train(&mut booster, &mut data, 5, N_ROWS);
+            let mut out = vec![0.0; 4 * N_ROWS];
+            booster.predict(&rows, 0..4, &mut out).unwrap();
+            (booster.into_ensemble(), bits(&out))
+        };
+        let one = run(1);
+        assert_eq!(one, run(2));
+        assert_eq!(one, run(3));
+    }
+}
+
 fn regression(n: usize) -> (Array2<f32>, Array2<f32>) {
     let mut stream = Stream::new(1, "regression", 0);
     let x = Array2::from_shape_fn((n, 3), |_| stream.normal() as f32);

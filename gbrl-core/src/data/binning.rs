@@ -9,6 +9,7 @@
 //!
 //! An edge is the largest value of its left bin, so `x > edge` and `bin(x) > bin(edge)` always agree.
 
+use super::schema::{MAX_CATEGORIES, UNSEEN};
 use crate::config::BinStrategy;
 
 /// Most bins of a numeric feature, so that a bin fits into a byte.
@@ -101,7 +102,11 @@ pub fn place(
     scratch: &mut SortScratch,
     bins: &mut FeatureBins,
 ) {
-    scratch.sort(column);
+    if categorical {
+        scratch.sort(column.map(|x| if is_code(x) || x.is_nan() { x } else { UNSEEN }));
+    } else {
+        scratch.sort(column);
+    }
     let (first, end) = scratch.finite_range(categorical);
     let keys = &scratch.keys[first..end];
     bins.categorical = categorical;
@@ -119,6 +124,11 @@ pub fn place(
             BinStrategy::Uniform => uniform_edges(keys, wanted, &mut bins.values),
         }
     }
+}
+
+/// Whether `x` is a code that a column can have; anything else fails every equality test.
+fn is_code(x: f32) -> bool {
+    x >= 0.0 && x < MAX_CATEGORIES as f32 && x.fract() == 0.0
 }
 
 /// Writes the bin of every row of the column that [`place`] sorted last. O(n).
@@ -367,6 +377,17 @@ mod tests {
                 radix_sort(&mut sorted.keys, &mut sorted.swap);
                 prop_assert_eq!(&sorted.keys, &expected);
             }
+        }
+    }
+
+    #[test]
+    fn more_distinct_values_than_codes_share_the_bin_of_unseen_ones() {
+        let column: Vec<f32> = (0..70_000).map(|i| i as f32).chain([0.5, 1e9, f32::INFINITY, -3.0]).collect();
+        let (bins, assigned) = bins_of(&column, true, 2, BinStrategy::Quantile);
+        assert_eq!(bins.values.len(), MAX_CATEGORIES as usize);
+        for (&x, &bin) in column.iter().zip(&assigned) {
+            assert_eq!(bin, if is_code(x) { x as usize } else { bins.values.len() }, "{x}");
+            assert_eq!(bin, bins.bin(x));
         }
     }
 

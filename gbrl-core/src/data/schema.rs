@@ -68,6 +68,22 @@ impl FeatureSchema {
         FeatureSchema::new((0..n).map(|i| Feature::numeric(format!("x[{i}]"))).collect())
     }
 
+    /// Checks that no column declares more codes than [`MAX_CATEGORIES`].
+    ///
+    /// # Errors
+    /// Class `Value`, naming the column.
+    pub fn check(&self) -> Result<()> {
+        for feature in &self.features {
+            if let FeatureKind::Categorical(Vocabulary::Declared(n)) = feature.kind
+                && n > MAX_CATEGORIES
+            {
+                let what = format!("categories of {}", feature.name);
+                return Err(Error::parameter(what, n, format!("at most {MAX_CATEGORIES}")));
+            }
+        }
+        Ok(())
+    }
+
     /// The columns, in order.
     pub fn features(&self) -> &[Feature] {
         &self.features

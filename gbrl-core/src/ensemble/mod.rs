@@ -29,7 +29,7 @@ impl Ensemble {
     ///
     /// # Errors
     /// Class `Value` when there is no group, or a group's columns are empty or do not start where the one before ends,
-    /// or a group's settings are out of range.
+    /// or a group's settings are out of range, or a column declares too many categories ([`FeatureSchema::check`]).
     pub fn new(schema: FeatureSchema, groups: Vec<OutputGroup>) -> Result<Self> {
         let mut next = 0;
         for group in &groups {
@@ -47,6 +47,7 @@ impl Ensemble {
         if groups.is_empty() {
             return Err(Error::parameter("groups", "none", "at least one output group"));
         }
+        schema.check()?;
         Ok(Ensemble { schema, groups, bias: vec![0.0; next], trees: Vec::new() })
     }
 
