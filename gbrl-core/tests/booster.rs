@@ -143,6 +143,45 @@ fn thread_count_and_backend_change_no_byte() {
     }
 }
 
+/// Rows of a small grid repeat, so their outputs are remembered across rollouts; those of `predict` never are.
+#[test]
+fn remembered_outputs_are_computed_ones_to_the_bit() {
+    for (params, value) in variants() {
+        let mut booster = booster(&params, value, 1);
+        let (mut data, mut stream) = (booster.dataset(), Stream::new(5, "grid", 0));
+        for rollout in 0..6 {
+            data.clear();
+            // From the fifth rollout on nothing repeats, and remembering is given up in the middle of the rollout.
+            let n_places = if rollout < 4 { 7 } else { 1_000_000 };
+            let mut all = Vec::new();
+            for _ in 0..150 {
+                let rows: Vec<f32> = (0..20)
+                    .flat_map(|_| {
+                        let place = stream.below(n_places) as f32;
+                        [place % 5.0, if place == 3.0 { f32::NAN } else { place }, -place]
+                    })
+                    .collect();
+                let (mut cached, mut fresh) = (vec![0.0; 20 * 2], vec![0.0; 20 * 2]);
+                booster.append(&mut data, &rows, 1..3, &mut cached).unwrap();
+                booster.predict(&rows, 1..3, &mut fresh).unwrap();
+                assert_eq!(bits(&cached), bits(&fresh), "{params:?} {value:?} {rollout}");
+                all.extend(rows);
+            }
+            booster.complete(&mut data).unwrap();
+            let mut fresh = vec![0.0; 3000 * 4];
+            booster.predict(&all, 0..4, &mut fresh).unwrap();
+            let cached: Vec<f32> =
+                (0..3000).flat_map(|r| (0..4).map(|c| data.output(r, c)).collect::<Vec<_>>()).collect();
+            assert_eq!(bits(&cached), bits(&fresh));
+            for _ in 0..3 {
+                let rows: Vec<u32> = (0..100).map(|_| stream.below(3000) as u32).collect();
+                let gradients: Vec<f32> = (0..400).map(|_| stream.normal() as f32).collect();
+                booster.step(&mut data, &rows, &gradients).unwrap();
+            }
+        }
+    }
+}
+
 #[test]
 fn a_column_cannot_declare_more_categories_than_bins_can_number() {
     let schema = |n| FeatureSchema::new(vec![Feature::declared("place", n)]);

@@ -13,7 +13,7 @@ use crate::backend::cpu::predict::{PredictScratch, Predictor};
 use crate::backend::cpu::{CpuBackend, Simd};
 use crate::backend::{Backend, Task};
 use crate::config::{Edges, TreeParams};
-use crate::data::{BinnedMatrix, Binning, FeatureBins, FeatureSchema, Lanes, SortScratch, TILE, Tiles};
+use crate::data::{BinnedMatrix, Binning, FeatureBins, FeatureSchema, Lanes, SortScratch, TILE, Tiles, tiles};
 use crate::ensemble::adam::{AdamClock, Moments};
 use crate::ensemble::{Ensemble, Optimizer};
 use crate::error::{Error, Result};
@@ -189,19 +189,13 @@ impl Booster {
 
     /// An empty dataset for this booster's observations.
     pub fn dataset(&self) -> Dataset {
-        let n_features = self.ensemble.n_features();
-        Dataset {
-            tiles: Tiles::new(n_features),
-            n_outputs: self.ensemble.n_outputs(),
-            sorting: vec![SortScratch::default()],
-            scratch: Scratch { tiles: Tiles::new(n_features), ..Scratch::default() },
-            ..Dataset::default()
-        }
+        Dataset::new(self.ensemble.n_features(), self.ensemble.n_outputs())
     }
 
     /// Appends rows (row-major `[k, n_features]`) and writes their outputs in `columns` to `out`, row-major
     /// `[k, columns.len()]`. If the same `columns` are asked for every time, these outputs are the cache's first value
-    /// and are not computed again. O(k · trees).
+    /// and are not computed again. O(k · trees); where rows repeat, O(k · log states) and the trees grown since a state
+    /// was last seen.
     ///
     /// # Errors
     /// Class `Value` when a length does not fit, or columns leave the outputs.
@@ -212,32 +206,40 @@ impl Booster {
         columns: Range<usize>,
         out: &mut [f32],
     ) -> Result<()> {
-        let first = data.n_rows();
-        let n_outputs = self.ensemble.n_outputs();
-        let mut scratch = std::mem::take(&mut data.scratch);
-        scratch.tiles.clear();
-        scratch.tiles.append(observations)?;
-        let k = scratch.tiles.n_rows();
+        let (first, n_outputs) = (data.n_rows(), self.ensemble.n_outputs());
+        let k = tiles::n_rows(observations, self.ensemble.n_features())?;
         self.check_columns(&columns, k, out.len())?;
-        self.predict_tiles(&mut scratch, columns.clone());
         data.tiles.append(observations)?;
         data.outputs.resize(data.tiles.tiles().len() * n_outputs, Lanes::default());
+        let Dataset { outputs, memo, scratch, .. } = data;
+        let remembered = !self.ensemble.has_adam() && memo.look_up(&self.predictor, self.ensemble.bias(), observations);
+        let known = if remembered { 0..n_outputs } else { columns.clone() };
+        if !remembered {
+            scratch.tiles.clear();
+            scratch.tiles.append(observations)?;
+            self.predict_tiles(scratch, columns.clone());
+        }
+        for row in 0..k {
+            let at = first + row;
+            for column in known.clone() {
+                let value = if remembered {
+                    memo.row(row)[column]
+                } else {
+                    scratch.sums[row / TILE * n_outputs + column][row % TILE]
+                };
+                outputs[at / TILE * n_outputs + column][at % TILE] = value;
+                if columns.contains(&column) {
+                    out[row * columns.len() + column - columns.start] = value;
+                }
+            }
+        }
         if first == 0 {
-            data.known = columns.clone();
+            data.known = known;
             data.n_trees = self.n_trees();
-        } else if data.known != columns || data.n_trees != self.n_trees() {
+        } else if data.known != known || data.n_trees != self.n_trees() {
             data.known = 0..0;
         }
         data.complete = false;
-        for row in 0..k {
-            let at = first + row;
-            for (i, column) in columns.clone().enumerate() {
-                let value = scratch.sums[row / TILE * n_outputs + column][row % TILE];
-                data.outputs[at / TILE * n_outputs + column][at % TILE] = value;
-                out[row * columns.len() + i] = value;
-            }
-        }
-        data.scratch = scratch;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::memo::Memo;
 use crate::backend::cpu::predict::PredictScratch;
 use crate::data::{BinnedMatrix, Lanes, SortScratch, TILE, Tiles};
 use crate::ensemble::adam::Moments;
@@ -9,8 +10,8 @@ use crate::ensemble::adam::Moments;
 /// Observations with their bins and their outputs so far.
 ///
 /// Made by [`Booster::dataset`](super::Booster::dataset) and filled by [`Booster::append`](super::Booster::append);
-/// `clear` keeps all memory. The outputs advance by one tree at a time, so no update walks old trees again.
-#[derive(Clone, Debug, Default)]
+/// `clear` keeps all memory, and the outputs of states that repeat. The outputs advance by one tree at a time, so no update walks old trees again.
+#[derive(Clone, Debug)]
 pub struct Dataset {
     pub(super) tiles: Tiles,
     pub(super) n_outputs: usize,
@@ -28,6 +29,8 @@ pub struct Dataset {
     pub(super) moments: Vec<Lanes<Moments>>,
     /// Control variates' averages of earlier gradients, as `outputs`; empty where they are off.
     pub(super) averages: Vec<Lanes<f32>>,
+    /// Outputs of states seen before, across `clear`.
+    pub(super) memo: Memo,
     pub(super) scratch: Scratch,
 }
 
@@ -40,6 +43,24 @@ pub(super) struct Scratch {
 }
 
 impl Dataset {
+    /// No rows of `n_features` columns.
+    pub(super) fn new(n_features: usize, n_outputs: usize) -> Self {
+        Dataset {
+            tiles: Tiles::new(n_features),
+            n_outputs,
+            outputs: Vec::new(),
+            known: 0..0,
+            n_trees: 0,
+            complete: false,
+            bins: BinnedMatrix::default(),
+            sorting: vec![SortScratch::default()],
+            moments: Vec::new(),
+            averages: Vec::new(),
+            memo: Memo::new(n_features),
+            scratch: Scratch { tiles: Tiles::new(n_features), ..Scratch::default() },
+        }
+    }
+
     /// Rows.
     pub fn n_rows(&self) -> usize {
         self.tiles.n_rows()

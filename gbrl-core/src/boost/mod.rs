@@ -8,6 +8,7 @@ mod booster;
 mod dataset;
 mod fit;
 mod leaves;
+mod memo;
 mod sample;
 mod variates;
 

@@ -46,46 +46,42 @@ fn add_steps_body<V: Vector>(sums: &mut [f64], scores: &[f64], occupied: &[u64],
     }
 }
 
-/// Two passes: how much, then where. Both are plain vector loops, and the second one mostly ends early.
+/// Eight running maxima, each with the group it stood in; a later one must be larger to take its place.
 #[inline(always)]
 fn best_body<V: Vector>(scores: &[f64], useful: &[u8], weight: f64, out: &mut Option<(usize, f64)>) {
     let (groups, rest) = scores.as_chunks::<8>();
     let (useful_groups, useful_rest) = useful.as_chunks::<8>();
-    let mut largest = [f64::NEG_INFINITY; 8];
+    let (mut largest, mut group_of) = ([f64::NEG_INFINITY; 8], [0.0; 8]);
+    let mut group_idx = 0.0;
     for (scores, useful) in groups.iter().zip(useful_groups) {
         for lane in 0..8 {
-            let score = if useful[lane] != 0 { weight * scores[lane] } else { f64::NEG_INFINITY };
-            largest[lane] = if score > largest[lane] { score } else { largest[lane] };
+            let score = useful_or_lowest(weight * scores[lane], useful[lane]);
+            let better = score > largest[lane];
+            largest[lane] = if better { score } else { largest[lane] };
+            group_of[lane] = if better { group_idx } else { group_of[lane] };
+        }
+        group_idx += 1.0;
+    }
+    let mut best = (usize::MAX, f64::NEG_INFINITY);
+    for lane in 0..8 {
+        let candidate = (8 * group_of[lane] as usize + lane, largest[lane]);
+        if candidate.1 > best.1 || (candidate.1 == best.1 && candidate.0 < best.0) {
+            best = candidate;
         }
     }
-    let mut best = f64::NEG_INFINITY;
-    for score in largest {
-        best = if score > best { score } else { best };
-    }
-    let mut last = None;
     for (i, &score) in rest.iter().enumerate() {
-        if useful_rest[i] != 0 && weight * score > best {
-            best = weight * score;
-            last = Some(8 * groups.len() + i);
+        let score = useful_or_lowest(weight * score, useful_rest[i]);
+        if score > best.1 {
+            best = (8 * groups.len() + i, score);
         }
     }
-    *out = match last {
-        Some(i) => Some((i, best)),
-        None if best > f64::NEG_INFINITY => first_equal(groups, useful_groups, weight, best).map(|i| (i, best)),
-        None => None,
-    };
+    *out = (best.1 > f64::NEG_INFINITY).then_some(best);
 }
 
+/// `score` where `useful` is 1, −∞ where it is 0: chosen by bits, because a branch would keep the loop from being
+/// compiled to vectors.
 #[inline(always)]
-fn first_equal(groups: &[[f64; 8]], useful: &[[u8; 8]], weight: f64, wanted: f64) -> Option<usize> {
-    for (group_idx, (scores, useful)) in groups.iter().zip(useful).enumerate() {
-        let mut found = 0u8;
-        for lane in 0..8 {
-            found |= u8::from(useful[lane] != 0 && weight * scores[lane] == wanted) << lane;
-        }
-        if found != 0 {
-            return Some(8 * group_idx + found.trailing_zeros() as usize);
-        }
-    }
-    None
+fn useful_or_lowest(score: f64, useful: u8) -> f64 {
+    let mask = u64::from(useful).wrapping_neg();
+    f64::from_bits((score.to_bits() & mask) | (f64::NEG_INFINITY.to_bits() & !mask))
 }

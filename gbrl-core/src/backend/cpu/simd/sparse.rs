@@ -74,7 +74,7 @@ fn accumulate<V: Vector, B: BinIndex>(
         cell_of.resize(n_padded, 0);
         cell_bins.resize(n_padded, 0);
     }
-    // Bytes are marked without waiting for the row before; eight at a time then become bits.
+    // Bytes are marked without waiting for the row before; many at a time then become bits.
     for row in rows.clone() {
         marks[bins[row].unpack()] = 1;
     }
@@ -84,12 +84,7 @@ fn accumulate<V: Vector, B: BinIndex>(
     let cell_bins = &mut cell_bins[..n_padded];
     let numbers = cell_of[..n_padded].as_chunks_mut::<64>().0;
     for (word_idx, (marks, numbers)) in marks[..n_padded].as_chunks_mut::<64>().0.iter_mut().zip(numbers).enumerate() {
-        let mut word = 0;
-        for (byte_idx, marks) in marks.as_chunks::<8>().0.iter().enumerate() {
-            // The product moves bit 0 of byte i to bit 56 + i.
-            let bits = u64::from_le_bytes(*marks).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-            word |= bits << (8 * byte_idx);
-        }
+        let mut word = V::bits(marks);
         marks.fill(0);
         occupied.push(word);
         below.push(n as u32);

@@ -54,6 +54,9 @@ pub trait Vector {
     /// `sums[i] += scores[number of bits of `bits` up to and including i]`.
     fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8);
 
+    /// Bit i is byte i, each 0 or 1.
+    fn bits(bytes: &[u8; 64]) -> u64;
+
     /// `cell[l] += grad[l]`, L a multiple of 4.
     fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]);
 
@@ -103,6 +106,17 @@ fn ask_row_portable(row: &[Lanes<f32>; 2], features: &[u32; 16], thresholds: &[f
         answers |= u16::from(x > thresholds[i]) << i;
     }
     answers
+}
+
+#[inline(always)]
+fn bits_portable(bytes: &[u8; 64]) -> u64 {
+    let mut word = 0;
+    for (i, bytes) in bytes.as_chunks::<8>().0.iter().enumerate() {
+        // The product moves bit 0 of byte j to bit 56 + j.
+        let bits = u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        word |= bits << (8 * i);
+    }
+    word
 }
 
 #[inline(always)]
@@ -219,6 +233,10 @@ impl Vector for Portable {
     #[inline(always)]
     fn lookup(table: &[Lanes<f32>], index: [u32; 16]) -> [f32; 16] {
         map(index, |i| table[i as usize / 16][i as usize % 16])
+    }
+    #[inline(always)]
+    fn bits(bytes: &[u8; 64]) -> u64 {
+        bits_portable(bytes)
     }
     #[inline(always)]
     fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
@@ -369,6 +387,16 @@ mod avx2 {
                 values[lane] = table[indices[lane] as usize / 16][indices[lane] as usize % 16];
             }
             Self::floats(&values)
+        }
+        #[inline(always)]
+        fn bits(bytes: &[u8; 64]) -> u64 {
+            // SAFETY: AVX2 as said above; both loads stay within the 64 bytes.
+            unsafe {
+                // Bit 0 of each byte moves to its sign; what other bits move does not matter.
+                let low = _mm256_slli_epi16::<7>(_mm256_loadu_si256(bytes.as_ptr().cast()));
+                let high = _mm256_slli_epi16::<7>(_mm256_loadu_si256(bytes.as_ptr().add(32).cast()));
+                u64::from(_mm256_movemask_epi8(low) as u32) | (u64::from(_mm256_movemask_epi8(high) as u32) << 32)
+            }
         }
         #[inline(always)]
         fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
@@ -537,6 +565,14 @@ mod avx512 {
             Self::floats(&values)
         }
         #[inline(always)]
+        fn bits(bytes: &[u8; 64]) -> u64 {
+            // SAFETY: AVX-512 as said above; the load stays within the 64 bytes.
+            unsafe {
+                let bytes = _mm512_loadu_si512(bytes.as_ptr().cast());
+                _mm512_test_epi8_mask(bytes, bytes)
+            }
+        }
+        #[inline(always)]
         fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
             const { assert!(L == 4 || L.is_multiple_of(8)) };
             if L == 4 {
@@ -652,6 +688,13 @@ mod avx512 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_become_bits() {
+        let bytes: [u8; 64] = std::array::from_fn(|i| u8::from(i % 3 == 0 || i == 62));
+        let expected = (0..64).fold(0, |word, i| word | u64::from(bytes[i]) << i);
+        assert_eq!(bits_portable(&bytes), expected);
+    }
 
     #[test]
     fn the_magic_conversion_is_exact() {
