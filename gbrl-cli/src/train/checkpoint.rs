@@ -11,11 +11,9 @@ use serde_json::{Value, json};
 
 use super::states::SavedStates;
 use crate::failure::Failure;
-use crate::policy_file::{self, About};
 
 /// What a resumed run starts from.
 pub struct Saved {
-    pub env_id: String,
     pub trainer: TrainerState,
     pub ensemble: Ensemble,
     pub program: ProgramState,
@@ -39,20 +37,17 @@ const STATES: &str = "states";
 /// Writes a checkpoint in one step.
 pub fn save(
     path: &Path,
-    env_id: &str,
     trainer: &TrainerState,
     ensemble: &Ensemble,
     program: &ProgramState,
     states: &SavedStates,
 ) -> Result<(), Failure> {
     let failed = |error: serde_json::Error| Failure::new(format!("{}: {error}", path.display()));
-    let timesteps = trainer.timesteps();
-    let model = policy_file::to_model(env_id, timesteps, &trainer.settings, &trainer.head, ensemble.clone())?;
     let state = json!({
         "trainer": serde_json::to_value(trainer).map_err(failed)?,
         "program": serde_json::to_value(program).map_err(failed)?,
     });
-    let mut checkpoint = Checkpoint::new(model, state);
+    let mut checkpoint = Checkpoint::new(trainer.model(ensemble.clone())?, state);
     checkpoint.blobs.insert(STATES.to_owned(), serde_json::to_vec(states).map_err(failed)?);
     Ok(checkpoint.save(path)?)
 }
@@ -65,10 +60,9 @@ pub fn load(path: &Path) -> Result<Saved, Failure> {
         Error::format(what.clone(), "not of a training run", format!("a valid {part}"), error)
     };
     let part = |name: &str, value: &mut Value| value.get_mut(name).map(Value::take).unwrap_or_default();
-    let about: About = serde_json::from_value(checkpoint.model.extra).map_err(|error| failed("model", error))?;
     let trainer = serde_json::from_value(part("trainer", &mut checkpoint.state)).map_err(|e| failed("trainer", e))?;
     let program = serde_json::from_value(part("program", &mut checkpoint.state)).map_err(|e| failed("program", e))?;
     let bytes = checkpoint.blobs.remove(STATES).unwrap_or_default();
     let states = serde_json::from_slice(&bytes).map_err(|error| failed("sample of states", error))?;
-    Ok(Saved { env_id: about.env, trainer, ensemble: checkpoint.model.ensemble, program, states })
+    Ok(Saved { trainer, ensemble: checkpoint.model.ensemble, program, states })
 }

@@ -7,7 +7,7 @@ mod interrupt;
 mod memory;
 mod metrics;
 mod progress;
-mod run_folder;
+pub mod run_folder;
 mod session;
 mod states;
 pub mod summary;
@@ -129,7 +129,7 @@ fn start(args: &Args) -> Result<Session, Failure> {
 fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
     let folder = RunFolder::open(path)?;
     let mut saved = checkpoint::load(&folder.last_checkpoint()?)?;
-    let env_id = saved.env_id.as_str();
+    let env_id = saved.trainer.env.as_str();
     if let Some(other) = args.env.as_deref().filter(|other| *other != env_id) {
         return Err(Failure::expected("environment", &format!("{env_id}, as in {}", path.display()), other));
     }

@@ -194,7 +194,7 @@ impl Watcher {
             Event::EvaluationDue { timesteps, policy } => self.evaluate(*timesteps, policy)?,
             Event::CheckpointDue { timesteps, state, ensemble } => {
                 let (path, program) = (self.folder.checkpoint(*timesteps), self.program_state());
-                checkpoint::save(&path, &self.env_id, state, ensemble, &program, &self.states.save())?;
+                checkpoint::save(&path, state, ensemble, &program, &self.states.save())?;
                 self.saved_at = Some(*timesteps);
                 // What a checkpoint continues from should be on the disk with it.
                 self.flush()?;

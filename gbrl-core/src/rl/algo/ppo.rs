@@ -6,6 +6,7 @@ use crate::boost::{Booster, Dataset};
 use crate::config::{Edges, PpoParams, Settings};
 use crate::ensemble::{Ensemble, OutputGroup};
 use crate::error::{Error, Result};
+use crate::io::Model;
 use crate::math;
 use crate::rl::algo::adam::Adam;
 use crate::rl::algo::{Collector, CollectorParams, CollectorState};
@@ -14,10 +15,13 @@ use crate::rl::env::Env;
 use crate::rl::event::{Control, Event, Metrics, Observer};
 use crate::rl::loss::ppo::{log_ratio, surrogate_of_ratio};
 use crate::rl::loss::{clip_norm, clipped_value_loss, explained_variance, normalize, value_loss};
-use crate::rl::policy::{Policy, PolicyHead};
+use crate::rl::policy::{About, Policy, PolicyHead, Training};
 use crate::rl::rollout::Rollout;
 use crate::rl::vec_env::VecEnv;
 use crate::rng::{Stream, derive_seed};
+
+/// The algorithm's name in files and on command lines.
+pub const NAME: &str = "ppo";
 
 /// A PPO run: environments, trees, and everything between.
 ///
@@ -97,6 +101,8 @@ pub struct TrainerState {
     pub settings: Settings,
     /// The policy without its trees.
     pub head: PolicyHead,
+    /// Name of the environment.
+    pub env: String,
     collector: CollectorState,
     minibatches: Stream,
     adam: Adam,
@@ -108,6 +114,21 @@ impl TrainerState {
     /// Environment steps done.
     pub fn timesteps(&self) -> u64 {
         self.collector.timesteps
+    }
+
+    /// The policy of this state as a model, with the trees that were saved with it.
+    ///
+    /// # Errors
+    /// As [`About::to_extra`].
+    pub fn model(&self, ensemble: Ensemble) -> Result<Model> {
+        let training = Training {
+            env: self.env.clone(),
+            algo: NAME.to_owned(),
+            timesteps: self.timesteps(),
+            ppo: self.settings.ppo.clone(),
+        };
+        let about = About { policy: self.head.clone(), training: Some(training) };
+        Ok(Model { params: Some(self.settings.tree.clone()), extra: about.to_extra()?, ..Model::new(ensemble) })
     }
 }
 
@@ -247,7 +268,7 @@ impl Trainer {
     /// # Errors
     /// None that a trainer's own parts can cause.
     pub fn policy(&self) -> Result<Policy> {
-        Policy::new(self.ensemble().clone(), self.head.clone(), self.settings.run.n_threads)
+        Policy::from_model(self.state().model(self.ensemble().clone())?, self.settings.run.n_threads)
     }
 
     /// What [`resume`](Trainer::resume) needs, besides [`ensemble`](Trainer::ensemble).
@@ -255,6 +276,7 @@ impl Trainer {
         TrainerState {
             settings: self.settings.clone(),
             head: self.head.clone(),
+            env: self.envs().name().to_owned(),
             collector: self.collector.save(),
             minibatches: self.minibatches.clone(),
             adam: self.adam.clone(),
