@@ -15,7 +15,7 @@ mod watcher;
 
 use std::path::{Path, PathBuf};
 
-use gbrl_core::config::{Edges, Settings};
+use gbrl_core::config::Settings;
 use gbrl_core::rl::algo::Trainer;
 use gbrl_core::rl::env::Env;
 
@@ -129,7 +129,7 @@ fn start(args: &Args) -> Result<Session, Failure> {
 fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
     let folder = RunFolder::open(path)?;
     let mut saved = checkpoint::load(&folder.last_checkpoint()?)?;
-    let env_id = saved.trainer.env.as_str();
+    let env_id = saved.env_id.as_str();
     if let Some(other) = args.env.as_deref().filter(|other| *other != env_id) {
         return Err(Failure::expected("environment", &format!("{env_id}, as in {}", path.display()), other));
     }
@@ -148,10 +148,6 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
         }
     }
     let total = settings.run.total_timesteps;
-    if settings.tree.edges == Edges::Fixed || before.tree.edges == Edges::Fixed {
-        // The trainer keeps these edges to itself; with others the run would silently be another one.
-        return Err(Failure::new("edges: resuming a run is not available with edges = fixed: they are not saved"));
-    }
     if start >= total {
         return Err(Failure::new(format!(
             "{}: nothing is left to do: {start} of {total} steps are done; expected more steps, as in --steps {}",
@@ -162,7 +158,7 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
     let settings = settings.clone();
     let (states, copies) = States::watch(copies(env_id, settings.run.n_envs)?, settings.run.seed);
     states.restore(saved.states)?;
-    let trainer = Trainer::resume(copies, &saved.trainer, saved.ensemble)?;
+    let trainer = Trainer::resume(copies, &saved.trainer, saved.model)?;
     let interrupt = Interrupt::listen()?;
     write_config(&folder, env_id, &saved.program.preset, &settings)?;
     let resumed = Some((start, &saved.program));

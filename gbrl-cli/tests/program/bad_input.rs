@@ -128,8 +128,6 @@ fn runs_that_cannot_be_resumed() {
     refused(folder.path(), "train --resume run --seed 3", &["--resume", "--seed"]);
     refused(folder.path(), "train --resume run --steps 512 --set n_envs=3", &["n_envs: expected 2"]);
     refused(folder.path(), "train --resume run --steps 512 --set seed=3", &["seed: expected 0"]);
-    train(folder.path(), "--steps 256 --set edges=fixed --out fixed");
-    refused(folder.path(), "train --resume fixed --steps 512", &["edges", "fixed"]);
     let checkpoint = folder.path().join("run/checkpoints/256.gbrl");
     let good = fs::read(&checkpoint).unwrap();
     fs::write(&checkpoint, &good[..good.len() / 2]).unwrap();

@@ -18,6 +18,7 @@ use crate::ensemble::adam::{AdamClock, Moments};
 use crate::ensemble::{Ensemble, Optimizer};
 use crate::error::{Error, Result};
 use crate::grow;
+use crate::io::model::{Flaw, check_edges};
 use crate::rng::Stream;
 use crate::tree::{Shape, Tree};
 
@@ -173,8 +174,15 @@ impl Booster {
     }
 
     /// Gives back edges saved earlier.
-    pub fn set_fixed_edges(&mut self, edges: Option<Vec<FeatureBins>>) {
+    ///
+    /// # Errors
+    /// Class `Value` for edges that do not fit the features.
+    pub fn set_fixed_edges(&mut self, edges: Option<Vec<FeatureBins>>) -> Result<()> {
+        if let Some(edges) = &edges {
+            check_edges(self.ensemble.schema(), edges).map_err(Flaw::into_value)?;
+        }
         self.fixed_edges = edges;
+        Ok(())
     }
 
     /// Where the run stands, 0 to 1: what the groups' learning-rate schedules go by.

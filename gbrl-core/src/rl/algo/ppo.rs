@@ -1,12 +1,14 @@
 //! Proximal policy optimisation (Schulman et al. 2017) with trees.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::boost::{Booster, Dataset};
 use crate::config::{Edges, PpoParams, Settings};
 use crate::ensemble::{Ensemble, OutputGroup};
 use crate::error::{Error, Result};
-use crate::io::Model;
+use crate::io::{Model, ModelRef};
 use crate::math;
 use crate::rl::algo::adam::Adam;
 use crate::rl::algo::{Collector, CollectorParams, CollectorState};
@@ -92,7 +94,7 @@ pub struct Trainer {
     restarted: Vec<usize>,
 }
 
-/// What resuming needs besides the trees; taken between rollouts. Survives JSON to the bit.
+/// What resuming needs besides the model; taken between rollouts. Survives JSON to the bit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainerState {
@@ -101,8 +103,6 @@ pub struct TrainerState {
     pub settings: Settings,
     /// The policy without its trees.
     pub head: PolicyHead,
-    /// Name of the environment.
-    pub env: String,
     collector: CollectorState,
     minibatches: Stream,
     adam: Adam,
@@ -114,21 +114,6 @@ impl TrainerState {
     /// Environment steps done.
     pub fn timesteps(&self) -> u64 {
         self.collector.timesteps
-    }
-
-    /// The policy of this state as a model, with the trees that were saved with it.
-    ///
-    /// # Errors
-    /// As [`About::to_extra`].
-    pub fn model(&self, ensemble: Ensemble) -> Result<Model> {
-        let training = Training {
-            env: self.env.clone(),
-            algo: NAME.to_owned(),
-            timesteps: self.timesteps(),
-            ppo: self.settings.ppo.clone(),
-        };
-        let about = About { policy: self.head.clone(), training: Some(training) };
-        Ok(Model { params: Some(self.settings.tree.clone()), extra: about.to_extra()?, ..Model::new(ensemble) })
     }
 }
 
@@ -158,17 +143,15 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Goes on from a saved state and the ensemble saved with it. What follows equals, to the byte, what the saved run
+    /// Goes on from a saved state and the model saved with it. What follows equals, to the byte, what the saved run
     /// would have done, except in environments that cannot be saved: those start new episodes, and the first event says so.
     ///
     /// # Errors
     /// As [`new`](Trainer::new), and [`ErrorKind::Format`](crate::error::ErrorKind::Format) when state, trees and
     /// environments do not belong together.
-    pub fn resume(envs: Vec<Box<dyn Env>>, state: &TrainerState, mut ensemble: Ensemble) -> Result<Self> {
+    pub fn resume(envs: Vec<Box<dyn Env>>, state: &TrainerState, model: Model) -> Result<Self> {
         let settings = &state.settings;
-        if settings.tree.edges == Edges::Fixed {
-            return Err(Error::unsupported("resuming", "with edges = fixed", "the state does not hold the edges yet"));
-        }
+        let Model { mut ensemble, fixed_edges, .. } = model;
         let mut head = state.head.clone();
         head.check()?;
         let envs = VecEnv::new(envs, 0)?;
@@ -196,6 +179,9 @@ impl Trainer {
         ensemble.groups_mut()[0].rate = settings.ppo.policy_lr;
         ensemble.groups_mut()[1].rate = settings.ppo.value_lr;
         let mut trainer = Self::assemble(envs, head.clone(), ensemble, settings)?;
+        if settings.tree.edges == Edges::Fixed {
+            trainer.booster.set_fixed_edges(fixed_edges)?;
+        }
         trainer.restarted = trainer.collector.restore(&state.collector, &mut head)?;
         trainer.minibatches = state.minibatches.clone();
         trainer.adam = state.adam.clone();
@@ -263,20 +249,44 @@ impl Trainer {
         self.collector.rollout()
     }
 
+    /// The numbers of the last rollout and its updates; empty before the first.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// A copy of the policy as it is now.
     ///
     /// # Errors
-    /// None that a trainer's own parts can cause.
+    /// As [`model`](Trainer::model).
     pub fn policy(&self) -> Result<Policy> {
-        Policy::from_model(self.state().model(self.ensemble().clone())?, self.settings.run.n_threads)
+        Policy::from_model(self.model()?.to_model(), self.settings.run.n_threads)
     }
 
-    /// What [`resume`](Trainer::resume) needs, besides [`ensemble`](Trainer::ensemble).
+    /// The policy as it is now, as a model to save: nothing is copied.
+    ///
+    /// # Errors
+    /// As [`About::to_extra`], for outputs that learning has driven out of range.
+    pub fn model(&self) -> Result<ModelRef<'_>> {
+        let training = Training {
+            env: self.envs().name().to_owned(),
+            algo: NAME.to_owned(),
+            timesteps: self.timesteps(),
+            ppo: self.settings.ppo.clone(),
+        };
+        let about = About { policy: self.head.clone(), training: Some(training) };
+        Ok(ModelRef {
+            ensemble: self.ensemble(),
+            params: Some(&self.settings.tree),
+            fixed_edges: self.booster.fixed_edges(),
+            extra: Cow::Owned(about.to_extra()?),
+        })
+    }
+
+    /// What [`resume`](Trainer::resume) needs, besides [`model`](Trainer::model).
     pub fn state(&self) -> TrainerState {
         TrainerState {
             settings: self.settings.clone(),
             head: self.head.clone(),
-            env: self.envs().name().to_owned(),
             collector: self.collector.save(),
             minibatches: self.minibatches.clone(),
             adam: self.adam.clone(),
@@ -327,7 +337,7 @@ impl Trainer {
             tell(&Event::EvaluationDue { timesteps, policy: &self.policy()? });
         }
         if due(self.settings.run.checkpoint_every) {
-            tell(&Event::CheckpointDue { timesteps, state: &self.state(), ensemble: self.ensemble() });
+            tell(&Event::CheckpointDue { timesteps, trainer: self });
         }
         Ok(control)
     }
@@ -588,6 +598,7 @@ impl Minibatch {
 mod tests {
     use super::*;
     use crate::ErrorClass;
+    use crate::io::Checkpoint;
     use crate::rl::env::TimeLimit;
     use crate::rl::eval::evaluate;
     use crate::rl::test_envs::{Broken, Masked, Target, Walk};
@@ -748,6 +759,13 @@ mod tests {
 
     #[test]
     fn a_resumed_run_equals_an_uninterrupted_one() {
+        for edges in ["rollout", "step", "fixed"] {
+            resume_in_the_middle(&[("edges", edges)]);
+        }
+    }
+
+    /// Half a run, a checkpoint as bytes, the other half: equal to a whole run in every event and in the end.
+    fn resume_in_the_middle(more: &[(&str, &str)]) {
         let pairs = [
             ("norm_obs", "true"),
             ("policy_lr", "lin_0.2"),
@@ -756,22 +774,26 @@ mod tests {
             ("checkpoint_every", "512"),
             ("eval_every", "1000"),
         ];
+        let pairs = [&pairs[..], more].concat();
         let mut whole = Trainer::new(walks(4), &settings(&pairs)).unwrap();
         let all = log(&mut whole, 2048);
         let mut first = Trainer::new(walks(4), &settings(&pairs)).unwrap();
         let mut lines = log(&mut first, 1024);
-        let json = serde_json::to_string(&first.state()).unwrap();
-        let state: TrainerState = serde_json::from_str(&json).unwrap();
+        let json = serde_json::to_value(first.state()).unwrap();
+        let bytes = Checkpoint::new(first.model().unwrap(), json).to_bytes().unwrap();
+        let read = Checkpoint::from_bytes(&bytes).unwrap();
+        let state: TrainerState = serde_json::from_value(read.state).unwrap();
         assert_eq!(state, first.state());
-        let mut second = Trainer::resume(walks(4), &state, first.ensemble().clone()).unwrap();
+        let mut second = Trainer::resume(walks(4), &state, read.model).unwrap();
         lines.extend(log(&mut second, 2048));
         let differ = lines.iter().zip(&all).find(|(a, b)| a != b);
-        assert!(differ.is_none() && lines.len() == all.len(), "{differ:#?}");
+        assert!(differ.is_none() && lines.len() == all.len(), "{more:?}: {differ:#?}");
         assert!(
             all.iter().any(|line| line.ends_with("checkpoint")) && all.iter().any(|line| line.ends_with("evaluation"))
         );
         assert_eq!(second.state(), whole.state());
-        assert_eq!(second.ensemble(), whole.ensemble());
+        assert_eq!(second.model().unwrap().to_model(), whole.model().unwrap().to_model());
+        assert_eq!(second.model().unwrap().fixed_edges.is_some(), second.settings.tree.edges == Edges::Fixed);
     }
 
     #[test]
@@ -779,7 +801,7 @@ mod tests {
         let pairs = [("log_std_lr", "0.01")];
         let mut first = Trainer::new(targets(4), &settings(&pairs)).unwrap();
         log(&mut first, 128);
-        let mut second = Trainer::resume(targets(4), &first.state(), first.ensemble().clone()).unwrap();
+        let mut second = Trainer::resume(targets(4), &first.state(), first.model().unwrap().to_model()).unwrap();
         assert_eq!((&second.head, &second.adam), (&first.head, &first.adam));
         assert_eq!(log(&mut second, 192)[0], "128 restarted [0, 1, 2, 3]");
     }
@@ -791,13 +813,17 @@ mod tests {
         let (state, ensemble) = (trainer.state(), trainer.ensemble().clone());
         let empty = Ensemble::new(ensemble.schema().clone(), ensemble.groups().to_vec()).unwrap();
         let class =
-            |envs, state: &TrainerState, ensemble| Trainer::resume(envs, state, ensemble).err().unwrap().class();
+            |envs, state: &TrainerState, trees| Trainer::resume(envs, state, Model::new(trees)).err().unwrap().class();
         assert_eq!(class(walks(4), &state, empty), ErrorClass::Format);
         assert_eq!(class(targets(4), &state, ensemble.clone()), ErrorClass::Format);
         assert_eq!(class(walks(3), &state, ensemble.clone()), ErrorClass::Value);
         let mut other = state.clone();
         other.settings.ppo.norm_reward = false;
-        assert_eq!(class(walks(4), &other, ensemble), ErrorClass::Format);
+        assert_eq!(class(walks(4), &other, ensemble.clone()), ErrorClass::Format);
+        let mut fixed = state.clone();
+        fixed.settings.tree.edges = Edges::Fixed;
+        let model = Model { fixed_edges: Some(Vec::new()), ..Model::new(ensemble) };
+        assert_eq!(Trainer::resume(walks(4), &fixed, model).err().unwrap().class(), ErrorClass::Value);
     }
 
     #[test]

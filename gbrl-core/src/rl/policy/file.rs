@@ -1,5 +1,6 @@
 //! A policy in a model file: what [`Model::extra`] says beside the trees, and how a policy goes in and comes out.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -8,8 +9,7 @@ use serde_json::Value;
 use super::{Policy, PolicyHead};
 use crate::config::PpoParams;
 use crate::error::{Error, Result};
-use crate::io::container::write_atomic;
-use crate::io::model::{self, Model};
+use crate::io::model::{self, Model, ModelRef};
 
 /// What makes a model file a policy; the file's `extra` is this as JSON.
 ///
@@ -81,21 +81,21 @@ impl Policy {
         let mut policy = Policy::new(model.ensemble, about.policy, n_threads)?;
         policy.training = about.training;
         policy.params = model.params;
-        policy.booster.set_fixed_edges(model.fixed_edges);
+        policy.booster.set_fixed_edges(model.fixed_edges)?;
         Ok(policy)
     }
 
-    /// The model that holds this policy: a copy of the trees, how they were grown, and [`About`].
+    /// The model that holds this policy: the trees, how they were grown, and [`About`].
     ///
     /// # Errors
     /// As [`About::to_extra`].
-    pub fn to_model(&self) -> Result<Model> {
+    pub fn model(&self) -> Result<ModelRef<'_>> {
         let about = About { policy: self.head.clone(), training: self.training.clone() };
-        Ok(Model {
-            ensemble: self.ensemble().clone(),
-            params: self.params.clone(),
-            fixed_edges: self.booster.fixed_edges().map(<[_]>::to_vec),
-            extra: about.to_extra()?,
+        Ok(ModelRef {
+            ensemble: self.ensemble(),
+            params: self.params.as_ref(),
+            fixed_edges: self.booster.fixed_edges(),
+            extra: Cow::Owned(about.to_extra()?),
         })
     }
 
@@ -122,15 +122,7 @@ impl Policy {
     /// # }
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        write_atomic(path, &self.to_bytes()?)
-    }
-
-    /// The bytes of that file; equal policies give equal bytes.
-    ///
-    /// # Errors
-    /// As [`model::to_bytes`].
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        model::to_bytes(&self.to_model()?)
+        model::save(path, self.model()?)
     }
 }
 
@@ -164,8 +156,9 @@ mod tests {
         let path = folder.path().join("model.gbrl");
         policy.save(&path).unwrap();
         let read = Policy::load(&path, 1).unwrap();
-        assert_eq!(read.to_bytes().unwrap(), std::fs::read(&path).unwrap());
-        assert_eq!(read.to_model().unwrap(), policy.to_model().unwrap());
+        let whole = |policy: &Policy| policy.model().unwrap().to_model();
+        assert_eq!(whole(&read), whole(&policy));
+        assert_eq!(model::to_bytes(&whole(&read)).unwrap(), std::fs::read(&path).unwrap());
         let training = read.training().unwrap();
         assert_eq!((training.env.as_str(), training.algo.as_str(), training.timesteps), ("Walk-v0", "ppo", 128));
         assert_eq!(training.ppo.n_steps, 32);
@@ -181,7 +174,7 @@ mod tests {
     fn a_policy_from_parts_needs_no_training() {
         let policy = policy();
         let bare = Policy::new(policy.ensemble().clone(), policy.head().clone(), 1).unwrap();
-        let model = bare.to_model().unwrap();
+        let model = bare.model().unwrap().to_model();
         assert_eq!((&model.params, About::of(&model).unwrap().unwrap().training), (&None, None));
         assert!(Policy::from_model(model, 1).unwrap().training().is_none());
     }
@@ -196,7 +189,7 @@ mod tests {
             assert_eq!(error.class(), ErrorClass::Format);
             error.to_string()
         };
-        let whole = policy().to_model().unwrap();
+        let whole = policy().model().unwrap().to_model();
         let trees = Model { extra: Value::Null, ..whole.clone() };
         assert!(About::of(&trees).unwrap().is_none());
         assert!(
