@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::knob::{ParamDef, ends_hold, params, words};
 use super::tree::TreeParams;
 use crate::config::Schedule;
+use crate::config::schedule::is_rate;
 use crate::error::{Error, Result};
 
 params! {
@@ -70,18 +71,18 @@ params! {
         max_value_grad_norm: Option<f64> = None, "", "above 0, or none", |x| x.is_none_or(above_0);
         /// Learning rate of the policy's outputs.
         #[serde(with = "super::knob::schedule")]
-        policy_lr: Schedule = Schedule::Constant(0.1), "", "at least 0", |x| ends_hold(x, |v| v >= 0.0);
+        policy_lr: Schedule = Schedule::Constant(0.1), "", "0 to 3.4e38", |x| ends_hold(x, is_rate);
         /// Learning rate of the value output.
         #[serde(with = "super::knob::schedule")]
-        value_lr: Schedule = Schedule::Constant(0.05), "", "at least 0", |x| ends_hold(x, |v| v >= 0.0);
+        value_lr: Schedule = Schedule::Constant(0.05), "", "0 to 3.4e38", |x| ends_hold(x, is_rate);
         /// Where a Gaussian's log standard deviation comes from.
         log_std: LogStd = LogStd::Free, "", "free (one number per action dimension) or outputs (of the trees)", |_| true;
         /// A Gaussian's log standard deviation at the start.
         log_std_init: f64 = -2.0, "nats", "-20 to 20", |x| (-20.0..=20.0).contains(x);
         /// Adam's learning rate of a free log standard deviation.
         #[serde(with = "super::knob::schedule")]
-        log_std_lr: Schedule = Schedule::Linear { start: 0.0017, end: 0.000475 }, "", "at least 0",
-            |x| ends_hold(x, |v| v >= 0.0);
+        log_std_lr: Schedule = Schedule::Linear { start: 0.0017, end: 0.000475 }, "", "0 to 3.4e38",
+            |x| ends_hold(x, is_rate);
         /// Squash continuous actions into their bounds by tanh instead of clipping them.
         squash_actions: bool = false, "", "true or false", |_| true;
         /// Standardise numeric observations by their running mean and variance.
