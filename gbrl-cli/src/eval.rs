@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use gbrl_core::config::MAX_EPISODES;
 use gbrl_core::rl::eval::evaluate;
 use gbrl_core::rl::policy::Policy;
 use serde_json::json;
 
 use crate::failure::{Done, Failure};
-use crate::train::{EVAL_COPIES, MAX_EPISODES, copies, run_folder, summary};
+use crate::train::{EVAL_COPIES, copies, run_folder, summary};
 use crate::{output, text};
 
 /// Play episodes with a saved policy

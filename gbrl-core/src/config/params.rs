@@ -10,13 +10,20 @@ use crate::config::Schedule;
 use crate::config::schedule::is_rate;
 use crate::error::{Error, Result};
 
+/// More copies of an environment than any machine steps.
+pub const MAX_ENVS: usize = 65_536;
+/// Most rows of a rollout, over all copies: more would only fail after they have taken all memory.
+pub const MAX_ROLLOUT_ROWS: usize = 1 << 26;
+/// Most episodes of one evaluation, and of a window of statistics.
+pub const MAX_EPISODES: usize = 10_000_000;
+
 params! {
     /// Settings of a run, whatever the algorithm.
     "run" RunParams {
         /// Environment steps of the whole run, over all copies; schedules end there.
         total_timesteps: u64 = 1_000_000, "steps", "at least 1", |x| *x >= 1;
         /// Copies of the environment.
-        n_envs: usize = 16, "environments", "at least 1", |x| *x >= 1;
+        n_envs: usize = 16, "environments", "1 to 65536", |x| (1..=MAX_ENVS).contains(x);
         /// Root of every random stream.
         seed: u64 = 0, "", "any", |_| true;
         /// Threads of the tree learner; 0 means one per processor. Results do not depend on it.
@@ -27,13 +34,13 @@ params! {
         /// Steps between evaluations; 0 means never.
         eval_every: u64 = 0, "steps", "at least 0", |_| true;
         /// Episodes per evaluation.
-        eval_episodes: usize = 10, "episodes", "at least 1", |x| *x >= 1;
+        eval_episodes: usize = 10, "episodes", "1 to 10000000", |x| (1..=MAX_EPISODES).contains(x);
         /// Evaluate the most likely action instead of a sampled one.
         eval_deterministic: bool = true, "", "true or false", |_| true;
         /// Steps between checkpoints; 0 means never.
         checkpoint_every: u64 = 0, "steps", "at least 0", |_| true;
         /// Episodes over which rollout/ep_rew_mean and rollout/ep_len_mean are taken.
-        stats_window: usize = 100, "episodes", "at least 1", |x| *x >= 1;
+        stats_window: usize = 100, "episodes", "1 to 10000000", |x| (1..=MAX_EPISODES).contains(x);
     }
 }
 
@@ -41,7 +48,7 @@ params! {
     /// Settings of proximal policy optimisation (PPO).
     "ppo" PpoParams {
         /// Steps per environment between updates.
-        n_steps: usize = 128, "steps", "at least 1", |x| *x >= 1;
+        n_steps: usize = 128, "steps", "1 to 67108864, in all copies together", |x| (1..=MAX_ROLLOUT_ROWS).contains(x);
         /// Rows per minibatch, and so per tree; the last of an epoch may have fewer.
         batch_size: usize = 512, "rows", "at least 1", |x| *x >= 1;
         /// Passes over each rollout.
@@ -128,15 +135,19 @@ impl RunParams {
 }
 
 impl PpoParams {
-    /// Checks every setting against its rule, and that a rollout of `n_envs` environments is not too long to index.
+    /// Checks every setting against its rule, and that a rollout of `n_envs` environments has at most
+    /// [`MAX_ROLLOUT_ROWS`].
     ///
     /// # Errors
     /// Class `Value`, naming the first setting that breaks its rule.
     pub fn check(&self, n_envs: usize) -> Result<()> {
         self.check_each()?;
         match self.n_steps.checked_mul(n_envs) {
-            Some(rows) if rows <= u32::MAX as usize => Ok(()),
-            _ => Err(Error::parameter("n_steps", self.n_steps, format!("n_steps × {n_envs} environments below 2^32"))),
+            Some(rows) if rows <= MAX_ROLLOUT_ROWS => Ok(()),
+            _ => {
+                let rule = format!("at most {} with {n_envs} environments", MAX_ROLLOUT_ROWS / n_envs.max(1));
+                Err(Error::parameter("n_steps", self.n_steps, rule))
+            }
         }
     }
 }
@@ -199,6 +210,15 @@ impl Settings {
         }
     }
 
+    /// Checks everything that can be checked before the environment is known, limits of memory included.
+    ///
+    /// # Errors
+    /// Class `Value`, naming the first setting that breaks its rule.
+    pub fn check(&self) -> Result<()> {
+        self.run.check()?;
+        self.ppo.check(self.run.n_envs)
+    }
+
     /// The setting `key` as text that [`set`](Settings::set) reads back; `None` when there is none of that name.
     pub fn get(&self, key: &str) -> Option<String> {
         self.run.get(key).or_else(|| self.ppo.get(key)).or_else(|| self.tree.get(key))
@@ -244,8 +264,7 @@ mod tests {
             assert!(!def.doc.trim().is_empty() && !def.rule.is_empty());
         }
         assert_eq!(settings, Settings::default());
-        settings.run.check().unwrap();
-        settings.ppo.check(settings.run.n_envs).unwrap();
+        settings.check().unwrap();
         settings.tree.check(3, 2).unwrap();
     }
 
@@ -254,8 +273,8 @@ mod tests {
         let mut settings = Settings::default();
         for (key, value, message) in [
             ("gamma", "1.5", "gamma: expected in [0, 1] (number), got 1.5"),
-            ("n_steps", "0", "n_steps: expected at least 1 (whole number), got 0"),
-            ("n_steps", "many", "n_steps: expected at least 1 (whole number), got many"),
+            ("n_epochs", "0", "n_epochs: expected at least 1 (whole number), got 0"),
+            ("n_epochs", "many", "n_epochs: expected at least 1 (whole number), got many"),
             ("clip_range", "0", "clip_range: expected above 0 (schedule), got 0"),
             ("grow_policy", "deep", "grow_policy: expected oblivious, depthwise or bestfirst (word), got deep"),
             ("target_kl", "-1", "target_kl: expected above 0, or none (number or none), got -1"),
@@ -269,13 +288,31 @@ mod tests {
     fn fields_set_by_hand_are_checked_too() {
         let ppo = PpoParams { gae_lambda: f64::NAN, ..PpoParams::default() };
         assert_eq!(ppo.check(1).unwrap_err().to_string(), "gae_lambda: expected in [0, 1], got NaN");
-        let ppo = PpoParams { n_steps: usize::MAX, ..PpoParams::default() };
-        assert!(ppo.check(2).is_err());
         let tree = TreeParams { max_depth: 13, ..TreeParams::default() };
         assert_eq!(
             tree.check(1, 1).unwrap_err().to_string(),
             "max_depth: expected 1 to 12 for oblivious trees, got 13"
         );
+    }
+
+    #[test]
+    fn what_would_not_fit_into_memory_is_refused() {
+        let mut settings = Settings::default();
+        for (key, most) in [
+            ("n_envs", MAX_ENVS),
+            ("n_steps", MAX_ROLLOUT_ROWS),
+            ("eval_episodes", MAX_EPISODES),
+            ("stats_window", MAX_EPISODES),
+        ] {
+            settings.set(key, &most.to_string()).unwrap();
+            let error = settings.set(key, &(most + 1).to_string()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{key}: expected 1 to {most}")), "{error}");
+        }
+        let error = settings.check().unwrap_err().to_string();
+        assert_eq!(error, "n_steps: expected at most 1024 with 65536 environments, got 67108864");
+        settings.set("n_steps", "1024").unwrap();
+        settings.check().unwrap();
+        assert!(PpoParams { n_steps: usize::MAX, ..PpoParams::default() }.check(2).is_err());
     }
 
     #[test]

@@ -191,8 +191,7 @@ impl Trainer {
 
     fn assemble(envs: VecEnv, head: PolicyHead, ensemble: Ensemble, settings: &Settings) -> Result<Self> {
         let (run, ppo) = (&settings.run, &settings.ppo);
-        run.check()?;
-        ppo.check(run.n_envs)?;
+        settings.check()?;
         if envs.n_envs() != run.n_envs {
             return Err(Error::parameter("n_envs", run.n_envs, format!("{}, the copies given", envs.n_envs())));
         }
