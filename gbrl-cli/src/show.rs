@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use gbrl_core::ensemble::{Optimizer, Schedule};
 use gbrl_core::explain::{Measure, feature_importance};
 use gbrl_core::io::{Model, model, text::tree_text};
 use gbrl_core::rl::policy::About;
@@ -72,7 +73,10 @@ fn head(model: &Model, about: Option<&About>, bytes: u64) -> String {
     let groups: Vec<String> = ensemble
         .groups()
         .iter()
-        .map(|group| format!("{} ({}, rate {})", group.name, group.columns.len(), rate(group.rate)))
+        .map(|group| {
+            let adam = if group.optimizer == Optimizer::Sgd { "" } else { ", adam" };
+            format!("{} ({}, rate {}{adam})", group.name, group.columns.len(), rate(group.rate))
+        })
         .collect();
     let _ = writeln!(page, "  outputs   {}", groups.join(", "));
     if let Some(tree) = &model.params {
@@ -90,7 +94,7 @@ fn head(model: &Model, about: Option<&About>, bytes: u64) -> String {
     page
 }
 
-fn rate(rate: gbrl_core::ensemble::Schedule) -> String {
+fn rate(rate: Schedule) -> String {
     match rate.ends() {
         (start, end) if start == end => start.to_string(),
         (start, end) => format!("{start} to {end}"),

@@ -82,6 +82,16 @@ params! {
         /// Learning rate of the value output.
         #[serde(with = "super::knob::schedule")]
         value_lr: Schedule = Schedule::Constant(0.05), "", "0 to 3.4e38", |x| ends_hold(x, is_rate);
+        /// How the trees' gradients become changes of the policy's outputs. Adam's outputs cannot be monotone.
+        policy_optimizer: OptimizerKind = OptimizerKind::Sgd, "", "sgd or adam", |_| true;
+        /// The same for the value output.
+        value_optimizer: OptimizerKind = OptimizerKind::Sgd, "", "sgd or adam", |_| true;
+        /// Decay per tree of Adam's mean gradient of a row.
+        adam_beta1: f64 = 0.9, "", "at least 0, below 1", |x| (0.0..1.0).contains(x);
+        /// Decay per tree of Adam's mean squared gradient of a row.
+        adam_beta2: f64 = 0.999, "", "at least 0, below 1", |x| (0.0..1.0).contains(x);
+        /// What Adam adds to the root of the mean squared gradient.
+        adam_eps: f64 = 1e-8, "", "above 0", |x| above_0(*x);
         /// Where a Gaussian's log standard deviation comes from.
         log_std: LogStd = LogStd::Free, "", "free (one number per action dimension) or outputs (of the trees)", |_| true;
         /// A Gaussian's log standard deviation at the start.
@@ -113,6 +123,19 @@ pub enum LogStd {
     /// Outputs of the trees, so that it depends on the state.
     Outputs,
 }
+
+/// How mean gradients of leaves become changes of outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// output −= rate · gradient: gradient boosting as it is.
+    #[default]
+    Sgd,
+    /// Adam across trees; every prediction is a fold over all of them, which is slower than a sum.
+    Adam,
+}
+
+words!(OptimizerKind, "word", "sgd" => OptimizerKind::Sgd, "adam" => OptimizerKind::Adam);
 
 words!(LogStd, "word", "free" => LogStd::Free, "outputs" => LogStd::Outputs);
 

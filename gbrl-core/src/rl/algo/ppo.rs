@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::boost::{Booster, Dataset};
-use crate::config::{Edges, PpoParams, Settings};
-use crate::ensemble::{Ensemble, OutputGroup};
+use crate::config::{Edges, OptimizerKind, PpoParams, Settings};
+use crate::ensemble::{Ensemble, Optimizer, OutputGroup};
 use crate::error::{Error, Result};
 use crate::io::{Model, ModelRef};
 use crate::math;
@@ -128,11 +128,8 @@ impl Trainer {
         let envs = VecEnv::new(envs, derive_seed(settings.run.seed, "environments", 0))?;
         let head = PolicyHead::new(envs.observation_space(), envs.action_space(), &settings.ppo)?;
         let n = head.n_policy_outputs();
-        let groups = vec![
-            OutputGroup::sgd("policy", 0..n, settings.ppo.policy_lr),
-            OutputGroup::sgd("value", n..n + 1, settings.ppo.value_lr),
-        ];
-        let mut ensemble = Ensemble::new(envs.observation_space().schema(), groups)?;
+        let groups = output_groups(&settings.ppo, n);
+        let mut ensemble = Ensemble::new(envs.observation_space().schema(), groups.into())?;
         if let (Some(means), true) = (head.distribution.gaussian_len(), head.log_std.is_empty()) {
             let mut bias = vec![0.0; n + 1];
             bias[means..n].fill(settings.ppo.log_std_init as f32);
@@ -147,7 +144,8 @@ impl Trainer {
     /// would have done, except in environments that cannot be saved: those start new episodes, and the first event says so.
     ///
     /// # Errors
-    /// As [`new`](Trainer::new), and [`ErrorKind::Format`](crate::error::ErrorKind::Format) when state, trees and
+    /// As [`new`](Trainer::new), class `Value` for another optimizer than the run began with, and
+    /// [`ErrorKind::Format`](crate::error::ErrorKind::Format) when state, trees and
     /// environments do not belong together.
     pub fn resume(envs: Vec<Box<dyn Env>>, state: &TrainerState, model: Model) -> Result<Self> {
         let settings = &state.settings;
@@ -176,8 +174,15 @@ impl Trainer {
             return Err(Error::format("trainer state", "number of trees", state.n_trees, ensemble.trees().len()));
         }
         state.adam.check(head.log_std.len())?;
-        ensemble.groups_mut()[0].rate = settings.ppo.policy_lr;
-        ensemble.groups_mut()[1].rate = settings.ppo.value_lr;
+        for (group, wanted) in ensemble.groups_mut().iter_mut().zip(output_groups(&settings.ppo, n)) {
+            if group.optimizer != wanted.optimizer {
+                // The trees that are there would come to mean something else.
+                let rule = format!("{:?}, as the run began", group.optimizer);
+                let name = format!("{}_optimizer", wanted.name);
+                return Err(Error::parameter(name, format!("{:?}", wanted.optimizer), rule));
+            }
+            group.rate = wanted.rate;
+        }
         let mut trainer = Self::assemble(envs, head.clone(), ensemble, settings)?;
         if settings.tree.edges == Edges::Fixed {
             trainer.booster.set_fixed_edges(fixed_edges)?;
@@ -400,6 +405,23 @@ impl Trainer {
         metrics.set("train/n_trees", self.booster.ensemble().trees().len() as f64);
         Ok(())
     }
+}
+
+/// The policy's `n` columns and the value's, with the rates and optimizers of the settings.
+fn output_groups(ppo: &PpoParams, n: usize) -> [OutputGroup; 2] {
+    let group = |name: &str, columns, rate, optimizer| {
+        let optimizer = match optimizer {
+            OptimizerKind::Sgd => Optimizer::Sgd,
+            OptimizerKind::Adam => {
+                Optimizer::Adam { beta1: ppo.adam_beta1, beta2: ppo.adam_beta2, epsilon: ppo.adam_eps }
+            }
+        };
+        OutputGroup { optimizer, ..OutputGroup::sgd(name, columns, rate) }
+    };
+    [
+        group("policy", 0..n, ppo.policy_lr, ppo.policy_optimizer),
+        group("value", n..n + 1, ppo.value_lr, ppo.value_optimizer),
+    ]
 }
 
 /// The loss's coefficients at one moment of a run.
@@ -761,6 +783,8 @@ mod tests {
         for edges in ["rollout", "step", "fixed"] {
             resume_in_the_middle(&[("edges", edges)]);
         }
+        resume_in_the_middle(&[("policy_optimizer", "adam"), ("control_variates", "true")]);
+        resume_in_the_middle(&[("policy_optimizer", "adam"), ("value_optimizer", "adam"), ("adam_beta1", "0.5")]);
     }
 
     /// Half a run, a checkpoint as bytes, the other half: equal to a whole run in every event and in the end.
@@ -819,6 +843,10 @@ mod tests {
         let mut other = state.clone();
         other.settings.ppo.norm_reward = false;
         assert_eq!(class(walks(4), &other, ensemble.clone()), ErrorClass::Format);
+        let mut adam = state.clone();
+        adam.settings.ppo.value_optimizer = OptimizerKind::Adam;
+        let error = Trainer::resume(walks(4), &adam, Model::new(ensemble.clone())).err().unwrap();
+        assert!(error.to_string().starts_with("value_optimizer: expected Sgd, as the run began, got Adam"), "{error}");
         let mut fixed = state.clone();
         fixed.settings.tree.edges = Edges::Fixed;
         let model = Model { fixed_edges: Some(Vec::new()), ..Model::new(ensemble) };
@@ -837,6 +865,15 @@ mod tests {
         let mut trainer = Trainer::new(vec![Box::new(broken)], &settings(&[("n_envs", "1")])).unwrap();
         let error = trainer.run(16, &mut |_| Control::Continue).unwrap_err();
         assert_eq!(error.class(), ErrorClass::Environment);
+    }
+
+    #[test]
+    fn adam_and_monotone_outputs_do_not_mix() {
+        let pairs = [("value_optimizer", "adam"), ("monotone", "0:2:rising")];
+        let error = Trainer::new(walks(4), &settings(&pairs)).err().unwrap();
+        assert_eq!(error.class(), ErrorClass::Unsupported);
+        assert!(error.to_string().contains("with an Adam output group"), "{error}");
+        Trainer::new(walks(4), &settings(&pairs[1..])).unwrap();
     }
 
     #[test]
@@ -862,6 +899,9 @@ mod tests {
         };
         let up = score(walks, &[], 8192);
         assert!(up > 0.95, "walk: {up}");
+        let adam = [("policy_optimizer", "adam"), ("value_optimizer", "adam"), ("policy_lr", "0.03")];
+        let up = score(walks, &adam, 8192);
+        assert!(up > 0.95, "walk with Adam: {up}");
         let bandits: fn(usize) -> Vec<Box<dyn Env>> =
             |n| (0..n).map(|_| Box::new(Masked::new()) as Box<dyn Env>).collect();
         let bandit = score(bandits, &[("policy_lr", "0.3")], 8192);
