@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use gbrl_core::config::MAX_EPISODES;
 use gbrl_core::rl::eval::evaluate;
+use gbrl_core::rl::policy::Policy;
 use serde_json::json;
 
 use crate::failure::{Done, Failure};
-use crate::train::{EVAL_COPIES, MAX_EPISODES, copies, summary};
-use crate::{output, policy_file, text};
+use crate::train::{EVAL_COPIES, copies, run_folder, summary};
+use crate::{output, text};
 
 /// Play episodes with a saved policy
 ///
@@ -42,9 +44,13 @@ const EXAMPLES: &str = "Examples:
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done, Failure> {
-    let path = policy_file::locate(&args.model);
-    let (policy, about) = policy_file::load_policy(&path, 0)?;
-    let env_id = args.env.as_deref().unwrap_or(&about.env);
+    let path = run_folder::model_file(&args.model);
+    let policy = Policy::load(&path, 0)?;
+    let env_id = match (&args.env, policy.training()) {
+        (Some(env), _) => env,
+        (None, Some(training)) => &training.env,
+        (None, None) => return Err(Failure::expected("--env", "an environment, as the model names none", "none")),
+    };
     let episodes = args.episodes as usize;
     let mut envs = copies(env_id, EVAL_COPIES.min(episodes))?;
     let start = Instant::now();

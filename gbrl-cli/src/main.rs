@@ -6,7 +6,6 @@ mod eval;
 mod failure;
 mod listing;
 mod output;
-mod policy_file;
 mod settings;
 mod show;
 mod text;

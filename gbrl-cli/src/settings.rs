@@ -5,12 +5,13 @@ use std::path::Path;
 
 use gbrl_core::Error;
 use gbrl_core::config::{ALL, Settings};
+use gbrl_core::rl::algo::ppo;
 use toml::{Table, Value};
 
 use crate::failure::Failure;
 
 /// The only algorithm so far.
-pub const ALGO: &str = "ppo";
+pub const ALGO: &str = ppo::NAME;
 
 /// Keys of a preset that are no settings.
 const REMARKS: [&str; 3] = ["source", "env", "algo"];

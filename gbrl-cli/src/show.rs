@@ -3,13 +3,15 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use gbrl_core::ensemble::{Optimizer, Schedule};
 use gbrl_core::explain::{Measure, feature_importance};
-use gbrl_core::io::{Model, text::tree_text};
+use gbrl_core::io::{Model, model, text::tree_text};
+use gbrl_core::rl::policy::About;
 
 use crate::failure::{Done, Failure};
 use crate::output;
-use crate::policy_file::{self, About};
 use crate::text::{size, thousands};
+use crate::train::run_folder::model_file;
 
 /// Show a model: settings, size, what it looks at, and one of its trees
 #[derive(clap::Args)]
@@ -32,8 +34,9 @@ const BAR: usize = 40;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done, Failure> {
-    let path = policy_file::locate(&args.model);
-    let (model, about) = policy_file::load(&path)?;
+    let path = model_file(&args.model);
+    let model = model::load(&path)?;
+    let about = About::of(&model)?;
     let n_trees = model.ensemble.trees().len();
     let mut page = head(&model, about.as_ref(), std::fs::metadata(&path).map_or(0, |file| file.len()));
     page.push_str(&importance(&model)?);
@@ -55,11 +58,13 @@ fn head(model: &Model, about: Option<&About>, bytes: u64) -> String {
     let ensemble = &model.ensemble;
     let leaves: usize = ensemble.trees().iter().map(|tree| tree.n_leaves()).sum();
     let mut page = String::new();
-    match about {
-        Some(about) => {
-            let (algo, steps) = (about.algo.to_uppercase(), thousands(about.timesteps as f64));
-            let _ = writeln!(page, "{algo} policy for {}, trained for {steps} steps\n", about.env);
+    let training = about.and_then(|about| about.training.as_ref());
+    match training {
+        Some(training) => {
+            let (algo, steps) = (training.algo.to_uppercase(), thousands(training.timesteps as f64));
+            let _ = writeln!(page, "{algo} policy for {}, trained for {steps} steps\n", training.env);
         }
+        None if about.is_some() => page.push_str("a policy of unknown origin\n\n"),
         None => page.push_str("trees without a policy\n\n"),
     }
     let (trees, leaves) = (thousands(ensemble.trees().len() as f64), thousands(leaves as f64));
@@ -68,7 +73,10 @@ fn head(model: &Model, about: Option<&About>, bytes: u64) -> String {
     let groups: Vec<String> = ensemble
         .groups()
         .iter()
-        .map(|group| format!("{} ({}, rate {})", group.name, group.columns.len(), rate(group.rate)))
+        .map(|group| {
+            let adam = if group.optimizer == Optimizer::Sgd { "" } else { ", adam" };
+            format!("{} ({}, rate {}{adam})", group.name, group.columns.len(), rate(group.rate))
+        })
         .collect();
     let _ = writeln!(page, "  outputs   {}", groups.join(", "));
     if let Some(tree) = &model.params {
@@ -77,16 +85,16 @@ fn head(model: &Model, about: Option<&About>, bytes: u64) -> String {
             names.iter().map(|name| format!("{name} {}", tree.get(name).unwrap_or_default())).collect();
         let _ = writeln!(page, "  trees     {}", settings.join(", "));
     }
-    if let Some(about) = about {
+    if let Some(training) = training {
         let names = ["gamma", "gae_lambda", "n_steps", "batch_size", "n_epochs", "clip_range", "ent_coef", "vf_coef"];
         let settings: Vec<String> =
-            names.iter().map(|name| format!("{name} {}", about.ppo.get(name).unwrap_or_default())).collect();
-        let _ = writeln!(page, "  {:9} {}", about.algo, settings.join(", "));
+            names.iter().map(|name| format!("{name} {}", training.ppo.get(name).unwrap_or_default())).collect();
+        let _ = writeln!(page, "  {:9} {}", training.algo, settings.join(", "));
     }
     page
 }
 
-fn rate(rate: gbrl_core::ensemble::Schedule) -> String {
+fn rate(rate: Schedule) -> String {
     match rate.ends() {
         (start, end) if start == end => start.to_string(),
         (start, end) => format!("{start} to {end}"),

@@ -385,6 +385,42 @@ fn misuse_gets_an_error_with_the_facts_and_changes_nothing() {
     assert!(booster.append(&mut data, &[0.0; 3], 0..5, &mut [0.0; 5]).is_err());
 }
 
+/// Leaves that f32 cannot hold, in the last group only: neither trees nor cached outputs nor random streams move.
+#[test]
+fn a_step_that_overflows_is_an_error_and_changes_nothing() {
+    let base = || TreeParams { row_subsample: 0.7, feature_subsample: 0.7, ..TreeParams::default() };
+    let (whole, by_group) = (base(), TreeParams { shared_structure: false, control_variates: true, ..base() });
+    for params in [whole, TreeParams { edges: Edges::Step, ..by_group }] {
+        let run = |with_failure: bool| {
+            let mut booster = booster(&params, Optimizer::Sgd, 1);
+            booster.ensemble_mut().groups_mut()[1].rate = Schedule::Linear { start: 0.5, end: 100.0 };
+            let mut data = booster.dataset();
+            train(&mut booster, &mut data, 1, 64);
+            let rows: Vec<u32> = (0..64).collect();
+            if with_failure {
+                let enormous = [1.0, 1.0, 1.0, -1e37].repeat(64);
+                booster.set_progress(1.0);
+                let error = booster.step(&mut data, &rows, &enormous).unwrap_err();
+                assert_eq!(error.class(), ErrorClass::Value);
+                let message = error.to_string();
+                assert!(message.starts_with("leaf values[0, 3]: expected a number within ±3.4e38"), "{message}");
+                assert!(message.contains("got 9.99") && message.ends_with("e38"), "{message}");
+                booster.ensemble_mut().groups_mut()[0].rate = Schedule::Constant(1e39);
+                let error = booster.step(&mut data, &rows, &[0.0; 256]).unwrap_err();
+                assert_eq!(error.to_string(), "policy_lr: expected 0 to 3.4e38, got 1e39");
+                booster.ensemble_mut().groups_mut()[0].rate = groups(4, Optimizer::Sgd)[0].rate;
+                booster.set_progress(0.0);
+            }
+            booster.step(&mut data, &rows, &[0.5; 256]).unwrap();
+            let places = (0..64).flat_map(|row| (0..4).map(move |column| (row, column)));
+            let outputs: Vec<f32> = places.map(|(row, column)| data.output(row, column)).collect();
+            train(&mut booster, &mut data, 1, 64);
+            (booster.into_ensemble(), bits(&outputs))
+        };
+        assert!(run(true) == run(false));
+    }
+}
+
 #[test]
 fn settings_out_of_range_are_named() {
     let ensemble = || Ensemble::new(schema(3, 1), groups(4, Optimizer::Sgd)).unwrap();

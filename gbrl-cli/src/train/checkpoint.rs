@@ -3,21 +3,20 @@
 use std::path::Path;
 
 use gbrl_core::Error;
-use gbrl_core::ensemble::Ensemble;
-use gbrl_core::io::Checkpoint;
-use gbrl_core::rl::algo::TrainerState;
+use gbrl_core::io::{Checkpoint, Model};
+use gbrl_core::rl::algo::{Trainer, TrainerState};
+use gbrl_core::rl::policy::About;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::states::SavedStates;
 use crate::failure::Failure;
-use crate::policy_file::{self, About};
 
 /// What a resumed run starts from.
 pub struct Saved {
     pub env_id: String,
     pub trainer: TrainerState,
-    pub ensemble: Ensemble,
+    pub model: Model,
     pub program: ProgramState,
     pub states: SavedStates,
 }
@@ -37,22 +36,13 @@ pub struct ProgramState {
 const STATES: &str = "states";
 
 /// Writes a checkpoint in one step.
-pub fn save(
-    path: &Path,
-    env_id: &str,
-    trainer: &TrainerState,
-    ensemble: &Ensemble,
-    program: &ProgramState,
-    states: &SavedStates,
-) -> Result<(), Failure> {
+pub fn save(path: &Path, trainer: &Trainer, program: &ProgramState, states: &SavedStates) -> Result<(), Failure> {
     let failed = |error: serde_json::Error| Failure::new(format!("{}: {error}", path.display()));
-    let timesteps = trainer.timesteps();
-    let model = policy_file::to_model(env_id, timesteps, &trainer.settings, &trainer.head, ensemble.clone())?;
     let state = json!({
-        "trainer": serde_json::to_value(trainer).map_err(failed)?,
+        "trainer": serde_json::to_value(trainer.state()).map_err(failed)?,
         "program": serde_json::to_value(program).map_err(failed)?,
     });
-    let mut checkpoint = Checkpoint::new(model, state);
+    let mut checkpoint = Checkpoint::new(trainer.model()?, state);
     checkpoint.blobs.insert(STATES.to_owned(), serde_json::to_vec(states).map_err(failed)?);
     Ok(checkpoint.save(path)?)
 }
@@ -65,10 +55,13 @@ pub fn load(path: &Path) -> Result<Saved, Failure> {
         Error::format(what.clone(), "not of a training run", format!("a valid {part}"), error)
     };
     let part = |name: &str, value: &mut Value| value.get_mut(name).map(Value::take).unwrap_or_default();
-    let about: About = serde_json::from_value(checkpoint.model.extra).map_err(|error| failed("model", error))?;
     let trainer = serde_json::from_value(part("trainer", &mut checkpoint.state)).map_err(|e| failed("trainer", e))?;
     let program = serde_json::from_value(part("program", &mut checkpoint.state)).map_err(|e| failed("program", e))?;
     let bytes = checkpoint.blobs.remove(STATES).unwrap_or_default();
     let states = serde_json::from_slice(&bytes).map_err(|error| failed("sample of states", error))?;
-    Ok(Saved { env_id: about.env, trainer, ensemble: checkpoint.model.ensemble, program, states })
+    let env_id = match About::of(&checkpoint.model)?.and_then(|about| about.training) {
+        Some(training) => training.env,
+        None => return Err(Error::format(what, "not of a training run", "the name of an environment", "none").into()),
+    };
+    Ok(Saved { env_id, trainer, model: checkpoint.model, program, states })
 }

@@ -7,7 +7,7 @@ mod interrupt;
 mod memory;
 mod metrics;
 mod progress;
-mod run_folder;
+pub mod run_folder;
 mod session;
 mod states;
 pub mod summary;
@@ -15,7 +15,7 @@ mod watcher;
 
 use std::path::{Path, PathBuf};
 
-use gbrl_core::config::{Edges, Settings};
+use gbrl_core::config::Settings;
 use gbrl_core::rl::algo::Trainer;
 use gbrl_core::rl::env::Env;
 
@@ -90,13 +90,6 @@ const EXAMPLES: &str = "Examples:
   gbrl train CartPole-v1 --preset runs/CartPole-v1/ppo-default-seed0/config.toml --seed 1
   gbrl train --resume runs/CartPole-v1/ppo-default-seed0 --steps 2000000";
 
-/// More copies than any machine steps.
-const MAX_ENVS: usize = 65_536;
-/// Rows of a rollout that still fit into memory.
-const MAX_ROLLOUT: usize = 1 << 26;
-/// Episodes of an evaluation.
-pub const MAX_EPISODES: usize = 10_000_000;
-
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done, Failure> {
     let session = match &args.resume {
@@ -113,7 +106,7 @@ fn start(args: &Args) -> Result<Session, Failure> {
     let preset = Preset::find(env_id, &args.algo, &args.preset)?;
     let mut settings = preset.settings()?;
     apply(args, &mut settings)?;
-    check(&settings)?;
+    settings.check()?;
     let (states, copies) = States::watch(copies(env_id, settings.run.n_envs)?, settings.run.seed);
     let trainer = Trainer::new(copies, &settings)?;
     let wanted = args.out.clone().unwrap_or_else(|| default_folder(env_id, &preset, &settings));
@@ -137,7 +130,7 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
     let before = saved.trainer.settings.clone();
     let settings = &mut saved.trainer.settings;
     apply(args, settings)?;
-    check(settings)?;
+    settings.check()?;
     for (name, old, new) in [
         ("n_envs", before.run.n_envs as u64, settings.run.n_envs as u64),
         ("n_steps", before.ppo.n_steps as u64, settings.ppo.n_steps as u64),
@@ -148,10 +141,6 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
         }
     }
     let total = settings.run.total_timesteps;
-    if settings.tree.edges == Edges::Fixed || before.tree.edges == Edges::Fixed {
-        // The trainer keeps these edges to itself; with others the run would silently be another one.
-        return Err(Failure::new("edges: resuming a run is not available with edges = fixed: they are not saved"));
-    }
     if start >= total {
         return Err(Failure::new(format!(
             "{}: nothing is left to do: {start} of {total} steps are done; expected more steps, as in --steps {}",
@@ -162,7 +151,7 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
     let settings = settings.clone();
     let (states, copies) = States::watch(copies(env_id, settings.run.n_envs)?, settings.run.seed);
     states.restore(saved.states)?;
-    let trainer = Trainer::resume(copies, &saved.trainer, saved.ensemble)?;
+    let trainer = Trainer::resume(copies, &saved.trainer, saved.model)?;
     let interrupt = Interrupt::listen()?;
     write_config(&folder, env_id, &saved.program.preset, &settings)?;
     let resumed = Some((start, &saved.program));
@@ -181,22 +170,6 @@ fn apply(args: &Args, settings: &mut Settings) -> Result<(), Failure> {
         if let Some(value) = value {
             settings.set(key, &value.to_string())?;
         }
-    }
-    Ok(())
-}
-
-/// Refuses what would only fail after it has taken all memory.
-fn check(settings: &Settings) -> Result<(), Failure> {
-    let (n_envs, n_steps, episodes) = (settings.run.n_envs, settings.ppo.n_steps, settings.run.eval_episodes);
-    if n_envs > MAX_ENVS {
-        return Err(Failure::expected("n_envs", &format!("at most {MAX_ENVS}"), &n_envs.to_string()));
-    }
-    if n_steps.checked_mul(n_envs).is_none_or(|rows| rows > MAX_ROLLOUT) {
-        let rule = format!("at most {MAX_ROLLOUT} rows in {n_envs} environments");
-        return Err(Failure::expected("n_steps", &rule, &n_steps.to_string()));
-    }
-    if episodes > MAX_EPISODES {
-        return Err(Failure::expected("eval_episodes", &format!("at most {MAX_EPISODES}"), &episodes.to_string()));
     }
     Ok(())
 }

@@ -8,6 +8,13 @@ use gbrl_core::Error;
 
 use crate::failure::Failure;
 
+const MODEL: &str = "model.gbrl";
+
+/// The model file that `path` means: itself, or the one in a run folder.
+pub fn model_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(MODEL) } else { path.to_owned() }
+}
+
 /// Where a run's files lie.
 pub struct RunFolder {
     path: PathBuf,
@@ -72,7 +79,7 @@ impl RunFolder {
     }
 
     pub fn model(&self) -> PathBuf {
-        self.file("model.gbrl")
+        self.file(MODEL)
     }
 
     /// The checkpoint taken at `timesteps`.

@@ -13,7 +13,6 @@ use super::summary::Summary;
 use super::watcher::Watcher;
 use super::{EVAL_COPIES, checkpoint, copies, interrupt};
 use crate::failure::{Done, Failure};
-use crate::policy_file;
 use crate::settings::ALGO;
 
 /// Episodes of the evaluation at the end.
@@ -38,26 +37,21 @@ impl Session {
         let seed = trainer.settings().run.seed;
         let control = trainer.run(total, &mut |event| watcher.see(event));
         let trained = began.elapsed();
+        if control.is_ok() {
+            watcher.log_last(trainer.timesteps(), trainer.metrics())?;
+        }
         watcher.finish()?;
         watcher.failure()?;
         let interrupted = control? == Control::Stop;
 
-        let (timesteps, state) = (trainer.timesteps(), trainer.state());
-        let to_save = policy_file::to_model(
-            &watcher.env_id,
-            timesteps,
-            trainer.settings(),
-            &state.head,
-            trainer.ensemble().clone(),
-        )?;
-        let bytes = model::to_bytes(&to_save)?;
-        drop(to_save);
+        let timesteps = trainer.timesteps();
+        let bytes = model::to_bytes(trainer.model()?)?;
         let path = watcher.folder.model();
         write_atomic(&path, &bytes)?;
         if !watcher.has_checkpoint(timesteps) {
             let at = watcher.folder.checkpoint(timesteps);
             let (program, states) = (watcher.program_state(), watcher.states.save());
-            checkpoint::save(&at, &watcher.env_id, &state, trainer.ensemble(), &program, &states)?;
+            checkpoint::save(&at, &trainer, &program, &states)?;
         }
         write_atomic(watcher.folder.file("states.safetensors"), &watcher.states.to_bytes()?)?;
         watcher.draw_curve(None)?;

@@ -131,6 +131,12 @@ impl Watcher {
         self.returns.iter().fold(0.0, |sum, x| sum + x) / self.returns.len() as f64
     }
 
+    /// Writes the run's last numbers, which are not always due.
+    pub fn log_last(&mut self, timesteps: u64, metrics: &Metrics) -> Result<(), Failure> {
+        let is_new = timesteps > self.start && !timesteps.is_multiple_of(self.log_every);
+        if is_new { self.log(timesteps, metrics) } else { Ok(()) }
+    }
+
     /// Flushes everything and takes the bar away.
     pub fn finish(&mut self) -> Result<(), Failure> {
         self.progress.clear();
@@ -186,15 +192,14 @@ impl Watcher {
             Event::UpdateFinished { timesteps, metrics } => {
                 let n_trees = metrics.get("train/n_trees").unwrap_or(0.0) as usize;
                 self.progress.update(*timesteps, self.mean_return(), n_trees);
-                let is_last = *timesteps >= self.settings.run.total_timesteps;
-                if timesteps.is_multiple_of(self.log_every) || is_last || self.interrupt.is_pressed() {
+                if timesteps.is_multiple_of(self.log_every) {
                     self.log(*timesteps, metrics)?;
                 }
             }
             Event::EvaluationDue { timesteps, policy } => self.evaluate(*timesteps, policy)?,
-            Event::CheckpointDue { timesteps, state, ensemble } => {
+            Event::CheckpointDue { timesteps, trainer } => {
                 let (path, program) = (self.folder.checkpoint(*timesteps), self.program_state());
-                checkpoint::save(&path, &self.env_id, state, ensemble, &program, &self.states.save())?;
+                checkpoint::save(&path, trainer, &program, &self.states.save())?;
                 self.saved_at = Some(*timesteps);
                 // What a checkpoint continues from should be on the disk with it.
                 self.flush()?;

@@ -17,13 +17,19 @@ fn rows(folder: &Path, run: &str) -> Vec<String> {
 
 #[test]
 fn twice_n_steps_equal_n_steps_and_n_resumed() {
+    for edges in ["rollout", "step", "fixed"] {
+        resume_in_the_middle(edges);
+    }
+}
+
+fn resume_in_the_middle(edges: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let whole = train(folder.path(), "--steps 1024 --out whole");
+    let whole = train(folder.path(), &format!("--set edges={edges} --steps 1024 --out whole"));
     // The same run, stopped half way: schedules and config know the whole length.
-    train(folder.path(), "--steps 512 --out halves");
+    train(folder.path(), &format!("--set edges={edges} --steps 512 --out halves"));
     let rest = run(folder.path(), "train --resume halves --steps 1024 --json").json();
     for key in ["model_sha256", "steps", "n_trees", "train_return_mean", "train_episodes", "eval_return_mean"] {
-        assert_eq!(whole[key], rest[key], "{key}");
+        assert_eq!(whole[key], rest[key], "edges = {edges}: {key}");
     }
     assert_eq!(rows(folder.path(), "whole"), rows(folder.path(), "halves"));
     let states = |run: &str| fs::read(folder.path().join(run).join("states.safetensors")).unwrap();

@@ -18,6 +18,7 @@ use crate::ensemble::adam::{AdamClock, Moments};
 use crate::ensemble::{Ensemble, Optimizer};
 use crate::error::{Error, Result};
 use crate::grow;
+use crate::io::model::{Flaw, check_edges};
 use crate::rng::Stream;
 use crate::tree::{Shape, Tree};
 
@@ -173,8 +174,15 @@ impl Booster {
     }
 
     /// Gives back edges saved earlier.
-    pub fn set_fixed_edges(&mut self, edges: Option<Vec<FeatureBins>>) {
+    ///
+    /// # Errors
+    /// Class `Value` for edges that do not fit the features.
+    pub fn set_fixed_edges(&mut self, edges: Option<Vec<FeatureBins>>) -> Result<()> {
+        if let Some(edges) = &edges {
+            check_edges(self.ensemble.schema(), edges).map_err(Flaw::into_value)?;
+        }
         self.fixed_edges = edges;
+        Ok(())
     }
 
     /// Where the run stands, 0 to 1: what the groups' learning-rate schedules go by.
@@ -284,7 +292,8 @@ impl Booster {
     ///
     /// # Errors
     /// Class `Value` for a length that does not fit, a row that `data` does not have, a gradient that is not finite,
-    /// and a dataset that is not [`complete`](Booster::complete). Nothing has changed then.
+    /// a dataset that is not [`complete`](Booster::complete), and gradients times rate that no leaf can hold in `f32`.
+    /// Nothing has changed then.
     pub fn step(&mut self, data: &mut Dataset, rows: &[u32], gradients: &[f32]) -> Result<StepReport> {
         self.step_weighted(data, rows, gradients, None)
     }
@@ -598,14 +607,20 @@ fn grow_tree(
     let means = mean_gradients(&grown.shape, &leaves, rule, columns.start, &params.monotone);
     let (mut rates, mut steps) = (Vec::with_capacity(columns.len()), Vec::with_capacity(columns.len()));
     for group in ensemble.groups().iter().filter(|group| columns.contains(&group.columns.start)) {
-        let rate = group.rate.at(progress);
+        let rate = group.rate_at(progress)?;
         // What a mean gradient is multiplied by to become the stored leaf.
         let step = if group.optimizer == Optimizer::Sgd { -rate } else { 1.0 };
         rates.resize(rates.len() + group.columns.len(), rate as f32);
         steps.resize(steps.len() + group.columns.len(), step);
     }
     // 0 is stored as +0, whatever the sign of the rate: a sum never turns into −0 and back.
-    let values = means.iter().zip(steps.iter().cycle()).map(|(mean, step)| (step * mean) as f32 + 0.0).collect();
+    let values: Vec<f32> =
+        means.iter().zip(steps.iter().cycle()).map(|(mean, step)| (step * mean) as f32 + 0.0).collect();
+    if let Some(i) = values.iter().position(|value| !value.is_finite()) {
+        let place = (i / steps.len(), columns.start + i % steps.len());
+        let rule = "a number within ±3.4e38: smaller gradients or a smaller learning rate";
+        return Err(Error::element("leaf values", place, rule, format!("{:?}", steps[i % steps.len()] * means[i])));
+    }
     let covers = leaves.iter().map(|leaf| leaf.n_rows).collect();
     let shape: Shape = grown.shape;
     Ok(Tree::new(shape, columns, values, covers, grown.gains, rates))

@@ -7,7 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::knob::{ParamDef, ends_hold, params, words};
 use super::tree::TreeParams;
 use crate::config::Schedule;
+use crate::config::schedule::is_rate;
 use crate::error::{Error, Result};
+
+/// More copies of an environment than any machine steps.
+pub const MAX_ENVS: usize = 65_536;
+/// Most rows of a rollout, over all copies: more would only fail after they have taken all memory.
+pub const MAX_ROLLOUT_ROWS: usize = 1 << 26;
+/// Most episodes of one evaluation, and of a window of statistics.
+pub const MAX_EPISODES: usize = 10_000_000;
 
 params! {
     /// Settings of a run, whatever the algorithm.
@@ -15,7 +23,7 @@ params! {
         /// Environment steps of the whole run, over all copies; schedules end there.
         total_timesteps: u64 = 1_000_000, "steps", "at least 1", |x| *x >= 1;
         /// Copies of the environment.
-        n_envs: usize = 16, "environments", "at least 1", |x| *x >= 1;
+        n_envs: usize = 16, "environments", "1 to 65536", |x| (1..=MAX_ENVS).contains(x);
         /// Root of every random stream.
         seed: u64 = 0, "", "any", |_| true;
         /// Threads of the tree learner; 0 means one per processor. Results do not depend on it.
@@ -26,13 +34,13 @@ params! {
         /// Steps between evaluations; 0 means never.
         eval_every: u64 = 0, "steps", "at least 0", |_| true;
         /// Episodes per evaluation.
-        eval_episodes: usize = 10, "episodes", "at least 1", |x| *x >= 1;
+        eval_episodes: usize = 10, "episodes", "1 to 10000000", |x| (1..=MAX_EPISODES).contains(x);
         /// Evaluate the most likely action instead of a sampled one.
         eval_deterministic: bool = true, "", "true or false", |_| true;
         /// Steps between checkpoints; 0 means never.
         checkpoint_every: u64 = 0, "steps", "at least 0", |_| true;
         /// Episodes over which rollout/ep_rew_mean and rollout/ep_len_mean are taken.
-        stats_window: usize = 100, "episodes", "at least 1", |x| *x >= 1;
+        stats_window: usize = 100, "episodes", "1 to 10000000", |x| (1..=MAX_EPISODES).contains(x);
     }
 }
 
@@ -40,7 +48,7 @@ params! {
     /// Settings of proximal policy optimisation (PPO).
     "ppo" PpoParams {
         /// Steps per environment between updates.
-        n_steps: usize = 128, "steps", "at least 1", |x| *x >= 1;
+        n_steps: usize = 128, "steps", "1 to 67108864, in all copies together", |x| (1..=MAX_ROLLOUT_ROWS).contains(x);
         /// Rows per minibatch, and so per tree; the last of an epoch may have fewer.
         batch_size: usize = 512, "rows", "at least 1", |x| *x >= 1;
         /// Passes over each rollout.
@@ -70,18 +78,28 @@ params! {
         max_value_grad_norm: Option<f64> = None, "", "above 0, or none", |x| x.is_none_or(above_0);
         /// Learning rate of the policy's outputs.
         #[serde(with = "super::knob::schedule")]
-        policy_lr: Schedule = Schedule::Constant(0.1), "", "at least 0", |x| ends_hold(x, |v| v >= 0.0);
+        policy_lr: Schedule = Schedule::Constant(0.1), "", "0 to 3.4e38", |x| ends_hold(x, is_rate);
         /// Learning rate of the value output.
         #[serde(with = "super::knob::schedule")]
-        value_lr: Schedule = Schedule::Constant(0.05), "", "at least 0", |x| ends_hold(x, |v| v >= 0.0);
+        value_lr: Schedule = Schedule::Constant(0.05), "", "0 to 3.4e38", |x| ends_hold(x, is_rate);
+        /// How the trees' gradients become changes of the policy's outputs. Adam's outputs cannot be monotone.
+        policy_optimizer: OptimizerKind = OptimizerKind::Sgd, "", "sgd or adam", |_| true;
+        /// The same for the value output.
+        value_optimizer: OptimizerKind = OptimizerKind::Sgd, "", "sgd or adam", |_| true;
+        /// Decay per tree of Adam's mean gradient of a row.
+        adam_beta1: f64 = 0.9, "", "at least 0, below 1", |x| (0.0..1.0).contains(x);
+        /// Decay per tree of Adam's mean squared gradient of a row.
+        adam_beta2: f64 = 0.999, "", "at least 0, below 1", |x| (0.0..1.0).contains(x);
+        /// What Adam adds to the root of the mean squared gradient.
+        adam_eps: f64 = 1e-8, "", "above 0", |x| above_0(*x);
         /// Where a Gaussian's log standard deviation comes from.
         log_std: LogStd = LogStd::Free, "", "free (one number per action dimension) or outputs (of the trees)", |_| true;
         /// A Gaussian's log standard deviation at the start.
         log_std_init: f64 = -2.0, "nats", "-20 to 20", |x| (-20.0..=20.0).contains(x);
         /// Adam's learning rate of a free log standard deviation.
         #[serde(with = "super::knob::schedule")]
-        log_std_lr: Schedule = Schedule::Linear { start: 0.0017, end: 0.000475 }, "", "at least 0",
-            |x| ends_hold(x, |v| v >= 0.0);
+        log_std_lr: Schedule = Schedule::Linear { start: 0.0017, end: 0.000475 }, "", "0 to 3.4e38",
+            |x| ends_hold(x, is_rate);
         /// Squash continuous actions into their bounds by tanh instead of clipping them.
         squash_actions: bool = false, "", "true or false", |_| true;
         /// Standardise numeric observations by their running mean and variance.
@@ -106,6 +124,19 @@ pub enum LogStd {
     Outputs,
 }
 
+/// How mean gradients of leaves become changes of outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// output −= rate · gradient: gradient boosting as it is.
+    #[default]
+    Sgd,
+    /// Adam across trees; every prediction is a fold over all of them, which is slower than a sum.
+    Adam,
+}
+
+words!(OptimizerKind, "word", "sgd" => OptimizerKind::Sgd, "adam" => OptimizerKind::Adam);
+
 words!(LogStd, "word", "free" => LogStd::Free, "outputs" => LogStd::Outputs);
 
 fn unit(x: f64) -> bool {
@@ -127,15 +158,19 @@ impl RunParams {
 }
 
 impl PpoParams {
-    /// Checks every setting against its rule, and that a rollout of `n_envs` environments is not too long to index.
+    /// Checks every setting against its rule, and that a rollout of `n_envs` environments has at most
+    /// [`MAX_ROLLOUT_ROWS`].
     ///
     /// # Errors
     /// Class `Value`, naming the first setting that breaks its rule.
     pub fn check(&self, n_envs: usize) -> Result<()> {
         self.check_each()?;
         match self.n_steps.checked_mul(n_envs) {
-            Some(rows) if rows <= u32::MAX as usize => Ok(()),
-            _ => Err(Error::parameter("n_steps", self.n_steps, format!("n_steps × {n_envs} environments below 2^32"))),
+            Some(rows) if rows <= MAX_ROLLOUT_ROWS => Ok(()),
+            _ => {
+                let rule = format!("at most {} with {n_envs} environments", MAX_ROLLOUT_ROWS / n_envs.max(1));
+                Err(Error::parameter("n_steps", self.n_steps, rule))
+            }
         }
     }
 }
@@ -198,6 +233,15 @@ impl Settings {
         }
     }
 
+    /// Checks everything that can be checked before the environment is known, limits of memory included.
+    ///
+    /// # Errors
+    /// Class `Value`, naming the first setting that breaks its rule.
+    pub fn check(&self) -> Result<()> {
+        self.run.check()?;
+        self.ppo.check(self.run.n_envs)
+    }
+
     /// The setting `key` as text that [`set`](Settings::set) reads back; `None` when there is none of that name.
     pub fn get(&self, key: &str) -> Option<String> {
         self.run.get(key).or_else(|| self.ppo.get(key)).or_else(|| self.tree.get(key))
@@ -243,8 +287,7 @@ mod tests {
             assert!(!def.doc.trim().is_empty() && !def.rule.is_empty());
         }
         assert_eq!(settings, Settings::default());
-        settings.run.check().unwrap();
-        settings.ppo.check(settings.run.n_envs).unwrap();
+        settings.check().unwrap();
         settings.tree.check(3, 2).unwrap();
     }
 
@@ -253,8 +296,8 @@ mod tests {
         let mut settings = Settings::default();
         for (key, value, message) in [
             ("gamma", "1.5", "gamma: expected in [0, 1] (number), got 1.5"),
-            ("n_steps", "0", "n_steps: expected at least 1 (whole number), got 0"),
-            ("n_steps", "many", "n_steps: expected at least 1 (whole number), got many"),
+            ("n_epochs", "0", "n_epochs: expected at least 1 (whole number), got 0"),
+            ("n_epochs", "many", "n_epochs: expected at least 1 (whole number), got many"),
             ("clip_range", "0", "clip_range: expected above 0 (schedule), got 0"),
             ("grow_policy", "deep", "grow_policy: expected oblivious, depthwise or bestfirst (word), got deep"),
             ("target_kl", "-1", "target_kl: expected above 0, or none (number or none), got -1"),
@@ -268,13 +311,31 @@ mod tests {
     fn fields_set_by_hand_are_checked_too() {
         let ppo = PpoParams { gae_lambda: f64::NAN, ..PpoParams::default() };
         assert_eq!(ppo.check(1).unwrap_err().to_string(), "gae_lambda: expected in [0, 1], got NaN");
-        let ppo = PpoParams { n_steps: usize::MAX, ..PpoParams::default() };
-        assert!(ppo.check(2).is_err());
         let tree = TreeParams { max_depth: 13, ..TreeParams::default() };
         assert_eq!(
             tree.check(1, 1).unwrap_err().to_string(),
             "max_depth: expected 1 to 12 for oblivious trees, got 13"
         );
+    }
+
+    #[test]
+    fn what_would_not_fit_into_memory_is_refused() {
+        let mut settings = Settings::default();
+        for (key, most) in [
+            ("n_envs", MAX_ENVS),
+            ("n_steps", MAX_ROLLOUT_ROWS),
+            ("eval_episodes", MAX_EPISODES),
+            ("stats_window", MAX_EPISODES),
+        ] {
+            settings.set(key, &most.to_string()).unwrap();
+            let error = settings.set(key, &(most + 1).to_string()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{key}: expected 1 to {most}")), "{error}");
+        }
+        let error = settings.check().unwrap_err().to_string();
+        assert_eq!(error, "n_steps: expected at most 1024 with 65536 environments, got 67108864");
+        settings.set("n_steps", "1024").unwrap();
+        settings.check().unwrap();
+        assert!(PpoParams { n_steps: usize::MAX, ..PpoParams::default() }.check(2).is_err());
     }
 
     #[test]

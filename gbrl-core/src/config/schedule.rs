@@ -53,24 +53,39 @@ impl Schedule {
         }
     }
 
-    /// Checks that both ends are finite and not negative.
+    /// Checks that both ends, and so everything between them, can be learning rates.
     ///
     /// # Errors
-    /// Class `Value`, naming the setting `name`.
+    /// Class `Value`, naming the setting `name`, when one is negative, larger than [`f32::MAX`] or no number.
     pub fn check(&self, name: &str) -> Result<()> {
         let (start, end) = self.ends();
-        for value in [start, end] {
-            if !value.is_finite() || value < 0.0 {
-                return Err(Error::parameter(name, value, "a finite number of at least 0"));
-            }
+        match [start, end].into_iter().find(|rate| !is_rate(*rate)) {
+            None => Ok(()),
+            Some(rate) => Err(Error::parameter(name, format!("{rate:?}"), RATE_RULE)),
         }
-        Ok(())
     }
+}
+
+/// What [`is_rate`] asks for, as errors say it.
+pub(crate) const RATE_RULE: &str = "0 to 3.4e38";
+
+/// Whether `rate` can be a learning rate: trees and files hold it as `f32`.
+pub(crate) fn is_rate(rate: f64) -> bool {
+    (0.0..=f64::from(f32::MAX)).contains(&rate)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_fits_into_f32() {
+        Schedule::Constant(f64::from(f32::MAX)).check("lr").unwrap();
+        for bad in [3.5e38, f64::INFINITY, f64::NAN, -0.1] {
+            let error = Schedule::Linear { start: 0.0, end: bad }.check("lr").unwrap_err();
+            assert_eq!(error.to_string(), format!("lr: expected 0 to 3.4e38, got {bad:?}"));
+        }
+    }
 
     #[test]
     fn schedules_meet_their_ends() {

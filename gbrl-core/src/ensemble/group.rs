@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 pub use crate::config::Schedule;
+use crate::config::schedule::{RATE_RULE, is_rate};
 use crate::error::{Error, Result};
 
 /// Output columns that share a learning rate and an optimizer, such as a policy's logits or its value.
@@ -45,6 +46,18 @@ impl OutputGroup {
         OutputGroup { name: name.into(), columns, rate, optimizer: Optimizer::Sgd }
     }
 
+    /// The learning rate at `progress`.
+    ///
+    /// # Errors
+    /// Class `Value` for one that [`check`](OutputGroup::check) refuses, as the fields are public.
+    pub fn rate_at(&self, progress: f64) -> Result<f64> {
+        let rate = self.rate.at(progress);
+        if is_rate(rate) {
+            return Ok(rate);
+        }
+        Err(Error::parameter(format!("{}_lr", self.name), format!("{rate:?}"), RATE_RULE))
+    }
+
     /// Checks rates and moments.
     ///
     /// # Errors
@@ -72,9 +85,6 @@ mod tests {
     #[test]
     fn a_negative_rate_is_refused_by_name() {
         let group = OutputGroup::sgd("policy", 0..2, Schedule::Constant(-0.1));
-        assert_eq!(
-            group.check().unwrap_err().to_string(),
-            "policy_lr: expected a finite number of at least 0, got -0.1"
-        );
+        assert_eq!(group.check().unwrap_err().to_string(), "policy_lr: expected 0 to 3.4e38, got -0.1");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::io::container::{self, Array, Container};
-use crate::io::model::{self, Model};
+use crate::io::model::{self, Model, ModelRef};
 
 const KIND: &str = "checkpoint";
 const BLOB: &str = "blob.";
@@ -15,7 +15,8 @@ const BLOB: &str = "blob.";
 /// Longest name of a byte section, in bytes of UTF-8.
 pub const MAX_BLOB_NAME_BYTES: usize = container::MAX_NAME_BYTES - BLOB.len();
 
-/// A model, a state and named bytes, with the guarantees of a model file.
+/// A model, a state and named bytes, with the guarantees of a model file. For saving, a [`ModelRef`] will do in place of
+/// the model, so that no tree is copied.
 ///
 /// Small and structured things (random streams, counters, normalisers) go into `state`, bulk (environment states,
 /// caches) into `blobs`. JSON has no infinity and no NaN, and `serde_json::to_value` turns them into `null` silently:
@@ -38,18 +39,21 @@ pub const MAX_BLOB_NAME_BYTES: usize = container::MAX_NAME_BYTES - BLOB.len();
 /// # Ok::<(), gbrl_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Checkpoint {
+pub struct Checkpoint<M = Model> {
     /// The model as it stood.
-    pub model: Model,
+    pub model: M,
     /// The trainer's state: at most [`container::MAX_JSON_DEPTH`] levels and [`container::MAX_JSON_BYTES`] of text.
     pub state: Value,
     /// Bytes by name; a name has at most [`MAX_BLOB_NAME_BYTES`] bytes and no control characters.
     pub blobs: BTreeMap<String, Vec<u8>>,
 }
 
-impl Checkpoint {
+impl<M> Checkpoint<M>
+where
+    for<'a> ModelRef<'a>: From<&'a M>,
+{
     /// A checkpoint without byte sections.
-    pub fn new(model: Model, state: Value) -> Self {
+    pub fn new(model: M, state: Value) -> Self {
         Checkpoint { model, state, blobs: BTreeMap::new() }
     }
 
@@ -61,6 +65,22 @@ impl Checkpoint {
         container::write_atomic(path, &self.to_bytes()?)
     }
 
+    /// The checkpoint as bytes; equal checkpoints give equal bytes. O(size).
+    ///
+    /// # Errors
+    /// Class `Value` as [`ModelRef::check`], or when a name or size breaks a limit of the [`container`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut container = Container::new(KIND)?;
+        model::write(&mut container, &ModelRef::from(&self.model))?;
+        container.insert_json("state", &self.state)?;
+        for (name, bytes) in &self.blobs {
+            container.insert(format!("{BLOB}{name}"), Array::vector(bytes.clone()))?;
+        }
+        container.into_bytes()
+    }
+}
+
+impl Checkpoint {
     /// Reads a checkpoint; the file is treated as hostile.
     ///
     /// # Errors
@@ -68,20 +88,6 @@ impl Checkpoint {
     /// version.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::read(Container::load(path, KIND)?)
-    }
-
-    /// The checkpoint as bytes; equal checkpoints give equal bytes. O(size).
-    ///
-    /// # Errors
-    /// Class `Value` as [`Model::check`], or when a name or size breaks a limit of the [`container`].
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut container = Container::new(KIND)?;
-        model::write(&mut container, &self.model)?;
-        container.insert_json("state", &self.state)?;
-        for (name, bytes) in &self.blobs {
-            container.insert(format!("{BLOB}{name}"), Array::vector(bytes.clone()))?;
-        }
-        container.to_bytes()
     }
 
     /// The checkpoint in these bytes. O(number of bytes), whatever they claim.

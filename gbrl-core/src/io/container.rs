@@ -197,7 +197,7 @@ impl Array {
 /// let mut container = Container::new("notes")?;
 /// container.insert("weights", Array::vector(vec![0.5f32, f32::INFINITY]))?;
 /// container.insert_json("header", &serde_json::json!({"author": "me"}))?;
-/// let bytes = container.to_bytes()?;
+/// let bytes = container.into_bytes()?;
 ///
 /// let mut read = Container::from_bytes(&bytes, "notes")?;
 /// assert_eq!(read.take::<f32>("weights", &[2])?, [0.5, f32::INFINITY]);
@@ -343,11 +343,12 @@ impl Container {
         format!("{}: {}", self.origin, name.escape_debug())
     }
 
-    /// The file's bytes: the same contents give the same bytes, always and everywhere.
+    /// The file's bytes: the same contents give the same bytes, always and everywhere. Each array is freed once it is
+    /// written, so that the contents are hardly ever in memory twice.
     ///
     /// # Errors
     /// Class `Value` when the header or the file would be larger than [`MAX_HEADER_BYTES`] or [`MAX_FILE_BYTES`].
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+    pub fn into_bytes(mut self) -> Result<Vec<u8>> {
         let described = self.arrays.iter().map(|(name, array)| (name.as_str(), array.data.dtype(), &array.shape[..]));
         let Some(plan) = Plan::new(&self.kind, described.collect()) else {
             return Err(Error::parameter("file size", "more", format!("at most {MAX_FILE_BYTES} bytes")));
@@ -358,8 +359,9 @@ impl Container {
         let mut bytes = Vec::with_capacity(plan.file_len);
         bytes.extend_from_slice(&(plan.header.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&plan.header);
-        for (name, _) in &plan.places {
-            if let Some(array) = self.arrays.get(*name) {
+        let order: Vec<String> = plan.places.iter().map(|(name, _)| (*name).to_owned()).collect();
+        for name in order {
+            if let Some(array) = self.arrays.remove(&name) {
                 array.data.write(&mut bytes);
             }
         }
@@ -383,9 +385,9 @@ impl Container {
     /// Writes the file in one step: `path` holds the old file or the new one, never a part.
     ///
     /// # Errors
-    /// As [`Container::to_bytes`] and [`write_atomic`].
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        write_atomic(path, &self.to_bytes()?)
+    /// As [`Container::into_bytes`] and [`write_atomic`].
+    pub fn save(self, path: impl AsRef<Path>) -> Result<()> {
+        write_atomic(path, &self.into_bytes()?)
     }
 
     /// Reads a file of this kind.

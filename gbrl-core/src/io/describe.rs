@@ -10,7 +10,7 @@ use crate::config::TreeParams;
 use crate::data::schema::{Feature, FeatureKind, FeatureSchema, Vocabulary};
 use crate::ensemble::{Optimizer, OutputGroup, Schedule};
 use crate::error::{Error, Result};
-use crate::io::model::Model;
+use crate::io::model::ModelRef;
 use crate::tree::{Split, Test};
 
 /// Everything of a model but bias and trees.
@@ -57,12 +57,12 @@ enum OptimizerText {
 }
 
 impl Header {
-    pub fn of(model: &Model) -> Self {
+    pub fn of(model: &ModelRef<'_>) -> Self {
         Header {
             features: model.ensemble.schema().features().iter().map(FeatureText::of).collect(),
             groups: model.ensemble.groups().iter().map(GroupText::of).collect(),
-            params: model.params.clone(),
-            extra: model.extra.clone(),
+            params: model.params.cloned(),
+            extra: model.extra.clone().into_owned(),
         }
     }
 
@@ -162,7 +162,7 @@ pub(crate) fn one_line(name: &str) -> String {
 
 /// The question that a split asks: `speed > 0.5`, `speed is missing`, `gear == 3`, `mission == "red"`.
 ///
-/// The feature must exist ([`Model::check`]).
+/// The feature must exist ([`ModelRef::check`]).
 pub(crate) fn question(schema: &FeatureSchema, split: &Split) -> String {
     let feature = &schema.features()[split.feature_idx as usize];
     let name = one_line(feature.name());

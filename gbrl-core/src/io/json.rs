@@ -41,7 +41,7 @@ use crate::ensemble::Ensemble;
 use crate::error::{Error, Result};
 use crate::io::container;
 use crate::io::describe::{self, Header};
-use crate::io::model::{self, Model};
+use crate::io::model::{self, Model, ModelRef};
 use crate::tree::{Child, Node, Shape, Split, Test, Tree};
 
 const FORMAT: &str = "gbrl-rs model";
@@ -171,7 +171,7 @@ fn shortest(x: f32) -> f64 {
 /// About ten times as long as the model file. [`from_json`] gives an equal model.
 ///
 /// # Errors
-/// As [`Model::check`].
+/// As [`ModelRef::check`].
 ///
 /// ```
 /// # use gbrl_core::{data::schema::FeatureSchema, ensemble::*, io::Model};
@@ -183,10 +183,11 @@ fn shortest(x: f32) -> f64 {
 /// assert_eq!(json::from_json(&text)?, model);
 /// # Ok::<(), gbrl_core::Error>(())
 /// ```
-pub fn to_json(model: &Model) -> Result<String> {
+pub fn to_json<'a>(model: impl Into<ModelRef<'a>>) -> Result<String> {
+    let model = model.into();
     model.check()?;
-    let Header { features, groups, params, extra } = Header::of(model);
-    let ensemble = &model.ensemble;
+    let Header { features, groups, params, extra } = Header::of(&model);
+    let ensemble = model.ensemble;
     let whole = ModelText {
         format: FORMAT.into(),
         version: container::VERSION,
@@ -194,7 +195,7 @@ pub fn to_json(model: &Model) -> Result<String> {
         groups,
         bias: ensemble.bias().iter().copied().map(Number::of).collect(),
         params,
-        fixed_edges: model.fixed_edges.as_ref().map(|all| all.iter().map(EdgesText::of).collect()),
+        fixed_edges: model.fixed_edges.map(|all| all.iter().map(EdgesText::of).collect()),
         extra,
         trees: ensemble.trees().iter().map(|tree| TreeText::of(ensemble, tree)).collect(),
     };

@@ -13,4 +13,4 @@ pub mod model;
 pub mod text;
 
 pub use checkpoint::Checkpoint;
-pub use model::{Model, load, save};
+pub use model::{Model, ModelRef, load, save};

@@ -3,6 +3,7 @@
 //! `docs/format/v1.md` gives the bytes. The file holds nothing of a run's circumstances (time, host, paths, device,
 //! threads), so equal models are equal files.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
@@ -78,6 +79,53 @@ impl Model {
         Model { ensemble, params: None, fixed_edges: None, extra: Value::Null }
     }
 
+    /// As [`ModelRef::check`].
+    ///
+    /// # Errors
+    /// Class `Value`, naming the first part that is wrong.
+    pub fn check(&self) -> Result<()> {
+        ModelRef::from(self).check()
+    }
+}
+
+/// A model whose parts stay where they are: what saving takes, so that no tree is copied for it.
+#[derive(Clone, Debug)]
+pub struct ModelRef<'a> {
+    /// [`Model::ensemble`].
+    pub ensemble: &'a Ensemble,
+    /// [`Model::params`].
+    pub params: Option<&'a TreeParams>,
+    /// [`Model::fixed_edges`].
+    pub fixed_edges: Option<&'a [FeatureBins]>,
+    /// [`Model::extra`].
+    pub extra: Cow<'a, Value>,
+}
+
+impl<'a> From<&'a Model> for ModelRef<'a> {
+    fn from(model: &'a Model) -> Self {
+        let Model { ensemble, params, fixed_edges, extra } = model;
+        let (params, fixed_edges) = (params.as_ref(), fixed_edges.as_deref());
+        ModelRef { ensemble, params, fixed_edges, extra: Cow::Borrowed(extra) }
+    }
+}
+
+impl<'a> From<&'a ModelRef<'_>> for ModelRef<'a> {
+    fn from(model: &'a ModelRef<'_>) -> Self {
+        ModelRef { extra: Cow::Borrowed(&model.extra), ..*model }
+    }
+}
+
+impl ModelRef<'_> {
+    /// A copy of everything.
+    pub fn to_model(&self) -> Model {
+        Model {
+            ensemble: self.ensemble.clone(),
+            params: self.params.cloned(),
+            fixed_edges: self.fixed_edges.map(<[_]>::to_vec),
+            extra: self.extra.clone().into_owned(),
+        }
+    }
+
     /// Checks everything that a file's reader relies on: limits, vocabularies, groups, and of every tree that its
     /// parts agree in length, its features and categories exist, its nodes form one tree that reaches every leaf
     /// once, and its numbers are finite (thresholds: not NaN). O(size of the model).
@@ -91,7 +139,7 @@ impl Model {
     }
 
     fn find_flaw(&self) -> Result<(), Flaw> {
-        let ensemble = &self.ensemble;
+        let ensemble = self.ensemble;
         check_features(ensemble.schema())?;
         check_groups(ensemble.groups())?;
         let n_outputs = ensemble.groups().last().map_or(0, |group| group.columns.end);
@@ -102,10 +150,10 @@ impl Model {
             got: n_outputs.to_string(),
         })?;
         check_bias(ensemble.bias())?;
-        if let Some(params) = &self.params {
+        if let Some(params) = self.params {
             params.check(ensemble.n_features(), ensemble.n_outputs()).map_err(Flaw::setting)?;
         }
-        if let Some(edges) = &self.fixed_edges {
+        if let Some(edges) = self.fixed_edges {
             check_edges(ensemble.schema(), edges)?;
         }
         rule(container::check_depth(&self.extra, MAX_EXTRA_DEPTH), || Flaw {
@@ -134,7 +182,7 @@ impl Model {
 /// assert_eq!(model::load(&path)?, model);
 /// # Ok::<(), gbrl_core::Error>(())
 /// ```
-pub fn save(path: impl AsRef<Path>, model: &Model) -> Result<()> {
+pub fn save<'a>(path: impl AsRef<Path>, model: impl Into<ModelRef<'a>>) -> Result<()> {
     container::write_atomic(path, &to_bytes(model)?)
 }
 
@@ -151,10 +199,10 @@ pub fn load(path: impl AsRef<Path>) -> Result<Model> {
 ///
 /// # Errors
 /// As [`Model::check`], and class `Value` when a limit of the [`container`] is passed.
-pub fn to_bytes(model: &Model) -> Result<Vec<u8>> {
+pub fn to_bytes<'a>(model: impl Into<ModelRef<'a>>) -> Result<Vec<u8>> {
     let mut container = Container::new(KIND)?;
-    write(&mut container, model)?;
-    container.to_bytes()
+    write(&mut container, &model.into())?;
+    container.into_bytes()
 }
 
 /// The model in the bytes of a model file. O(number of bytes) time and memory, whatever the bytes claim.
@@ -194,11 +242,11 @@ struct Sections {
 }
 
 /// Adds the arrays of `model`, which is checked first.
-pub(crate) fn write(container: &mut Container, model: &Model) -> Result<()> {
+pub(crate) fn write(container: &mut Container, model: &ModelRef<'_>) -> Result<()> {
     model.check()?;
     container.insert_json("header", &Header::of(model).to_value("header")?)?;
     container.insert("bias", Array::vector(model.ensemble.bias().to_vec()))?;
-    write_edges(container, model.fixed_edges.as_deref())?;
+    write_edges(container, model.fixed_edges)?;
     let mut all = Sections::default();
     for tree in model.ensemble.trees() {
         all.push_starts();

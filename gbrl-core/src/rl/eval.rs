@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::MAX_EPISODES;
 use crate::error::{Error, Result};
 use crate::rl::env::{Action, Env};
 use crate::rl::loss::mean_and_std;
@@ -55,7 +56,7 @@ struct Running {
 /// end in.
 ///
 /// # Errors
-/// Class `Value` for no episode or no environment; class `Environment` when the copies differ, are not the policy's
+/// Class `Value` for no environment, and no episode or more than [`MAX_EPISODES`]; class `Environment` when the copies differ, are not the policy's
 /// kind of environment or break their contract; or what an environment returned.
 pub fn evaluate(
     policy: &Policy,
@@ -64,8 +65,8 @@ pub fn evaluate(
     deterministic: bool,
     seed: u64,
 ) -> Result<EvalReport> {
-    if n_episodes == 0 {
-        return Err(Error::parameter("eval_episodes", 0, "at least 1"));
+    if !(1..=MAX_EPISODES).contains(&n_episodes) {
+        return Err(Error::parameter("eval_episodes", n_episodes, format!("1 to {MAX_EPISODES}")));
     }
     let first = check_copies(envs)?;
     let head = policy.head();

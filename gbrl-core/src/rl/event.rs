@@ -5,8 +5,7 @@
 
 use serde::Serialize;
 
-use crate::ensemble::Ensemble;
-use crate::rl::algo::ppo::TrainerState;
+use crate::rl::algo::Trainer;
 use crate::rl::policy::Policy;
 use crate::rl::vec_env::EpisodeEnd;
 
@@ -52,10 +51,8 @@ pub enum Event<'a> {
     CheckpointDue {
         /// Environment steps so far.
         timesteps: u64,
-        /// What resuming needs besides the trees.
-        state: &'a TrainerState,
-        /// The trees.
-        ensemble: &'a Ensemble,
+        /// Whose [`state`](Trainer::state) and [`model`](Trainer::model) make a checkpoint.
+        trainer: &'a Trainer,
     },
 }
 

@@ -271,7 +271,7 @@ fn rebuilt(edit: impl Fn(&str, &Array) -> Option<Array>) -> Vec<u8> {
             container.insert(name.clone(), array).unwrap();
         }
     }
-    container.to_bytes().unwrap()
+    container.into_bytes().unwrap()
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn missing_unknown_and_misshapen_arrays_are_refused() {
     }
     let mut container = golden.clone();
     container.insert("more", Array::vector(vec![1u8])).unwrap();
-    refused_for(&container.to_bytes().unwrap(), "one more", "unknown array");
+    refused_for(&container.into_bytes().unwrap(), "one more", "unknown array");
 }
 
 #[test]
@@ -536,6 +536,6 @@ fn a_file_of_ours_that_holds_no_trees_is_a_model() {
             container.insert(n.clone(), if n == name { array.clone() } else { a.clone() }).unwrap();
         }
         let reason = if name == "tree.rate" { "parts differ in length" } else { "parts of no tree" };
-        refused_for(&container.to_bytes().unwrap(), name, reason);
+        refused_for(&container.into_bytes().unwrap(), name, reason);
     }
 }

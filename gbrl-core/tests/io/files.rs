@@ -150,7 +150,7 @@ fn the_edges_of_a_booster_are_part_of_its_model() {
 
     // Taken up again, other rows are asked about the same edges.
     let mut again = Booster::new(read.ensemble, params, 0, 1).unwrap();
-    again.set_fixed_edges(read.fixed_edges);
+    again.set_fixed_edges(read.fixed_edges).unwrap();
     let other = x.mapv(|v| v * 0.5);
     again.fit(other.view(), y.view(), 3).unwrap();
     for split in again.ensemble().trees().iter().flat_map(|tree| tree.splits()) {

@@ -1,11 +1,14 @@
 //! Proximal policy optimisation (Schulman et al. 2017) with trees.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::boost::{Booster, Dataset};
-use crate::config::{Edges, PpoParams, Settings};
-use crate::ensemble::{Ensemble, OutputGroup};
+use crate::config::{Edges, OptimizerKind, PpoParams, Settings};
+use crate::ensemble::{Ensemble, Optimizer, OutputGroup};
 use crate::error::{Error, Result};
+use crate::io::{Model, ModelRef};
 use crate::math;
 use crate::rl::algo::adam::Adam;
 use crate::rl::algo::{Collector, CollectorParams, CollectorState};
@@ -14,10 +17,13 @@ use crate::rl::env::Env;
 use crate::rl::event::{Control, Event, Metrics, Observer};
 use crate::rl::loss::ppo::{log_ratio, surrogate_of_ratio};
 use crate::rl::loss::{clip_norm, clipped_value_loss, explained_variance, normalize, value_loss};
-use crate::rl::policy::{Policy, PolicyHead};
+use crate::rl::policy::{About, Policy, PolicyHead, Training};
 use crate::rl::rollout::Rollout;
 use crate::rl::vec_env::VecEnv;
 use crate::rng::{Stream, derive_seed};
+
+/// The algorithm's name in files and on command lines.
+pub const NAME: &str = "ppo";
 
 /// A PPO run: environments, trees, and everything between.
 ///
@@ -88,7 +94,7 @@ pub struct Trainer {
     restarted: Vec<usize>,
 }
 
-/// What resuming needs besides the trees; taken between rollouts. Survives JSON to the bit.
+/// What resuming needs besides the model; taken between rollouts. Survives JSON to the bit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainerState {
@@ -122,11 +128,8 @@ impl Trainer {
         let envs = VecEnv::new(envs, derive_seed(settings.run.seed, "environments", 0))?;
         let head = PolicyHead::new(envs.observation_space(), envs.action_space(), &settings.ppo)?;
         let n = head.n_policy_outputs();
-        let groups = vec![
-            OutputGroup::sgd("policy", 0..n, settings.ppo.policy_lr),
-            OutputGroup::sgd("value", n..n + 1, settings.ppo.value_lr),
-        ];
-        let mut ensemble = Ensemble::new(envs.observation_space().schema(), groups)?;
+        let groups = output_groups(&settings.ppo, n);
+        let mut ensemble = Ensemble::new(envs.observation_space().schema(), groups.into())?;
         if let (Some(means), true) = (head.distribution.gaussian_len(), head.log_std.is_empty()) {
             let mut bias = vec![0.0; n + 1];
             bias[means..n].fill(settings.ppo.log_std_init as f32);
@@ -137,17 +140,16 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Goes on from a saved state and the ensemble saved with it. What follows equals, to the byte, what the saved run
+    /// Goes on from a saved state and the model saved with it. What follows equals, to the byte, what the saved run
     /// would have done, except in environments that cannot be saved: those start new episodes, and the first event says so.
     ///
     /// # Errors
-    /// As [`new`](Trainer::new), and [`ErrorKind::Format`](crate::error::ErrorKind::Format) when state, trees and
+    /// As [`new`](Trainer::new), class `Value` for another optimizer than the run began with, and
+    /// [`ErrorKind::Format`](crate::error::ErrorKind::Format) when state, trees and
     /// environments do not belong together.
-    pub fn resume(envs: Vec<Box<dyn Env>>, state: &TrainerState, mut ensemble: Ensemble) -> Result<Self> {
+    pub fn resume(envs: Vec<Box<dyn Env>>, state: &TrainerState, model: Model) -> Result<Self> {
         let settings = &state.settings;
-        if settings.tree.edges == Edges::Fixed {
-            return Err(Error::unsupported("resuming", "with edges = fixed", "the state does not hold the edges yet"));
-        }
+        let Model { mut ensemble, fixed_edges, .. } = model;
         let mut head = state.head.clone();
         head.check()?;
         let envs = VecEnv::new(envs, 0)?;
@@ -172,9 +174,19 @@ impl Trainer {
             return Err(Error::format("trainer state", "number of trees", state.n_trees, ensemble.trees().len()));
         }
         state.adam.check(head.log_std.len())?;
-        ensemble.groups_mut()[0].rate = settings.ppo.policy_lr;
-        ensemble.groups_mut()[1].rate = settings.ppo.value_lr;
+        for (group, wanted) in ensemble.groups_mut().iter_mut().zip(output_groups(&settings.ppo, n)) {
+            if group.optimizer != wanted.optimizer {
+                // The trees that are there would come to mean something else.
+                let rule = format!("{:?}, as the run began", group.optimizer);
+                let name = format!("{}_optimizer", wanted.name);
+                return Err(Error::parameter(name, format!("{:?}", wanted.optimizer), rule));
+            }
+            group.rate = wanted.rate;
+        }
         let mut trainer = Self::assemble(envs, head.clone(), ensemble, settings)?;
+        if settings.tree.edges == Edges::Fixed {
+            trainer.booster.set_fixed_edges(fixed_edges)?;
+        }
         trainer.restarted = trainer.collector.restore(&state.collector, &mut head)?;
         trainer.minibatches = state.minibatches.clone();
         trainer.adam = state.adam.clone();
@@ -184,8 +196,7 @@ impl Trainer {
 
     fn assemble(envs: VecEnv, head: PolicyHead, ensemble: Ensemble, settings: &Settings) -> Result<Self> {
         let (run, ppo) = (&settings.run, &settings.ppo);
-        run.check()?;
-        ppo.check(run.n_envs)?;
+        settings.check()?;
         if envs.n_envs() != run.n_envs {
             return Err(Error::parameter("n_envs", run.n_envs, format!("{}, the copies given", envs.n_envs())));
         }
@@ -242,15 +253,40 @@ impl Trainer {
         self.collector.rollout()
     }
 
+    /// The numbers of the last rollout and its updates; empty before the first.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// A copy of the policy as it is now.
     ///
     /// # Errors
-    /// None that a trainer's own parts can cause.
+    /// As [`model`](Trainer::model).
     pub fn policy(&self) -> Result<Policy> {
-        Policy::new(self.ensemble().clone(), self.head.clone(), self.settings.run.n_threads)
+        Policy::from_model(self.model()?.to_model(), self.settings.run.n_threads)
     }
 
-    /// What [`resume`](Trainer::resume) needs, besides [`ensemble`](Trainer::ensemble).
+    /// The policy as it is now, as a model to save: nothing is copied.
+    ///
+    /// # Errors
+    /// As [`About::to_extra`], for outputs that learning has driven out of range.
+    pub fn model(&self) -> Result<ModelRef<'_>> {
+        let training = Training {
+            env: self.envs().name().to_owned(),
+            algo: NAME.to_owned(),
+            timesteps: self.timesteps(),
+            ppo: self.settings.ppo.clone(),
+        };
+        let about = About { policy: self.head.clone(), training: Some(training) };
+        Ok(ModelRef {
+            ensemble: self.ensemble(),
+            params: Some(&self.settings.tree),
+            fixed_edges: self.booster.fixed_edges(),
+            extra: Cow::Owned(about.to_extra()?),
+        })
+    }
+
+    /// What [`resume`](Trainer::resume) needs, besides [`model`](Trainer::model).
     pub fn state(&self) -> TrainerState {
         TrainerState {
             settings: self.settings.clone(),
@@ -305,7 +341,7 @@ impl Trainer {
             tell(&Event::EvaluationDue { timesteps, policy: &self.policy()? });
         }
         if due(self.settings.run.checkpoint_every) {
-            tell(&Event::CheckpointDue { timesteps, state: &self.state(), ensemble: self.ensemble() });
+            tell(&Event::CheckpointDue { timesteps, trainer: self });
         }
         Ok(control)
     }
@@ -369,6 +405,23 @@ impl Trainer {
         metrics.set("train/n_trees", self.booster.ensemble().trees().len() as f64);
         Ok(())
     }
+}
+
+/// The policy's `n` columns and the value's, with the rates and optimizers of the settings.
+fn output_groups(ppo: &PpoParams, n: usize) -> [OutputGroup; 2] {
+    let group = |name: &str, columns, rate, optimizer| {
+        let optimizer = match optimizer {
+            OptimizerKind::Sgd => Optimizer::Sgd,
+            OptimizerKind::Adam => {
+                Optimizer::Adam { beta1: ppo.adam_beta1, beta2: ppo.adam_beta2, epsilon: ppo.adam_eps }
+            }
+        };
+        OutputGroup { optimizer, ..OutputGroup::sgd(name, columns, rate) }
+    };
+    [
+        group("policy", 0..n, ppo.policy_lr, ppo.policy_optimizer),
+        group("value", n..n + 1, ppo.value_lr, ppo.value_optimizer),
+    ]
 }
 
 /// The loss's coefficients at one moment of a run.
@@ -566,6 +619,7 @@ impl Minibatch {
 mod tests {
     use super::*;
     use crate::ErrorClass;
+    use crate::io::Checkpoint;
     use crate::rl::env::TimeLimit;
     use crate::rl::eval::evaluate;
     use crate::rl::test_envs::{Broken, Masked, Target, Walk};
@@ -726,6 +780,15 @@ mod tests {
 
     #[test]
     fn a_resumed_run_equals_an_uninterrupted_one() {
+        for edges in ["rollout", "step", "fixed"] {
+            resume_in_the_middle(&[("edges", edges)]);
+        }
+        resume_in_the_middle(&[("policy_optimizer", "adam"), ("control_variates", "true")]);
+        resume_in_the_middle(&[("policy_optimizer", "adam"), ("value_optimizer", "adam"), ("adam_beta1", "0.5")]);
+    }
+
+    /// Half a run, a checkpoint as bytes, the other half: equal to a whole run in every event and in the end.
+    fn resume_in_the_middle(more: &[(&str, &str)]) {
         let pairs = [
             ("norm_obs", "true"),
             ("policy_lr", "lin_0.2"),
@@ -734,22 +797,26 @@ mod tests {
             ("checkpoint_every", "512"),
             ("eval_every", "1000"),
         ];
+        let pairs = [&pairs[..], more].concat();
         let mut whole = Trainer::new(walks(4), &settings(&pairs)).unwrap();
         let all = log(&mut whole, 2048);
         let mut first = Trainer::new(walks(4), &settings(&pairs)).unwrap();
         let mut lines = log(&mut first, 1024);
-        let json = serde_json::to_string(&first.state()).unwrap();
-        let state: TrainerState = serde_json::from_str(&json).unwrap();
+        let json = serde_json::to_value(first.state()).unwrap();
+        let bytes = Checkpoint::new(first.model().unwrap(), json).to_bytes().unwrap();
+        let read = Checkpoint::from_bytes(&bytes).unwrap();
+        let state: TrainerState = serde_json::from_value(read.state).unwrap();
         assert_eq!(state, first.state());
-        let mut second = Trainer::resume(walks(4), &state, first.ensemble().clone()).unwrap();
+        let mut second = Trainer::resume(walks(4), &state, read.model).unwrap();
         lines.extend(log(&mut second, 2048));
         let differ = lines.iter().zip(&all).find(|(a, b)| a != b);
-        assert!(differ.is_none() && lines.len() == all.len(), "{differ:#?}");
+        assert!(differ.is_none() && lines.len() == all.len(), "{more:?}: {differ:#?}");
         assert!(
             all.iter().any(|line| line.ends_with("checkpoint")) && all.iter().any(|line| line.ends_with("evaluation"))
         );
         assert_eq!(second.state(), whole.state());
-        assert_eq!(second.ensemble(), whole.ensemble());
+        assert_eq!(second.model().unwrap().to_model(), whole.model().unwrap().to_model());
+        assert_eq!(second.model().unwrap().fixed_edges.is_some(), second.settings.tree.edges == Edges::Fixed);
     }
 
     #[test]
@@ -757,7 +824,7 @@ mod tests {
         let pairs = [("log_std_lr", "0.01")];
         let mut first = Trainer::new(targets(4), &settings(&pairs)).unwrap();
         log(&mut first, 128);
-        let mut second = Trainer::resume(targets(4), &first.state(), first.ensemble().clone()).unwrap();
+        let mut second = Trainer::resume(targets(4), &first.state(), first.model().unwrap().to_model()).unwrap();
         assert_eq!((&second.head, &second.adam), (&first.head, &first.adam));
         assert_eq!(log(&mut second, 192)[0], "128 restarted [0, 1, 2, 3]");
     }
@@ -769,13 +836,21 @@ mod tests {
         let (state, ensemble) = (trainer.state(), trainer.ensemble().clone());
         let empty = Ensemble::new(ensemble.schema().clone(), ensemble.groups().to_vec()).unwrap();
         let class =
-            |envs, state: &TrainerState, ensemble| Trainer::resume(envs, state, ensemble).err().unwrap().class();
+            |envs, state: &TrainerState, trees| Trainer::resume(envs, state, Model::new(trees)).err().unwrap().class();
         assert_eq!(class(walks(4), &state, empty), ErrorClass::Format);
         assert_eq!(class(targets(4), &state, ensemble.clone()), ErrorClass::Format);
         assert_eq!(class(walks(3), &state, ensemble.clone()), ErrorClass::Value);
         let mut other = state.clone();
         other.settings.ppo.norm_reward = false;
-        assert_eq!(class(walks(4), &other, ensemble), ErrorClass::Format);
+        assert_eq!(class(walks(4), &other, ensemble.clone()), ErrorClass::Format);
+        let mut adam = state.clone();
+        adam.settings.ppo.value_optimizer = OptimizerKind::Adam;
+        let error = Trainer::resume(walks(4), &adam, Model::new(ensemble.clone())).err().unwrap();
+        assert!(error.to_string().starts_with("value_optimizer: expected Sgd, as the run began, got Adam"), "{error}");
+        let mut fixed = state.clone();
+        fixed.settings.tree.edges = Edges::Fixed;
+        let model = Model { fixed_edges: Some(Vec::new()), ..Model::new(ensemble) };
+        assert_eq!(Trainer::resume(walks(4), &fixed, model).err().unwrap().class(), ErrorClass::Value);
     }
 
     #[test]
@@ -790,6 +865,15 @@ mod tests {
         let mut trainer = Trainer::new(vec![Box::new(broken)], &settings(&[("n_envs", "1")])).unwrap();
         let error = trainer.run(16, &mut |_| Control::Continue).unwrap_err();
         assert_eq!(error.class(), ErrorClass::Environment);
+    }
+
+    #[test]
+    fn adam_and_monotone_outputs_do_not_mix() {
+        let pairs = [("value_optimizer", "adam"), ("monotone", "0:2:rising")];
+        let error = Trainer::new(walks(4), &settings(&pairs)).err().unwrap();
+        assert_eq!(error.class(), ErrorClass::Unsupported);
+        assert!(error.to_string().contains("with an Adam output group"), "{error}");
+        Trainer::new(walks(4), &settings(&pairs[1..])).unwrap();
     }
 
     #[test]
@@ -815,6 +899,9 @@ mod tests {
         };
         let up = score(walks, &[], 8192);
         assert!(up > 0.95, "walk: {up}");
+        let adam = [("policy_optimizer", "adam"), ("value_optimizer", "adam"), ("policy_lr", "0.03")];
+        let up = score(walks, &adam, 8192);
+        assert!(up > 0.95, "walk with Adam: {up}");
         let bandits: fn(usize) -> Vec<Box<dyn Env>> =
             |n| (0..n).map(|_| Box::new(Masked::new()) as Box<dyn Env>).collect();
         let bandit = score(bandits, &[("policy_lr", "0.3")], 8192);
