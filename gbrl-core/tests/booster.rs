@@ -183,6 +183,69 @@ fn remembered_outputs_are_computed_ones_to_the_bit() {
 }
 
 #[test]
+fn a_refused_append_leaves_the_dataset_as_it_was() {
+    let mut booster = booster(&TreeParams::default(), Optimizer::Sgd, 1);
+    let mut data = booster.dataset();
+    assert!(booster.append(&mut data, &[0.0; 7], 0..0, &mut []).is_err());
+    assert!(booster.append(&mut data, &[0.0; 6], 0..4, &mut [0.0; 7]).is_err());
+    booster.append(&mut data, &[0.0; 6], 0..4, &mut [0.0; 8]).unwrap();
+    booster.complete(&mut data).unwrap();
+    assert_eq!(data.n_rows(), 2);
+}
+
+#[test]
+fn a_dataset_belongs_to_its_booster() {
+    let (mut one, mut other) = (booster(&TreeParams::default(), ADAM, 1), booster(&TreeParams::default(), ADAM, 1));
+    let mut data = one.dataset();
+    one.append(&mut data, &[0.0; 3], 0..4, &mut [0.0; 4]).unwrap();
+    one.complete(&mut data).unwrap();
+    for error in [
+        other.append(&mut data, &[0.0; 3], 0..0, &mut []).unwrap_err(),
+        other.complete(&mut data).unwrap_err(),
+        other.step(&mut data, &[0], &[0.0; 4]).unwrap_err(),
+    ] {
+        let expected = "dataset: expected one made by this booster's dataset(), got one of another booster";
+        assert_eq!(error.to_string(), expected);
+    }
+    one.step(&mut data, &[0], &[1.0; 4]).unwrap();
+}
+
+/// Row 9 of the gradients, whatever subsampling picks and control variates mix.
+#[test]
+fn a_gradient_that_is_no_number_is_named_by_its_place() {
+    let mut bad = vec![0.5; 40 * 4];
+    bad[9 * 4 + 2] = f32::NAN;
+    for base in [
+        TreeParams::default(),
+        TreeParams { row_subsample: 0.2, ..TreeParams::default() },
+        TreeParams { control_variates: true, ..TreeParams::default() },
+    ] {
+        let mut booster = booster(&base, Optimizer::Sgd, 1);
+        let mut data = booster.dataset();
+        train(&mut booster, &mut data, 1, 40);
+        let rows: Vec<u32> = (0..40).collect();
+        let error = booster.step(&mut data, &rows, &bad).unwrap_err();
+        assert!(error.to_string().starts_with("gradients[9, 2]: expected a finite number, got NaN"), "{error}");
+    }
+}
+
+#[test]
+fn trees_need_features_and_outputs_within_bounds() {
+    let group = |n| vec![OutputGroup::sgd("y", 0..n, Schedule::Constant(0.1))];
+    for (schema, groups) in [(schema(0, 0), group(1)), (schema(1, 0), group(usize::MAX))] {
+        assert_eq!(Ensemble::new(schema, groups).unwrap_err().class(), ErrorClass::Value);
+    }
+    let ensemble = || Ensemble::new(schema(2, 0), group(1)).unwrap();
+    let monotone = |rising| Monotone { feature_idx: 0, output_idx: 0, rising };
+    for params in [
+        TreeParams { monotone: vec![monotone(true), monotone(false)], ..TreeParams::default() },
+        TreeParams { edges: Edges::Fixed, n_bins: 2, ..TreeParams::default() },
+    ] {
+        assert_eq!(Booster::new(ensemble(), params, 0, 1).err().unwrap().class(), ErrorClass::Value);
+    }
+}
+
+#[test]
 fn a_column_cannot_declare_more_categories_than_bins_can_number() {
     let schema = |n| FeatureSchema::new(vec![Feature::declared("place", n)]);
     let groups = || vec![OutputGroup::sgd("y", 0..1, Schedule::Constant(0.1))];
@@ -393,7 +456,7 @@ fn a_step_that_overflows_is_an_error_and_changes_nothing() {
     for params in [whole, TreeParams { edges: Edges::Step, ..by_group }] {
         let run = |with_failure: bool| {
             let mut booster = booster(&params, Optimizer::Sgd, 1);
-            booster.ensemble_mut().groups_mut()[1].rate = Schedule::Linear { start: 0.5, end: 100.0 };
+            booster.set_rate(1, Schedule::Linear { start: 0.5, end: 100.0 }).unwrap();
             let mut data = booster.dataset();
             train(&mut booster, &mut data, 1, 64);
             let rows: Vec<u32> = (0..64).collect();
@@ -405,10 +468,8 @@ fn a_step_that_overflows_is_an_error_and_changes_nothing() {
                 let message = error.to_string();
                 assert!(message.starts_with("leaf values[0, 3]: expected a number within ±3.4e38"), "{message}");
                 assert!(message.contains("got 9.99") && message.ends_with("e38"), "{message}");
-                booster.ensemble_mut().groups_mut()[0].rate = Schedule::Constant(1e39);
-                let error = booster.step(&mut data, &rows, &[0.0; 256]).unwrap_err();
+                let error = booster.set_rate(0, Schedule::Constant(1e39)).unwrap_err();
                 assert_eq!(error.to_string(), "policy_lr: expected 0 to 3.4e38, got 1e39");
-                booster.ensemble_mut().groups_mut()[0].rate = groups(4, Optimizer::Sgd)[0].rate;
                 booster.set_progress(0.0);
             }
             booster.step(&mut data, &rows, &[0.5; 256]).unwrap();

@@ -145,7 +145,7 @@ impl Backend for NaiveBackend {
     }
 
     fn best_joint(&mut self, task: &Task<'_>, nodes: &[NodeId]) -> Result<Option<Scored>> {
-        let min_rows = task.min_data_in_leaf as u32;
+        let min_rows = u32::try_from(task.min_data_in_leaf).unwrap_or(u32::MAX);
         let mut best = None;
         for candidate in candidates(task) {
             let (mut score, mut separates, mut vetoed) = (0.0, false, false);

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::ThreadPool;
 
@@ -9,13 +10,13 @@ use super::dataset::{Dataset, Scratch};
 use super::leaves::mean_gradients;
 use super::sample::sample;
 use super::variates;
-use crate::backend::cpu::predict::{PredictScratch, Predictor};
+use crate::backend::cpu::predict::Predictor;
 use crate::backend::cpu::{CpuBackend, Simd};
 use crate::backend::{Backend, Task};
 use crate::config::{Edges, TreeParams};
 use crate::data::{BinnedMatrix, Binning, FeatureBins, FeatureSchema, Lanes, SortScratch, TILE, Tiles, tiles};
-use crate::ensemble::adam::{AdamClock, Moments};
-use crate::ensemble::{Ensemble, Optimizer};
+use crate::ensemble::adam::Moments;
+use crate::ensemble::{Ensemble, Optimizer, Schedule};
 use crate::error::{Error, Result};
 use crate::grow;
 use crate::io::model::{Flaw, check_edges};
@@ -47,13 +48,15 @@ use crate::tree::{Shape, Tree};
 /// # Ok::<(), gbrl_core::Error>(())
 /// ```
 pub struct Booster {
-    ensemble: Ensemble,
-    params: TreeParams,
+    /// Which booster this is, among all of the process: its datasets carry the same number.
+    id: u64,
+    pub(super) ensemble: Ensemble,
+    pub(super) params: TreeParams,
     seed: u64,
     progress: f64,
     pool: Option<Arc<ThreadPool>>,
     backend: Box<dyn Backend>,
-    predictor: Predictor,
+    pub(super) predictor: Predictor,
     /// Per feature, 1 where no weights are set.
     feature_weights: Vec<f64>,
     monotone: Vec<(u32, u32, i8)>,
@@ -66,6 +69,8 @@ pub struct Booster {
     gradients: Vec<f32>,
     averages: Vec<f32>,
 }
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// What one step grew.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -129,6 +134,7 @@ impl Booster {
         feature_weights.resize(ensemble.n_features(), 1.0);
         let predictor = Predictor::new(Simd::detect()?, &ensemble);
         Ok(Booster {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             ensemble,
             params,
             seed,
@@ -152,9 +158,28 @@ impl Booster {
         &self.ensemble
     }
 
-    /// The trees so far, for teaching vocabularies new strings or changing a schedule between runs.
-    pub fn ensemble_mut(&mut self) -> &mut Ensemble {
-        &mut self.ensemble
+    /// Sets where every output starts; see [`Ensemble::set_bias`].
+    ///
+    /// # Errors
+    /// Those of [`Ensemble::set_bias`].
+    pub fn set_bias(&mut self, bias: &[f32]) -> Result<()> {
+        self.ensemble.set_bias(bias)
+    }
+
+    /// Gives a group another learning rate, for the trees to come.
+    ///
+    /// # Errors
+    /// Those of [`Ensemble::set_rate`].
+    pub fn set_rate(&mut self, group_idx: usize, rate: Schedule) -> Result<()> {
+        self.ensemble.set_rate(group_idx, rate)
+    }
+
+    /// The code of a string in a column of strings, giving it the next one when it is new.
+    ///
+    /// # Errors
+    /// Those of [`Ensemble::learn`].
+    pub fn learn(&mut self, feature_idx: usize, text: &str) -> Result<f32> {
+        self.ensemble.learn(feature_idx, text)
     }
 
     /// The settings.
@@ -197,7 +222,7 @@ impl Booster {
 
     /// An empty dataset for this booster's observations.
     pub fn dataset(&self) -> Dataset {
-        Dataset::new(self.ensemble.n_features(), self.ensemble.n_outputs())
+        Dataset::new(self.id, self.ensemble.n_features(), self.ensemble.n_outputs())
     }
 
     /// Appends rows (row-major `[k, n_features]`) and writes their outputs in `columns` to `out`, row-major
@@ -206,7 +231,8 @@ impl Booster {
     /// was last seen.
     ///
     /// # Errors
-    /// Class `Value` when a length does not fit, or columns leave the outputs.
+    /// Class `Value` when a length does not fit, columns leave the outputs, or the dataset is another booster's. Nothing
+    /// has changed then.
     pub fn append(
         &self,
         data: &mut Dataset,
@@ -214,13 +240,16 @@ impl Booster {
         columns: Range<usize>,
         out: &mut [f32],
     ) -> Result<()> {
+        self.check_own(data)?;
         let (first, n_outputs) = (data.n_rows(), self.ensemble.n_outputs());
         let k = tiles::n_rows(observations, self.ensemble.n_features())?;
         self.check_columns(&columns, k, out.len())?;
         data.tiles.append(observations)?;
         data.outputs.resize(data.tiles.tiles().len() * n_outputs, Lanes::default());
         let Dataset { outputs, memo, scratch, .. } = data;
-        let remembered = !self.ensemble.has_adam() && memo.look_up(&self.predictor, self.ensemble.bias(), observations);
+        let remembered = !columns.is_empty()
+            && !self.ensemble.has_adam()
+            && memo.look_up(&self.predictor, self.ensemble.bias(), observations);
         let known = if remembered { 0..n_outputs } else { columns.clone() };
         if !remembered {
             scratch.tiles.clear();
@@ -254,8 +283,9 @@ impl Booster {
     /// Makes a dataset ready for steps: computes the outputs that are not known yet and bins all rows.
     ///
     /// # Errors
-    /// None at present; a device backend may fail.
+    /// Class `Value` when the dataset is another booster's; a device backend may fail.
     pub fn complete(&mut self, data: &mut Dataset) -> Result<()> {
+        self.check_own(data)?;
         let n_outputs = self.ensemble.n_outputs();
         if data.known.is_empty() {
             data.n_trees = self.n_trees();
@@ -292,7 +322,7 @@ impl Booster {
     ///
     /// # Errors
     /// Class `Value` for a length that does not fit, a row that `data` does not have, a gradient that is not finite,
-    /// a dataset that is not [`complete`](Booster::complete), and gradients times rate that no leaf can hold in `f32`.
+    /// a dataset that is another booster's or not [`complete`](Booster::complete), and gradients times rate that no leaf can hold in `f32`.
     /// Nothing has changed then.
     pub fn step(&mut self, data: &mut Dataset, rows: &[u32], gradients: &[f32]) -> Result<StepReport> {
         self.step_weighted(data, rows, gradients, None)
@@ -310,7 +340,12 @@ impl Booster {
         weights: Option<&[f32]>,
     ) -> Result<StepReport> {
         let n_outputs = self.ensemble.n_outputs();
+        self.check_own(data)?;
         check_step(data, rows, gradients, n_outputs, weights)?;
+        if self.params.row_subsample < 1.0 || self.params.control_variates {
+            // Later on rows are picked and gradients mixed: the backend would name the wrong ones.
+            check_finite(gradients, n_outputs)?;
+        }
         self.catch_up(data);
         self.gradients.clear();
         self.gradients.extend_from_slice(gradients);
@@ -331,7 +366,7 @@ impl Booster {
             let picked = sample(rows.len(), self.params.row_subsample, &mut stream);
             self.step_rows = picked.iter().map(|&i| rows[i as usize]).collect();
             self.gradients =
-                picked.iter().flat_map(|&i| self.gradients[i as usize * n_outputs..][..n_outputs].to_vec()).collect();
+                picked.iter().flat_map(|&i| &self.gradients[i as usize * n_outputs..][..n_outputs]).copied().collect();
             own_weights = own_weights.map(|w| picked.iter().map(|&i| w[i as usize]).collect());
         }
         if self.params.edges == Edges::Step {
@@ -383,8 +418,8 @@ impl Booster {
             n_rows: self.step_rows.len(),
         };
         for tree in grown {
-            self.predictor.push(&tree);
-            self.ensemble.push(tree);
+            self.ensemble.push(tree)?;
+            self.predictor.push(&self.ensemble.trees()[self.ensemble.trees().len() - 1]);
         }
         self.catch_up(data);
         Ok(report)
@@ -409,6 +444,14 @@ impl Booster {
         Ok(())
     }
 
+    /// Outputs and memories of one booster mean nothing to another.
+    fn check_own(&self, data: &Dataset) -> Result<()> {
+        if data.owner == self.id {
+            return Ok(());
+        }
+        Err(Error::parameter("dataset", "one of another booster", "one made by this booster's dataset()"))
+    }
+
     fn check_columns(&self, columns: &Range<usize>, n_rows: usize, out_len: usize) -> Result<()> {
         if columns.start > columns.end || columns.end > self.ensemble.n_outputs() {
             let rule = format!("a range within 0..{}", self.ensemble.n_outputs());
@@ -430,120 +473,22 @@ impl Booster {
         }
         let n_rows = tiles.n_rows();
         let tiles = tiles.as_slice();
+        if columns.is_empty() {
+            return;
+        }
         if self.ensemble.has_adam() {
-            let n_outputs = bias.len();
             let mut moments = vec![Lanes::<Moments>::default(); sums.len()];
-            for (tile, (sums, moments)) in tiles
-                .chunks_exact(self.ensemble.n_features())
-                .zip(sums.chunks_exact_mut(n_outputs).zip(moments.chunks_exact_mut(n_outputs)))
-            {
-                self.fold_tile(tile, 0..self.n_trees(), sums, moments, &mut []);
+            let clocks = self.clocks();
+            let mut parts = sums.chunks_exact_mut(bias.len()).zip(moments.chunks_exact_mut(bias.len()));
+            for tile in tiles.chunks_exact(self.ensemble.n_features()) {
+                let Some((sums, moments)) = parts.next() else { break };
+                self.fold_tile(tile, 0..self.n_trees(), clocks.clone(), sums, moments, &mut []);
             }
         } else if n_rows <= TILE {
             self.predictor.add_rows(tiles, n_rows, 0..self.n_trees(), columns, sums, predict);
         } else {
             self.predictor.add(self.pool.as_deref(), tiles, 0..self.n_trees(), columns, sums);
         }
-    }
-
-    /// State that a fold over trees needs, from the first tree on: Adam's moments, control variates' averages.
-    fn fold(&self, data: &mut Dataset) {
-        let (adam, variates) = (self.ensemble.has_adam(), self.params.control_variates);
-        let n = data.outputs.len();
-        data.moments.clear();
-        data.averages.clear();
-        data.moments.resize(if adam { n } else { 0 }, Lanes::default());
-        data.averages.resize(if variates { n } else { 0 }, Lanes::default());
-        if !(adam || variates) {
-            return;
-        }
-        if adam {
-            let bias = self.ensemble.bias();
-            data.outputs.iter_mut().enumerate().for_each(|(i, sums)| *sums = Lanes([bias[i % bias.len()]; TILE]));
-        }
-        self.fold_trees(data, 0..data.n_trees, adam);
-    }
-
-    fn fold_trees(&self, data: &mut Dataset, trees: Range<usize>, outputs_too: bool) {
-        let n_outputs = data.n_outputs;
-        let tile_len = self.ensemble.n_features();
-        for (i, tile) in data.tiles.as_slice().chunks_exact(tile_len).enumerate() {
-            let own = i * n_outputs..(i + 1) * n_outputs;
-            let averages = if data.averages.is_empty() { &mut [] } else { &mut data.averages[own.clone()] };
-            if outputs_too {
-                let moments = &mut data.moments[own.clone()];
-                self.fold_tile(tile, trees.clone(), &mut data.outputs[own], moments, averages);
-            } else {
-                self.fold_tile(tile, trees.clone(), &mut [], &mut [], averages);
-            }
-        }
-    }
-
-    /// Takes one tile through `trees`; parts that are empty are left out.
-    fn fold_tile(
-        &self,
-        tile: &[Lanes<f32>],
-        trees: Range<usize>,
-        outputs: &mut [Lanes<f32>],
-        moments: &mut [Lanes<Moments>],
-        averages: &mut [Lanes<f32>],
-    ) {
-        let n_outputs = self.ensemble.n_outputs();
-        let all = self.ensemble.trees();
-        let optimizers: Vec<&Optimizer> = self
-            .ensemble
-            .groups()
-            .iter()
-            .flat_map(|group| group.columns.clone().map(move |_| &group.optimizer))
-            .collect();
-        let mut clocks: Vec<Option<AdamClock>> = optimizers.iter().map(|o| AdamClock::new(o)).collect();
-        for tree in &all[..trees.start] {
-            tree.columns().for_each(|column| {
-                if let Some(clock) = &mut clocks[column] {
-                    clock.tick();
-                }
-            });
-        }
-        self.predictor.visit(tile, &all[trees.clone()], &mut PredictScratch::default(), |i, column, values| {
-            let tree = &all[trees.start + i];
-            let rate = tree.rates()[column - tree.columns().start];
-            let is_adam = clocks[column].is_some();
-            if let Some(clock) = &mut clocks[column] {
-                clock.tick();
-            }
-            for lane in 0..TILE {
-                if let Some(average) = averages.get_mut(column) {
-                    let rate = if is_adam { -1.0 } else { rate };
-                    average[lane] = variates::advance(average[lane], values[lane], rate);
-                }
-                if outputs.len() == n_outputs {
-                    let output = &mut outputs[column][lane];
-                    *output = match &clocks[column] {
-                        Some(clock) => clock.advance(*output, &mut moments[column][lane], values[lane], rate),
-                        None => *output + values[lane],
-                    };
-                }
-            }
-        });
-    }
-
-    /// Advances the cached outputs by the trees that they do not include yet.
-    fn catch_up(&self, data: &mut Dataset) {
-        let new = data.n_trees..self.n_trees();
-        if new.is_empty() {
-            return;
-        }
-        if self.ensemble.has_adam() {
-            self.fold_trees(data, new.clone(), true);
-        } else {
-            if self.params.control_variates {
-                self.fold_trees(data, new.clone(), false);
-            }
-            let (tiles, outputs) = (data.tiles.as_slice(), &mut data.outputs);
-            let (columns, predict) = (0..data.n_outputs, &mut data.scratch.predict);
-            self.predictor.add_tiles(tiles, new.clone(), columns, outputs, predict);
-        }
-        data.n_trees = new.end;
     }
 
     fn binning(&self, reserve_missing: bool) -> Binning {
@@ -633,7 +578,7 @@ fn check_step(
     n_outputs: usize,
     weights: Option<&[f32]>,
 ) -> Result<()> {
-    if !data.complete || data.n_outputs != n_outputs {
+    if !data.complete {
         return Err(Error::parameter(
             "dataset",
             "one that is not complete",
@@ -653,6 +598,13 @@ fn check_step(
         return Err(Error::element("rows", (i, 0), format!("a row below {}", data.n_rows()), rows[i]));
     }
     Ok(())
+}
+
+fn check_finite(gradients: &[f32], n_outputs: usize) -> Result<()> {
+    match gradients.iter().position(|g| !g.is_finite()) {
+        None => Ok(()),
+        Some(i) => Err(Error::element("gradients", (i / n_outputs, i % n_outputs), "a finite number", gradients[i])),
+    }
 }
 
 /// A pool of `n_threads` (0: all cores); none for one thread.

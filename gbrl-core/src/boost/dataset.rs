@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::fold::Clocks;
 use super::memo::Memo;
 use crate::backend::cpu::predict::PredictScratch;
 use crate::data::{BinnedMatrix, Lanes, SortScratch, TILE, Tiles};
@@ -13,6 +14,8 @@ use crate::ensemble::adam::Moments;
 /// `clear` keeps all memory, and the outputs of states that repeat. The outputs advance by one tree at a time, so no update walks old trees again.
 #[derive(Clone, Debug)]
 pub struct Dataset {
+    /// The booster that made it.
+    pub(super) owner: u64,
     pub(super) tiles: Tiles,
     pub(super) n_outputs: usize,
     /// `[tile][output][16]`.
@@ -27,6 +30,8 @@ pub struct Dataset {
     pub(super) sorting: Vec<SortScratch>,
     /// Adam's moments, as `outputs`; empty where no group needs them.
     pub(super) moments: Vec<Lanes<Moments>>,
+    /// Where Adam's step counters stand after `n_trees` trees.
+    pub(super) clocks: Clocks,
     /// Control variates' averages of earlier gradients, as `outputs`; empty where they are off.
     pub(super) averages: Vec<Lanes<f32>>,
     /// Outputs of states seen before, across `clear`.
@@ -43,9 +48,10 @@ pub(super) struct Scratch {
 }
 
 impl Dataset {
-    /// No rows of `n_features` columns.
-    pub(super) fn new(n_features: usize, n_outputs: usize) -> Self {
+    /// No rows of `n_features` columns, for booster `owner`.
+    pub(super) fn new(owner: u64, n_features: usize, n_outputs: usize) -> Self {
         Dataset {
+            owner,
             tiles: Tiles::new(n_features),
             n_outputs,
             outputs: Vec::new(),
@@ -55,6 +61,7 @@ impl Dataset {
             bins: BinnedMatrix::default(),
             sorting: vec![SortScratch::default()],
             moments: Vec::new(),
+            clocks: Vec::new(),
             averages: Vec::new(),
             memo: Memo::new(n_features),
             scratch: Scratch { tiles: Tiles::new(n_features), ..Scratch::default() },

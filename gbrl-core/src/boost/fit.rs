@@ -52,7 +52,7 @@ impl Booster {
                 (sum / n as f64) as f32
             };
             let bias: Vec<f32> = (0..n_outputs).map(mean).collect();
-            self.ensemble_mut().set_bias(&bias)?;
+            self.set_bias(&bias)?;
         }
         let mut data = self.dataset();
         let rows = x.as_standard_layout();

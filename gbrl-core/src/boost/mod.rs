@@ -7,6 +7,7 @@
 mod booster;
 mod dataset;
 mod fit;
+mod fold;
 mod leaves;
 mod memo;
 mod sample;

@@ -15,7 +15,8 @@ pub(super) fn correct(gradients: &mut [f32], averages: &[f32], n_outputs: usize,
         return;
     }
     let mut power = 1.0;
-    for _ in 0..n_trees.min(10_000) {
+    // β⁴⁰⁰ is below the last bit of 1.
+    for _ in 0..n_trees.min(400) {
         power *= BETA;
     }
     let correction = 1.0 / (1.0 - power).sqrt();

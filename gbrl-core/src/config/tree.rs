@@ -169,6 +169,20 @@ impl TreeParams {
                 ));
             }
         }
+        let target = |m: &Monotone| (m.feature_idx, m.output_idx);
+        let mut targets: Vec<_> = self.monotone.iter().map(target).collect();
+        targets.sort_unstable();
+        if let Some(twice) = targets.windows(2).find(|pair| pair[0] == pair[1]) {
+            let got = format!("feature {}, output {} twice", twice[0].0, twice[0].1);
+            return Err(Error::parameter("monotone", got, "one direction per feature and output"));
+        }
+        if self.edges == Edges::Fixed && self.n_bins < 3 {
+            return Err(Error::parameter(
+                "n_bins",
+                self.n_bins,
+                "at least 3 with edges = fixed, one for missing values",
+            ));
+        }
         Ok(())
     }
 }

@@ -7,9 +7,14 @@ use std::ops::Range;
 
 pub use group::{Optimizer, OutputGroup, Schedule};
 
-use crate::data::schema::FeatureSchema;
+use crate::data::FeatureSchema;
 use crate::error::{Error, Result};
 use crate::tree::Tree;
+
+/// Most input columns.
+pub const MAX_FEATURES: usize = 1 << 20;
+/// Most output columns.
+pub const MAX_OUTPUTS: usize = 1 << 16;
 
 /// Trees in the order they were grown, over named features, adding up to named groups of output columns.
 ///
@@ -28,7 +33,7 @@ impl Ensemble {
     /// An empty ensemble. The groups' columns must follow one another from 0.
     ///
     /// # Errors
-    /// Class `Value` when there is no group, or a group's columns are empty or do not start where the one before ends,
+    /// Class `Value` when there is no group or no feature, or too many, or a group's columns are empty or do not start where the one before ends,
     /// or a group's settings are out of range, or a column declares too many categories ([`FeatureSchema::check`]).
     pub fn new(schema: FeatureSchema, groups: Vec<OutputGroup>) -> Result<Self> {
         let mut next = 0;
@@ -47,6 +52,12 @@ impl Ensemble {
         if groups.is_empty() {
             return Err(Error::parameter("groups", "none", "at least one output group"));
         }
+        if !(1..=MAX_OUTPUTS).contains(&next) {
+            return Err(Error::parameter("outputs", next, format!("1 to {MAX_OUTPUTS}")));
+        }
+        if !(1..=MAX_FEATURES).contains(&schema.len()) {
+            return Err(Error::parameter("features", schema.len(), format!("1 to {MAX_FEATURES}")));
+        }
         schema.check()?;
         Ok(Ensemble { schema, groups, bias: vec![0.0; next], trees: Vec::new() })
     }
@@ -56,9 +67,16 @@ impl Ensemble {
         &self.schema
     }
 
-    /// What the input columns mean, for teaching vocabularies new strings.
-    pub fn schema_mut(&mut self) -> &mut FeatureSchema {
-        &mut self.schema
+    /// The code of a string in a column of strings, giving it the next one when it is new.
+    ///
+    /// # Errors
+    /// Class `Value` when there is no such column, and as [`Feature::learn`](crate::data::Feature::learn).
+    pub fn learn(&mut self, feature_idx: usize, text: &str) -> Result<f32> {
+        let n_features = self.n_features();
+        match self.schema.features_mut().get_mut(feature_idx) {
+            Some(feature) => feature.learn(text),
+            None => Err(Error::parameter("feature_idx", feature_idx, format!("below {n_features}"))),
+        }
     }
 
     /// The groups of output columns.
@@ -66,9 +84,18 @@ impl Ensemble {
         &self.groups
     }
 
-    /// The groups of output columns, for changing a schedule between runs.
-    pub fn groups_mut(&mut self) -> &mut [OutputGroup] {
-        &mut self.groups
+    /// Gives a group another learning rate, for the trees to come.
+    ///
+    /// # Errors
+    /// Class `Value` when there is no such group, and as [`Schedule::check`].
+    pub fn set_rate(&mut self, group_idx: usize, rate: Schedule) -> Result<()> {
+        let n_groups = self.groups.len();
+        let Some(group) = self.groups.get_mut(group_idx) else {
+            return Err(Error::parameter("group_idx", group_idx, format!("below {n_groups}")));
+        };
+        rate.check(&format!("{}_lr", group.name))?;
+        group.rate = rate;
+        Ok(())
     }
 
     /// Input columns.
@@ -114,10 +141,22 @@ impl Ensemble {
         &self.trees
     }
 
-    /// Appends a tree. Its columns must be all of them or those of one group; its features must exist.
-    pub fn push(&mut self, tree: Tree) {
-        debug_assert!(self.covers_whole_groups(&tree.columns()));
+    /// Appends a tree.
+    ///
+    /// # Errors
+    /// Class `Value` when its columns are neither all of them nor those of one group, or it asks about a feature that
+    /// does not exist.
+    pub fn push(&mut self, tree: Tree) -> Result<()> {
+        if !self.covers_whole_groups(&tree.columns()) {
+            let got = format!("{:?}", tree.columns());
+            return Err(Error::parameter("columns of a tree", got, "those of one group, or of all"));
+        }
+        if let Some(split) = tree.splits().find(|split| split.feature_idx as usize >= self.n_features()) {
+            let rule = format!("below {}", self.n_features());
+            return Err(Error::parameter("feature_idx of a split", split.feature_idx, rule));
+        }
         self.trees.push(tree);
+        Ok(())
     }
 
     /// Whether `columns` are those of all groups together or of exactly one.

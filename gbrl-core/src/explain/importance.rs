@@ -49,7 +49,7 @@ pub struct Importance {
 /// # let groups = vec![OutputGroup::sgd("value", 0..1, Schedule::Constant(0.1))];
 /// # let mut ensemble = Ensemble::new(schema, groups)?;
 /// # let splits = [Split::greater(1, 0.5, false), Split::greater(0, 0.0, false)];
-/// # ensemble.push(Tree::new(Shape::Oblivious(splits.into()), 0..1, vec![0.0; 4], vec![1; 4], vec![3.0, 1.0], vec![0.1]));
+/// # ensemble.push(Tree::new(Shape::Oblivious(splits.into()), 0..1, vec![0.0; 4], vec![1; 4], vec![3.0, 1.0], vec![0.1]))?;
 /// // One oblivious tree: "angle > 0.5" with gain 3, then "speed > 0" with gain 1.
 /// let importance = feature_importance(&ensemble, 0..1, Measure::Gain, true)?;
 /// assert_eq!(importance.values(), [0.25, 0.75]);
@@ -121,28 +121,18 @@ mod tests {
         let mut ensemble = Ensemble::new(FeatureSchema::numeric(3), groups).unwrap();
         // Oblivious, depth 2: three nodes ask, two splits count.
         let levels = [Split::greater(2, 0.0, false), Split::greater(0, 0.0, false)];
-        ensemble.push(Tree::new(
-            Shape::Oblivious(levels.into()),
-            0..1,
-            vec![0.0; 4],
-            vec![1; 4],
-            vec![4.0, 2.0],
-            vec![0.1],
-        ));
+        ensemble
+            .push(Tree::new(Shape::Oblivious(levels.into()), 0..1, vec![0.0; 4], vec![1; 4], vec![4.0, 2.0], vec![0.1]))
+            .unwrap();
         // Binary: feature 2 twice on one path.
         let nodes = [
             Node { split: Split::greater(2, 0.0, false), left: Child::Leaf(0), right: Child::Node(1) },
             Node { split: Split::greater(2, 1.0, false), left: Child::Leaf(1), right: Child::Leaf(2) },
         ];
-        ensemble.push(Tree::new(
-            Shape::Binary(nodes.into()),
-            0..1,
-            vec![0.0; 3],
-            vec![1; 3],
-            vec![1.0, 1.0],
-            vec![0.1],
-        ));
-        ensemble.push(Tree::new(Shape::Oblivious([].into()), 0..1, vec![0.0], vec![1], vec![], vec![0.1]));
+        ensemble
+            .push(Tree::new(Shape::Binary(nodes.into()), 0..1, vec![0.0; 3], vec![1; 3], vec![1.0, 1.0], vec![0.1]))
+            .unwrap();
+        ensemble.push(Tree::new(Shape::Oblivious([].into()), 0..1, vec![0.0], vec![1], vec![], vec![0.1])).unwrap();
         ensemble
     }
 

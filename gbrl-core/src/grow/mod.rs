@@ -66,7 +66,8 @@ impl BinaryBuilder {
 
     /// Leaves are numbered from left to right.
     fn finish(self) -> Grown {
-        let index_of = |node: NodeId| self.nodes.iter().position(|made| made.node == node);
+        let mut index_of = std::collections::BTreeMap::new();
+        index_of.extend(self.nodes.iter().enumerate().map(|(i, made)| (made.node, i)));
         let mut nodes: Vec<Node> = self
             .nodes
             .iter()
@@ -76,8 +77,8 @@ impl BinaryBuilder {
         // A stack of (backend node, where to note what it became), right children below left ones.
         let mut open = vec![(0, None)];
         while let Some((node, parent)) = open.pop() {
-            let child = match index_of(node) {
-                Some(i) => {
+            let child = match index_of.get(&node) {
+                Some(&i) => {
                     open.push((self.nodes[i].left + 1, Some((i, true))));
                     open.push((self.nodes[i].left, Some((i, false))));
                     Child::Node(i as u32)

@@ -26,7 +26,7 @@ use crate::tree::{Child, Shape, Split, Tree};
 /// # let groups = vec![OutputGroup::sgd("value", 0..1, Schedule::Constant(0.1))];
 /// # let mut ensemble = Ensemble::new(FeatureSchema::new(vec![Feature::numeric("the \"speed\"")]), groups)?;
 /// # let shape = Shape::Oblivious([Split::greater(0, 0.5, false)].into());
-/// # ensemble.push(Tree::new(shape, 0..1, vec![-0.25, 1.0], vec![3, 4], vec![2.5], vec![0.1]));
+/// # ensemble.push(Tree::new(shape, 0..1, vec![-0.25, 1.0], vec![3, 4], vec![2.5], vec![0.1]))?;
 /// # let model = Model::new(ensemble);
 /// let dot = gbrl_core::io::dot::tree_dot(&model, 0)?;
 /// assert!(dot.contains(r#"n0 [label="the \"speed\" > 0.5\ngain 2.5"];"#));

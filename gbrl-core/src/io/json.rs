@@ -241,7 +241,7 @@ pub fn from_json(text: &str) -> Result<Model> {
     for (i, text) in whole.trees.into_iter().enumerate() {
         let tree = text.into_tree(&model.ensemble, i)?;
         model::check_tree(&model.ensemble, i, &tree).map_err(|flaw| flaw.into_format(WHAT))?;
-        model.ensemble.push(tree);
+        model.ensemble.push(tree).map_err(|error| model::Flaw::setting(error).into_format(WHAT))?;
     }
     Ok(model)
 }

@@ -14,16 +14,13 @@ use crate::data::FeatureBins;
 use crate::data::binning::MAX_NUMERIC_BINS;
 use crate::data::schema::{FeatureKind, FeatureSchema, MAX_CATEGORIES, Vocabulary};
 use crate::ensemble::{Ensemble, OutputGroup};
+pub use crate::ensemble::{MAX_FEATURES, MAX_OUTPUTS};
 use crate::error::{Error, Result};
 use crate::io::container::{self, Array, Container};
 use crate::io::describe::{self, Header};
 use crate::tree::{Child, Node, Shape, Split, Test, Tree};
 
-/// Most input columns of a model in a file.
-pub const MAX_FEATURES: usize = 1 << 20;
-/// Most output columns.
-pub const MAX_OUTPUTS: usize = 1 << 16;
-/// Most trees.
+/// Most trees of a model in a file.
 pub const MAX_TREES: usize = 1 << 24;
 /// Most levels of an oblivious tree.
 pub const MAX_OBLIVIOUS_DEPTH: usize = 12;
@@ -50,7 +47,7 @@ const BINARY: u8 = 1;
 /// let groups = vec![OutputGroup::sgd("policy", 0..1, Schedule::Constant(0.1))];
 /// let mut ensemble = Ensemble::new(FeatureSchema::numeric(2), groups)?;
 /// let shape = Shape::Oblivious([Split::greater(1, 0.5, false)].into());
-/// ensemble.push(Tree::new(shape, 0..1, vec![-1.0, 1.0], vec![3, 4], vec![2.5], vec![0.1]));
+/// ensemble.push(Tree::new(shape, 0..1, vec![-1.0, 1.0], vec![3, 4], vec![2.5], vec![0.1]))?;
 /// let mut model = Model::new(ensemble);
 /// model.extra = serde_json::json!({"actions": 2});
 ///
@@ -487,7 +484,7 @@ pub(crate) fn read(container: &mut Container) -> Result<Model> {
     for i in 0..n_trees {
         let tree = all.tree(i).map_err(|flaw| flaw.in_file(container))?;
         check_tree(&model.ensemble, i, &tree).map_err(|flaw| flaw.in_file(container))?;
-        model.ensemble.push(tree);
+        model.ensemble.push(tree).map_err(|error| Flaw::setting(error).in_file(container))?;
     }
     Ok(model)
 }
@@ -534,7 +531,7 @@ impl Flaw {
         Flaw { what: format!("tree {i}"), problem, expected, got }
     }
 
-    fn setting(error: Error) -> Self {
+    pub(crate) fn setting(error: Error) -> Self {
         Flaw {
             what: "settings".into(),
             problem: "out of range",

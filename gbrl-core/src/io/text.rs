@@ -24,7 +24,7 @@ use crate::tree::{Child, Node, Shape, Split, Tree};
 /// # let groups = vec![OutputGroup::sgd("policy", 0..2, Schedule::Constant(0.1))];
 /// # let mut ensemble = Ensemble::new(FeatureSchema::new(vec![Feature::numeric("speed")]), groups)?;
 /// # let shape = Shape::Oblivious([Split::greater(0, 0.5, false)].into());
-/// # ensemble.push(Tree::new(shape, 0..2, vec![-0.25, 0.25, 1.0, -1.0], vec![3, 4], vec![2.5], vec![0.1; 2]));
+/// # ensemble.push(Tree::new(shape, 0..2, vec![-0.25, 0.25, 1.0, -1.0], vec![3, 4], vec![2.5], vec![0.1; 2]))?;
 /// # let model = Model::new(ensemble);
 /// let text = gbrl_core::io::text::tree_text(&model, 0)?;
 /// assert_eq!(text, "\

@@ -40,14 +40,16 @@ pub fn golden() -> Model {
     let levels = [Split::greater(0, 0.5, false), Split::equal(2, 3.0), Split::greater(3, f32::INFINITY, true)];
     let values = (0..32).map(|i| (i as f32 - 16.0) / 10.0).collect();
     let covers = (0..8).map(|i| i * 7).collect();
-    ensemble.push(Tree::new(
-        Shape::Oblivious(levels.into()),
-        0..4,
-        values,
-        covers,
-        vec![2.5, 0.1, 0.0],
-        vec![0.17, 0.17, 0.01, 1e-3],
-    ));
+    ensemble
+        .push(Tree::new(
+            Shape::Oblivious(levels.into()),
+            0..4,
+            values,
+            covers,
+            vec![2.5, 0.1, 0.0],
+            vec![0.17, 0.17, 0.01, 1e-3],
+        ))
+        .unwrap();
 
     let nodes = [
         Node { split: Split::greater(3, -1e-3, true), left: Child::Node(2), right: Child::Node(1) },
@@ -57,17 +59,19 @@ pub fn golden() -> Model {
     ];
     let values = vec![0.1, 0.2, -0.0, f32::MAX, f32::MIN_POSITIVE, 1e-45, 0.3, 1.0 / 3.0, -7.0, 16_777_216.0];
     let covers = vec![1, 2, 0, u32::MAX, 5];
-    ensemble.push(Tree::new(
-        Shape::Binary(nodes.into()),
-        0..2,
-        values,
-        covers,
-        vec![9.0, 3.5, 1.25, f32::MAX],
-        vec![0.085; 2],
-    ));
+    ensemble
+        .push(Tree::new(
+            Shape::Binary(nodes.into()),
+            0..2,
+            values,
+            covers,
+            vec![9.0, 3.5, 1.25, f32::MAX],
+            vec![0.085; 2],
+        ))
+        .unwrap();
 
-    ensemble.push(Tree::new(Shape::Oblivious([].into()), 2..3, vec![0.25], vec![10], vec![], vec![0.0]));
-    ensemble.push(Tree::new(Shape::Binary([].into()), 3..4, vec![-0.25], vec![10], vec![], vec![1e-45]));
+    ensemble.push(Tree::new(Shape::Oblivious([].into()), 2..3, vec![0.25], vec![10], vec![], vec![0.0])).unwrap();
+    ensemble.push(Tree::new(Shape::Binary([].into()), 3..4, vec![-0.25], vec![10], vec![], vec![1e-45])).unwrap();
 
     let params = TreeParams {
         max_depth: 3,
@@ -133,7 +137,7 @@ pub fn random(seed: u64) -> Model {
     ensemble.set_bias(&bias).unwrap();
     for _ in 0..rng.below(8) {
         let tree = random_tree(rng, &ensemble);
-        ensemble.push(tree);
+        ensemble.push(tree).unwrap();
     }
     let params = (rng.below(2) == 0).then(|| TreeParams { lambda_l2: rng.uniform(), ..Default::default() });
     let extra = if rng.below(2) == 0 { json!(null) } else { json!({random_name(rng, 0): [rng.uniform(), rng.bits()]}) };

@@ -2,7 +2,7 @@
 
 use super::aligned::Aligned;
 use super::gradients::Gradients;
-use super::nodes::{Histogram, Nodes};
+use super::nodes::{Histogram, Nodes, kept_bins};
 use super::simd::{NodeRule, Simd, Sparse};
 use crate::backend::{NodeId, Task, breaks_monotone};
 use crate::data::{BinSlice, FeatureBins};
@@ -190,6 +190,9 @@ impl<'a> LevelFeature<'a> {
     /// Brings the histograms that are kept between levels up to date: first those summed from rows, then those
     /// inherited from a parent, which need their sibling's.
     fn update_kept(&self, histograms: &mut [i64]) {
+        if kept_bins(self.meaning) == 0 {
+            return;
+        }
         let Level { simd, gradients, nodes, wanted, .. } = *self.level;
         let size = self.meaning.n_bins() * gradients.lanes;
         for &node in wanted {
@@ -230,7 +233,8 @@ impl<'a> LevelFeature<'a> {
         let lanes = gradients.lanes;
         let n_bins = self.meaning.n_bins();
         let rows = nodes.rows(node);
-        let all = match nodes.histogram(node) {
+        let kept = if kept_bins(self.meaning) > 0 { nodes.histogram(node) } else { Histogram::Fleeting };
+        let all = match kept {
             Histogram::Kept(slot) | Histogram::Inherited { slot, .. } => {
                 &histograms[slot as usize * n_bins * lanes..][..n_bins * lanes]
             }

@@ -9,8 +9,8 @@ mod aligned;
 mod gradients;
 mod level;
 mod nodes;
-pub mod packed;
-pub mod predict;
+mod packed;
+pub(crate) mod predict;
 pub mod simd;
 
 use std::ops::Range;
@@ -21,7 +21,7 @@ use rayon::ThreadPool;
 use self::aligned::Aligned;
 use self::gradients::Gradients;
 use self::level::{FeatureScratch, Level, LevelFeature, keep_best};
-use self::nodes::Nodes;
+use self::nodes::{Nodes, kept_bins};
 pub use self::simd::Simd;
 use super::{Backend, NodeId, Task};
 use crate::data::matrix::even_ranges;
@@ -109,7 +109,7 @@ impl CpuBackend {
             scratch.found.clear();
             scratch.found.resize(n_found, None);
             for feature_idx in features {
-                let size = cell * task.bins.column(feature_idx).bins.n_bins();
+                let size = cell * kept_bins(&task.bins.column(feature_idx).bins);
                 let (own, rest) = std::mem::take(&mut histograms).split_at_mut(size);
                 histograms = rest;
                 if task.feature_weights[feature_idx] > 0.0 {
@@ -122,7 +122,7 @@ impl CpuBackend {
         match &self.pool {
             Some(pool) if n_parts > 1 => pool.in_place_scope(|scope| {
                 for (features, scratch) in even_ranges(n_features, n_parts).zip(&mut self.scratch) {
-                    let size = features.clone().map(|f| cell * task.bins.column(f).bins.n_bins()).sum();
+                    let size = features.clone().map(|f| cell * kept_bins(&task.bins.column(f).bins)).sum();
                     let (own, rest) = std::mem::take(&mut histograms).split_at_mut(size);
                     histograms = rest;
                     let run = &run;
@@ -185,7 +185,7 @@ impl Backend for CpuBackend {
         self.bins.begin(task);
         self.gradients.begin(self.simd, task)?;
         self.nodes.begin(self.simd, task, &self.gradients);
-        let n_bins: usize = task.bins.columns().iter().map(|column| column.bins.n_bins()).sum();
+        let n_bins: usize = task.bins.columns().iter().map(|column| kept_bins(&column.bins)).sum();
         self.histograms.resize(self.nodes.n_slots() * n_bins * self.gradients.lanes);
         Ok(())
     }

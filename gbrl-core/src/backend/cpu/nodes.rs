@@ -13,6 +13,13 @@ const KEEP_MIN: usize = 384;
 /// At most this many histograms are kept at a time.
 const MAX_SLOTS: usize = 64;
 
+/// Bins of a feature's kept histograms: all of them, or none where there are so many (categories) that a node has
+/// fewer rows than bins.
+pub(super) fn kept_bins(meaning: &FeatureBins) -> usize {
+    let n_bins = meaning.n_bins();
+    if n_bins <= KEEP_MIN { n_bins } else { 0 }
+}
+
 /// The nodes of the growing tree.
 ///
 /// `order` holds positions of the step's rows; each node owns a contiguous range of it, its rows ascending:

@@ -25,6 +25,9 @@ pub const MIN_LEVELS: usize = 4;
 /// Deepest oblivious tree that is laid out; its table has 4,096 leaves.
 const MAX_LEVELS: usize = 12;
 
+/// So many plain trees in a row leave a segment that has to ask about categories or missing values.
+const PLAIN_RUN: usize = 64;
+
 /// How a segment's trees are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -57,6 +60,10 @@ pub struct Segment {
     pub walked: Vec<Tree>,
     /// The largest of `features`.
     max_feature: u32,
+    /// Slots that the oblivious trees would take without padding.
+    needed_slots: usize,
+    /// How many plain trees came last.
+    plain_run: usize,
 }
 
 /// All trees over one range of output columns, in order.
@@ -92,10 +99,11 @@ impl Packed {
         };
         let fits = self.segments.last().is_some_and(|segment| {
             let same = match (segment.layout, wanted) {
-                (Layout::Oblivious(has), Layout::Oblivious(wants)) => has >= wants,
+                (Layout::Oblivious(has), Layout::Oblivious(wants)) => has >= wants && segment.has_room(has, wants),
                 (has, wants) => has == wants,
             };
-            same && (plain || !segment.plain)
+            // A tree with plain tests may stand among others, a long run of them gets the faster segment.
+            same && (plain == segment.plain || (plain && segment.plain_run < PLAIN_RUN))
         });
         if !fits {
             self.segments.push(Segment::new(wanted, plain, self.columns.len()));
@@ -116,7 +124,14 @@ impl Segment {
             tables: vec![Vec::new(); width],
             walked: Vec::new(),
             max_feature: 0,
+            needed_slots: 0,
+            plain_run: 0,
         }
+    }
+
+    /// Whether one more tree of `wants` levels leaves at most three quarters of the slots to padding.
+    fn has_room(&self, has: usize, wants: usize) -> bool {
+        (self.len() + 1) << has <= 4 * (self.needed_slots + (1 << wants))
     }
 
     /// Trees.
@@ -153,6 +168,8 @@ impl Segment {
 
     fn push(&mut self, tree_idx: usize, tree: &Tree) {
         self.tree_idx.push(tree_idx as u32);
+        self.needed_slots += 1 << tree.depth().clamp(MIN_LEVELS, MAX_LEVELS);
+        self.plain_run = if tree.splits().all(Split::is_plain) { self.plain_run + 1 } else { 0 };
         let n_slots = self.n_slots();
         match (self.layout, tree.shape()) {
             (Layout::Oblivious(levels), Shape::Oblivious(splits)) => {

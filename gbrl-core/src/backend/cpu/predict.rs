@@ -30,6 +30,10 @@ pub struct Predictor {
     n_trees: usize,
     /// One per column range: all outputs where groups share their trees, else one per group.
     packed: Vec<Packed>,
+    /// Runs of trees with the same columns: (which of `packed`, first tree).
+    runs: Vec<(usize, usize)>,
+    /// Whether two column ranges overlap, so that trees of one must not overtake those of another.
+    interleaved: bool,
 }
 
 /// Buffers of one prediction.
@@ -44,7 +48,15 @@ impl Predictor {
     /// The trees of `ensemble`, laid out. O(trees).
     pub fn new(simd: Simd, ensemble: &Ensemble) -> Self {
         let (n_features, n_outputs) = (ensemble.n_features(), ensemble.n_outputs());
-        let mut predictor = Predictor { simd, n_features, n_outputs, n_trees: 0, packed: Vec::new() };
+        let mut predictor = Predictor {
+            simd,
+            n_features,
+            n_outputs,
+            n_trees: 0,
+            packed: Vec::new(),
+            runs: Vec::new(),
+            interleaved: false,
+        };
         for tree in ensemble.trees() {
             predictor.push(tree);
         }
@@ -55,9 +67,14 @@ impl Predictor {
     pub fn push(&mut self, tree: &Tree) {
         let at = self.packed.iter().position(|packed| packed.columns() == tree.columns());
         let at = at.unwrap_or_else(|| {
-            self.packed.push(Packed::new(tree.columns()));
+            let (new, old) = (tree.columns(), self.packed.iter().map(Packed::columns));
+            self.interleaved |= old.into_iter().any(|old| old.start < new.end && new.start < old.end);
+            self.packed.push(Packed::new(new));
             self.packed.len() - 1
         });
+        if self.runs.last().is_none_or(|run| run.0 != at) {
+            self.runs.push((at, self.n_trees));
+        }
         self.packed[at].push(self.n_trees, tree);
         self.n_trees += 1;
     }
@@ -97,6 +114,21 @@ impl Predictor {
         }
     }
 
+    /// `trees` in parts that may be added one after the other: one per column range, in any order, where these do not
+    /// overlap, else one per run of trees.
+    fn parts(&self, trees: Range<usize>) -> impl Iterator<Item = (&Packed, Range<usize>)> {
+        let whole = if self.interleaved { 0 } else { self.packed.len() };
+        let runs = if self.interleaved { self.runs.as_slice() } else { &[] };
+        let ends = runs.iter().skip(1).map(|run| run.1).chain([self.n_trees]);
+        let runs = runs.iter().zip(ends).map(|(&(at, first), end)| (at, first..end));
+        let clip = move |own: Range<usize>| own.start.max(trees.start)..own.end.min(trees.end);
+        (0..whole)
+            .map(|at| (at, 0..self.n_trees))
+            .chain(runs)
+            .map(move |(at, own)| (&self.packed[at], clip(own)))
+            .filter(|(_, trees)| !trees.is_empty())
+    }
+
     /// [`add_tiles`](Predictor::add_tiles) of one tile of which only the first `n_rows` rows are wanted: a few rows go
     /// one by one, where lanes run across trees.
     pub fn add_rows(
@@ -113,7 +145,7 @@ impl Predictor {
         if n_rows > FEW_ROWS || self.n_features > ROW_FEATURES || !possible {
             return self.add_tiles(tile, trees, columns, sums, scratch);
         }
-        for packed in &self.packed {
+        for (packed, trees) in self.parts(trees) {
             let from = packed.columns().start.max(columns.start);
             let to = packed.columns().end.min(columns.end);
             for segment in packed.segments().iter().filter(|_| from < to) {
@@ -141,7 +173,7 @@ impl Predictor {
         let group = 8;
         let tile_len = self.n_features;
         for (tiles, sums) in tiles.chunks(group * tile_len).zip(sums.chunks_mut(group * self.n_outputs)) {
-            for packed in &self.packed {
+            for (packed, trees) in self.parts(trees.clone()) {
                 let from = packed.columns().start.max(columns.start);
                 let to = packed.columns().end.min(columns.end);
                 if from >= to {
@@ -172,15 +204,12 @@ impl Predictor {
         scratch: &mut PredictScratch,
         mut visit: impl FnMut(usize, usize, &[f32; TILE]),
     ) {
-        let row = &mut scratch.row;
-        row.resize(self.n_features, 0.0);
+        let rows = &mut scratch.row;
+        rows.clear();
+        rows.extend((0..TILE).flat_map(|lane| tile.iter().map(move |column| column[lane])));
         for (tree_idx, tree) in trees.iter().enumerate() {
-            let leaves: [usize; TILE] = std::array::from_fn(|lane| {
-                for (feature_idx, x) in row.iter_mut().enumerate() {
-                    *x = tile[feature_idx][lane];
-                }
-                tree.leaf_idx(row)
-            });
+            let leaves: [usize; TILE] =
+                std::array::from_fn(|lane| tree.leaf_idx(&rows[lane * self.n_features..][..self.n_features]));
             for (i, column) in tree.columns().enumerate() {
                 visit(tree_idx, column, &leaves.map(|leaf| tree.leaf(leaf)[i]));
             }
@@ -221,5 +250,126 @@ impl Predictor {
         let slots = &mut slots[..block.len()];
         self.simd.leaf_slots(segment, block.clone(), tile, keys, slots);
         self.simd.add_leaves(segment, block, columns, slots, sums);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::simd::Level;
+    use crate::data::{FeatureSchema, Tiles};
+    use crate::ensemble::{OutputGroup, Schedule};
+    use crate::rng::Stream;
+    use crate::tree::{Child, Node, Shape, Split};
+
+    fn split(stream: &mut Stream, plain: bool) -> Split {
+        let feature_idx = stream.below(3) as u32;
+        match stream.below(if plain { 1 } else { 3 }) {
+            0 => Split::greater(feature_idx, stream.normal() as f32, false),
+            1 => Split::greater(feature_idx, stream.normal() as f32, true),
+            _ => Split::equal(feature_idx, stream.below(3) as f32),
+        }
+    }
+
+    /// Trees of every layout over the whole and over parts of four outputs, so that column ranges interleave.
+    fn ensemble(stream: &mut Stream, n_trees: usize, deepest: u64, plain: bool) -> Ensemble {
+        let group = |name, columns| OutputGroup::sgd(name, columns, Schedule::Constant(1.0));
+        let groups = vec![group("policy", 0..3), group("value", 3..4)];
+        let mut ensemble = Ensemble::new(FeatureSchema::numeric(3), groups).unwrap();
+        ensemble.set_bias(&[1e3, -0.5, 0.0, 7.0]).unwrap();
+        for _ in 0..n_trees {
+            let columns = [0..4, 0..3, 3..4][stream.below(3) as usize].clone();
+            let depth = stream.below(deepest + 1) as usize;
+            let shape = if stream.below(2) == 0 {
+                Shape::Oblivious((0..depth).map(|_| split(stream, plain)).collect())
+            } else {
+                // A chain: as deep as it has nodes.
+                let node = |i: usize, stream: &mut Stream| {
+                    let last = if i + 1 == depth { Child::Leaf(depth as u32) } else { Child::Node(i as u32 + 1) };
+                    Node { split: split(stream, plain), left: Child::Leaf(i as u32), right: last }
+                };
+                Shape::Binary((0..depth).map(|i| node(i, stream)).collect())
+            };
+            let n_leaves = match &shape {
+                Shape::Oblivious(splits) => 1 << splits.len(),
+                Shape::Binary(nodes) => nodes.len() + 1,
+            };
+            let n_splits = if matches!(shape, Shape::Oblivious(_)) { depth } else { n_leaves - 1 };
+            let values = (0..n_leaves * columns.len()).map(|_| (1e4 * stream.normal()) as f32).collect();
+            let rates = vec![1.0; columns.len()];
+            ensemble.push(Tree::new(shape, columns, values, vec![1; n_leaves], vec![0.0; n_splits], rates)).unwrap();
+        }
+        ensemble
+    }
+
+    /// The slow and obvious sum, tree after tree.
+    fn walked(ensemble: &Ensemble, trees: Range<usize>, row: &[f32]) -> Vec<u32> {
+        let mut sums = ensemble.bias().to_vec();
+        for tree in &ensemble.trees()[trees] {
+            tree.columns().zip(tree.leaf(tree.leaf_idx(row))).for_each(|(column, value)| sums[column] += value);
+        }
+        sums.into_iter().map(f32::to_bits).collect()
+    }
+
+    #[test]
+    fn every_level_adds_trees_in_their_order() {
+        let mut stream = Stream::new(1, "predict", 0);
+        for (n_trees, deepest, plain) in [(40, 3, true), (150, 7, false), (7, 12, true), (200, 4, true), (1, 0, false)]
+        {
+            let ensemble = ensemble(&mut stream, n_trees, deepest, plain);
+            for n_rows in [1, 2, 16, 37] {
+                let value = |stream: &mut Stream| match stream.below(8) {
+                    0 => f32::NAN,
+                    1 => stream.below(3) as f32,
+                    _ => stream.normal() as f32,
+                };
+                let rows: Vec<f32> = (0..3 * n_rows).map(|_| value(&mut stream)).collect();
+                let mut tiles = Tiles::new(3);
+                tiles.append(&rows).unwrap();
+                let trees = stream.below(n_trees as u64) as usize / 2..n_trees;
+                let expected: Vec<_> = rows.chunks_exact(3).map(|row| walked(&ensemble, trees.clone(), row)).collect();
+                for simd in Level::ALL.into_iter().filter_map(Simd::force) {
+                    let predictor = Predictor::new(simd, &ensemble);
+                    let start: Vec<_> =
+                        (0..4 * tiles.tiles().len()).map(|i| Lanes([ensemble.bias()[i % 4]; TILE])).collect();
+                    let by_tile = {
+                        let mut sums = start.clone();
+                        predictor.add(None, tiles.as_slice(), trees.clone(), 0..4, &mut sums);
+                        sums
+                    };
+                    let mut by_row = start;
+                    if n_rows <= TILE {
+                        let scratch = &mut PredictScratch::default();
+                        predictor.add_rows(tiles.as_slice(), n_rows, trees.clone(), 0..4, &mut by_row, scratch);
+                    } else {
+                        by_row.clone_from(&by_tile);
+                    }
+                    for (i, expected) in expected.iter().enumerate() {
+                        for sums in [&by_tile, &by_row] {
+                            let got: Vec<u32> = (0..4).map(|c| sums[i / TILE * 4 + c][i % TILE].to_bits()).collect();
+                            assert_eq!(&got, expected, "{simd:?}, {n_rows} rows, trees {trees:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_deep_tree_does_not_blow_up_the_shallow_ones_after_it() {
+        let groups = vec![OutputGroup::sgd("y", 0..1, Schedule::Constant(1.0))];
+        let mut ensemble = Ensemble::new(FeatureSchema::numeric(1), groups).unwrap();
+        let tree = |depth: usize| {
+            let splits = vec![Split::greater(0, 0.0, false); depth];
+            let n = 1 << depth;
+            Tree::new(Shape::Oblivious(splits.into()), 0..1, vec![0.0; n], vec![1; n], vec![0.0; depth], vec![1.0])
+        };
+        ensemble.push(tree(12)).unwrap();
+        for _ in 0..1000 {
+            ensemble.push(tree(2)).unwrap();
+        }
+        let predictor = Predictor::new(Simd::detect().unwrap(), &ensemble);
+        let slots: usize = predictor.packed[0].segments().iter().map(|s| s.len() * s.n_slots()).sum();
+        assert!(slots <= 4 * (4096 + 1000 * 16), "{slots}");
     }
 }

@@ -174,14 +174,15 @@ impl Trainer {
             return Err(Error::format("trainer state", "number of trees", state.n_trees, ensemble.trees().len()));
         }
         state.adam.check(head.log_std.len())?;
-        for (group, wanted) in ensemble.groups_mut().iter_mut().zip(output_groups(&settings.ppo, n)) {
+        for (i, wanted) in output_groups(&settings.ppo, n).into_iter().enumerate() {
+            let group = &ensemble.groups()[i];
             if group.optimizer != wanted.optimizer {
                 // The trees that are there would come to mean something else.
                 let rule = format!("{:?}, as the run began", group.optimizer);
                 let name = format!("{}_optimizer", wanted.name);
                 return Err(Error::parameter(name, format!("{:?}", wanted.optimizer), rule));
             }
-            group.rate = wanted.rate;
+            ensemble.set_rate(i, wanted.rate)?;
         }
         let mut trainer = Self::assemble(envs, head.clone(), ensemble, settings)?;
         if settings.tree.edges == Edges::Fixed {
