@@ -27,7 +27,7 @@ super::kernel! {
 }
 
 super::kernel! {
-    /// [`quantise_rows`](Simd::quantise_rows) of (gradient − mean)/σ; 0 where σ is 0. The other lanes stay as they are.
+    /// `quantise_rows` of (gradient − mean)/σ; 0 where σ is 0. The other lanes stay as they are.
     pub fn standardise_rows(
         gradients: &[f32], stride: usize, first: usize, moments: &[(f64, f64)], scales: &[f64], ints: &mut [i32],
         lanes: usize,
