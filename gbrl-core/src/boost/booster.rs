@@ -1,5 +1,6 @@
 //! The booster: an ensemble, its settings and the backend that grows it.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,7 +55,7 @@ pub struct Booster {
     pub(super) params: TreeParams,
     seed: u64,
     progress: f64,
-    pool: Option<Arc<ThreadPool>>,
+    pub(super) pool: Option<Arc<ThreadPool>>,
     backend: Box<dyn Backend>,
     pub(super) predictor: Predictor,
     /// Per feature, 1 where no weights are set.
@@ -65,9 +66,7 @@ pub struct Booster {
     /// Scratch of a step.
     step_bins: BinnedMatrix,
     sorting: Vec<SortScratch>,
-    step_rows: Vec<u32>,
-    gradients: Vec<f32>,
-    averages: Vec<f32>,
+    all_rows: Vec<u32>,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -147,9 +146,7 @@ impl Booster {
             fixed_edges: None,
             step_bins: BinnedMatrix::default(),
             sorting: vec![SortScratch::default()],
-            step_rows: Vec::new(),
-            gradients: Vec::new(),
-            averages: Vec::new(),
+            all_rows: Vec::new(),
         })
     }
 
@@ -298,8 +295,8 @@ impl Booster {
                     *sums = Lanes([self.ensemble.bias()[i % n_outputs]; TILE]);
                 }
             }
-            let (tiles, outputs) = (data.tiles.as_slice(), &mut data.outputs);
-            self.predictor.add(self.pool.as_deref(), tiles, 0..data.n_trees, missing, outputs);
+            let (tiles, outputs, scratch) = (data.tiles.as_slice(), &mut data.outputs, &mut data.scratch.predict);
+            self.predictor.add(self.pool.as_deref(), tiles, 0..data.n_trees, missing, outputs, scratch);
             if known.is_empty() {
                 break;
             }
@@ -347,45 +344,42 @@ impl Booster {
             check_finite(gradients, n_outputs)?;
         }
         self.catch_up(data);
-        self.gradients.clear();
-        self.gradients.extend_from_slice(gradients);
+        let (mut rows, mut gradients, mut weights) = (Cow::from(rows), Cow::from(gradients), weights.map(Cow::from));
         if self.params.control_variates {
-            self.averages.clear();
-            for &row in rows {
+            let average = |&row: &u32| {
                 let tile = &data.averages[row as usize / TILE * n_outputs..][..n_outputs];
-                self.averages.extend(tile.iter().map(|column| column[row as usize % TILE]));
-            }
+                tile.iter().map(move |column| column[row as usize % TILE])
+            };
+            let averages: Vec<f32> = rows.iter().flat_map(average).collect();
             let steps = self.n_trees() / self.trees_per_step();
-            variates::correct(&mut self.gradients, &self.averages, n_outputs, steps);
+            variates::correct(gradients.to_mut(), &averages, n_outputs, steps);
         }
-        self.step_rows.clear();
-        self.step_rows.extend_from_slice(rows);
-        let mut own_weights = weights.map(<[f32]>::to_vec);
         if self.params.row_subsample < 1.0 {
             let mut stream = Stream::new(self.seed, "row_subsample", self.n_trees() as u64);
             let picked = sample(rows.len(), self.params.row_subsample, &mut stream);
-            self.step_rows = picked.iter().map(|&i| rows[i as usize]).collect();
-            self.gradients =
-                picked.iter().flat_map(|&i| &self.gradients[i as usize * n_outputs..][..n_outputs]).copied().collect();
-            own_weights = own_weights.map(|w| picked.iter().map(|&i| w[i as usize]).collect());
+            let of_row = |&i: &u32| &gradients[i as usize * n_outputs..][..n_outputs];
+            gradients = picked.iter().flat_map(of_row).copied().collect();
+            rows = picked.iter().map(|&i| rows[i as usize]).collect();
+            weights = weights.map(|weights| picked.iter().map(|&i| weights[i as usize]).collect());
         }
-        if self.params.edges == Edges::Step {
-            let schema = self.ensemble.schema();
-            let rows = Some(self.step_rows.as_slice());
-            let binning = self.binning(false);
-            let pool = self.pool.as_deref();
-            rebin(pool, &mut self.step_bins, schema, &data.tiles, rows, binning, &mut self.sorting);
-            self.step_rows.clear();
-            self.step_rows.extend(0..self.step_bins.n_rows() as u32);
-        }
-        let weights = own_weights.as_deref();
+        let n_rows = rows.len();
+        let (bins, rows) = match self.params.edges {
+            Edges::Step => {
+                let (schema, binning) = (self.ensemble.schema(), self.binning(false));
+                let (pool, sorting) = (self.pool.as_deref(), &mut self.sorting);
+                rebin(pool, &mut self.step_bins, schema, &data.tiles, Some(&rows), binning, sorting);
+                self.all_rows.clear();
+                self.all_rows.extend(0..n_rows as u32);
+                (&self.step_bins, self.all_rows.as_slice())
+            }
+            Edges::Rollout | Edges::Fixed => (&data.bins, &*rows),
+        };
         let mut groups: Vec<Range<usize>> = Vec::new();
         if self.params.shared_structure {
             groups.push(0..n_outputs);
         } else {
             groups.extend(self.ensemble.groups().iter().map(|group| group.columns.clone()));
         }
-        let bins = if self.params.edges == Edges::Step { &self.step_bins } else { &data.bins };
         let feature_weights = self.tree_feature_weights();
         let mut grown = Vec::with_capacity(groups.len());
         for columns in &groups {
@@ -397,11 +391,11 @@ impl Booster {
                 .collect();
             let task = Task {
                 bins,
-                rows: &self.step_rows,
-                gradients: &self.gradients,
+                rows,
+                gradients: &gradients,
                 n_outputs,
                 columns,
-                weights,
+                weights: weights.as_deref(),
                 score: self.params.split_score,
                 lambda: self.params.lambda_l2,
                 min_data_in_leaf: self.params.min_data_in_leaf,
@@ -411,12 +405,7 @@ impl Booster {
             grown.push(grow_tree(self.backend.as_mut(), &task, &self.params, &self.ensemble, self.progress)?);
         }
         let last = &grown[grown.len() - 1];
-        let report = StepReport {
-            n_trees: grown.len(),
-            n_leaves: last.n_leaves(),
-            depth: last.depth(),
-            n_rows: self.step_rows.len(),
-        };
+        let report = StepReport { n_trees: grown.len(), n_leaves: last.n_leaves(), depth: last.depth(), n_rows };
         for tree in grown {
             self.ensemble.push(tree)?;
             self.predictor.push(&self.ensemble.trees()[self.ensemble.trees().len() - 1]);
@@ -487,7 +476,7 @@ impl Booster {
         } else if n_rows <= TILE {
             self.predictor.add_rows(tiles, n_rows, 0..self.n_trees(), columns, sums, predict);
         } else {
-            self.predictor.add(self.pool.as_deref(), tiles, 0..self.n_trees(), columns, sums);
+            self.predictor.add(self.pool.as_deref(), tiles, 0..self.n_trees(), columns, sums, predict);
         }
     }
 

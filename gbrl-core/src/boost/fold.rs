@@ -50,9 +50,8 @@ impl Booster {
             if self.params.control_variates {
                 self.fold_trees(data, new.clone(), false);
             }
-            let (tiles, outputs) = (data.tiles.as_slice(), &mut data.outputs);
-            let (columns, predict) = (0..data.n_outputs, &mut data.scratch.predict);
-            self.predictor.add_tiles(tiles, new.clone(), columns, outputs, predict);
+            let (tiles, outputs, scratch) = (data.tiles.as_slice(), &mut data.outputs, &mut data.scratch.predict);
+            self.predictor.add(self.pool.as_deref(), tiles, new.clone(), 0..data.n_outputs, outputs, scratch);
         }
         data.n_trees = new.end;
     }

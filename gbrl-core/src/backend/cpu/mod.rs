@@ -121,12 +121,17 @@ impl CpuBackend {
         let mut histograms: &mut [i64] = &mut self.histograms;
         match &self.pool {
             Some(pool) if n_parts > 1 => pool.in_place_scope(|scope| {
-                for (features, scratch) in even_ranges(n_features, n_parts).zip(&mut self.scratch) {
+                // The last part is done here: one thread less to wake.
+                for (part, (features, scratch)) in even_ranges(n_features, n_parts).zip(&mut self.scratch).enumerate() {
                     let size = features.clone().map(|f| cell * kept_bins(&task.bins.column(f).bins)).sum();
                     let (own, rest) = std::mem::take(&mut histograms).split_at_mut(size);
                     histograms = rest;
                     let run = &run;
-                    scope.spawn(move |_| run(features, own, scratch));
+                    if part + 1 < n_parts {
+                        scope.spawn(move |_| run(features, own, scratch));
+                    } else {
+                        run(features, own, scratch);
+                    }
                 }
             }),
             _ => run(0..n_features, histograms, &mut self.scratch[0]),

@@ -20,6 +20,9 @@ const FEW_ROWS: usize = 3;
 /// Tile-trees below which waking a second thread costs more than it saves.
 const PARALLEL_MIN: usize = 20_000;
 
+/// Tiles so many that they come from memory: even one tree is worth a second thread.
+const MANY_TILES: usize = 1024;
+
 /// The trees of an ensemble in the layout of the vector kernels; one more copy of the leaves, appended to as the
 /// ensemble grows.
 #[derive(Clone, Debug)]
@@ -87,7 +90,7 @@ impl Predictor {
     /// Adds trees `trees` to the outputs `columns` of every tile.
     ///
     /// `tiles` is `[tile][n_features][16]`, `sums` `[tile][n_outputs][16]`. O(rows · trees), shared out over tiles to
-    /// the pool's threads where that pays.
+    /// the pool's threads where that pays; otherwise done here, in buffers that are kept.
     pub fn add(
         &self,
         pool: Option<&ThreadPool>,
@@ -95,22 +98,25 @@ impl Predictor {
         trees: Range<usize>,
         columns: Range<usize>,
         sums: &mut [Lanes<f32>],
+        scratch: &mut PredictScratch,
     ) {
         if columns.is_empty() || trees.is_empty() {
             return;
         }
         let n_tiles = sums.len() / self.n_outputs;
-        let run = |tiles: &[Lanes<f32>], sums: &mut [Lanes<f32>]| {
-            self.add_tiles(tiles, trees.clone(), columns.clone(), sums, &mut PredictScratch::default());
-        };
         match pool {
-            Some(pool) if n_tiles > 1 && n_tiles * trees.len() >= PARALLEL_MIN => {
+            Some(pool) if n_tiles > 1 && (n_tiles * trees.len() >= PARALLEL_MIN || n_tiles >= MANY_TILES) => {
                 let share = n_tiles.div_ceil(pool.current_num_threads());
-                let (tiles, sums) =
-                    (tiles.par_chunks(share * self.n_features), sums.par_chunks_mut(share * self.n_outputs));
-                pool.install(|| tiles.zip(sums).for_each(|(tiles, sums)| run(tiles, sums)));
+                let tiles = tiles.par_chunks(share * self.n_features);
+                let parts = tiles.zip(sums.par_chunks_mut(share * self.n_outputs));
+                pool.install(|| {
+                    parts.for_each(|(tiles, sums)| {
+                        let scratch = &mut PredictScratch::default();
+                        self.add_tiles(tiles, trees.clone(), columns.clone(), sums, scratch);
+                    });
+                });
             }
-            _ => run(tiles, sums),
+            _ => self.add_tiles(tiles, trees, columns, sums, scratch),
         }
     }
 
@@ -334,7 +340,14 @@ mod tests {
                         (0..4 * tiles.tiles().len()).map(|i| Lanes([ensemble.bias()[i % 4]; TILE])).collect();
                     let by_tile = {
                         let mut sums = start.clone();
-                        predictor.add(None, tiles.as_slice(), trees.clone(), 0..4, &mut sums);
+                        predictor.add(
+                            None,
+                            tiles.as_slice(),
+                            trees.clone(),
+                            0..4,
+                            &mut sums,
+                            &mut PredictScratch::default(),
+                        );
                         sums
                     };
                     let mut by_row = start;
