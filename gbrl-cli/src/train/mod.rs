@@ -127,19 +127,9 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
         return Err(Failure::expected("environment", &format!("{env_id}, as in {}", path.display()), other));
     }
     let start = saved.trainer.timesteps();
-    let before = saved.trainer.settings.clone();
-    let settings = &mut saved.trainer.settings;
-    apply(args, settings)?;
-    settings.check()?;
-    for (name, old, new) in [
-        ("n_envs", before.run.n_envs as u64, settings.run.n_envs as u64),
-        ("n_steps", before.ppo.n_steps as u64, settings.ppo.n_steps as u64),
-        ("seed", before.run.seed, settings.run.seed),
-    ] {
-        if old != new {
-            return Err(Failure::expected(name, &format!("{old}, as the run began"), &new.to_string()));
-        }
-    }
+    let mut settings = saved.trainer.settings().clone();
+    apply(args, &mut settings)?;
+    saved.trainer.set_settings(settings.clone())?;
     let total = settings.run.total_timesteps;
     if start >= total {
         return Err(Failure::new(format!(
@@ -148,14 +138,14 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
             2 * total
         )));
     }
-    let settings = settings.clone();
     let (states, copies) = States::watch(copies(env_id, settings.run.n_envs)?, settings.run.seed);
     states.restore(saved.states)?;
     let trainer = Trainer::resume(copies, &saved.trainer, saved.model)?;
     let interrupt = Interrupt::listen()?;
-    write_config(&folder, env_id, &saved.program.preset, &settings)?;
     let resumed = Some((start, &saved.program));
     let watcher = Watcher::new(folder, env_id, &settings, states, interrupt, resumed, args.quiet || args.json)?;
+    // Last: a run that cannot go on keeps the settings that it ran with.
+    write_config(&watcher.folder, env_id, &saved.program.preset, &settings)?;
     Ok(Session { trainer, watcher, start, quiet: args.quiet, json: args.json })
 }
 

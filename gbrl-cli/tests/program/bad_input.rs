@@ -129,6 +129,20 @@ fn runs_that_cannot_be_resumed() {
     refused(folder.path(), "train --resume run --seed 3", &["--resume", "--seed"]);
     refused(folder.path(), "train --resume run --steps 512 --set n_envs=3", &["n_envs: expected 2"]);
     refused(folder.path(), "train --resume run --steps 512 --set seed=3", &["seed: expected 0"]);
+    let kept = "norm_obs: expected false, as the run began, got true";
+    refused(folder.path(), "train --resume run --steps 512 --set norm_obs=true", &[kept]);
+    let config = fs::read(folder.path().join("run/config.toml")).unwrap();
+    let metrics = folder.path().join("run/metrics.csv");
+    let numbers = fs::read(&metrics).unwrap();
+    fs::write(&metrics, "time/total_timesteps,x\n128,a\n").unwrap();
+    let line = "metrics.csv, line 2: expected 2 numbers, got '128,a'";
+    refused(folder.path(), "train --resume run --steps 512 --set gamma=0.9", &[line]);
+    fs::write(&metrics, numbers).unwrap();
+    assert_eq!(
+        config,
+        fs::read(folder.path().join("run/config.toml")).unwrap(),
+        "settings of a run that did not go on"
+    );
     let checkpoint = folder.path().join("run/checkpoints/256.gbrl");
     let good = fs::read(&checkpoint).unwrap();
     fs::write(&checkpoint, &good[..good.len() / 2]).unwrap();

@@ -148,6 +148,11 @@ impl RewardNormalizer {
         self.returns.len()
     }
 
+    /// Discounts by another factor from now on; what was seen so far counts as it was.
+    pub fn set_gamma(&mut self, gamma: f64) {
+        self.gamma = gamma;
+    }
+
     /// Adds one step's rewards to the statistics; `ended` says where an episode ended with this step.
     pub fn update(&mut self, rewards: &[f32], ended: impl Fn(usize) -> bool) {
         for (g, &r) in self.returns.iter_mut().zip(rewards) {
