@@ -59,7 +59,7 @@ struct Scratch {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CollectorState {
     envs: VecEnvState,
-    reward_normalizer: Option<RewardNormalizer>,
+    pub(crate) reward_normalizer: Option<RewardNormalizer>,
     actions: Stream,
     timesteps: u64,
     episodes: u64,
@@ -168,6 +168,10 @@ impl Collector {
 
     pub(crate) fn rollout(&self) -> &Rollout {
         &self.rollout
+    }
+
+    pub(crate) fn reward_normalizer(&self) -> Option<&RewardNormalizer> {
+        self.reward_normalizer.as_ref()
     }
 
     pub(crate) fn timesteps(&self) -> u64 {

@@ -16,6 +16,7 @@ use crate::rl::algo::{Collector, CollectorParams};
 use crate::rl::env::Env;
 use crate::rl::event::{Control, Event, Metrics, Observer};
 use crate::rl::loss::explained_variance;
+use crate::rl::normalize::RewardNormalizer;
 use crate::rl::policy::{About, Policy, PolicyHead, Training};
 use crate::rl::rollout::Rollout;
 use crate::rl::vec_env::VecEnv;
@@ -95,6 +96,8 @@ pub struct Trainer {
     batch: Minibatch,
     metrics: Metrics,
     restarted: Vec<usize>,
+    /// Where the run stood before the rollout that failed.
+    before_failure: Option<Box<TrainerState>>,
 }
 
 impl Trainer {
@@ -202,6 +205,7 @@ impl Trainer {
             batch: Minibatch::new(&head, ppo.batch_size.min(n_rows)),
             metrics: Metrics::default(),
             restarted: Vec::new(),
+            before_failure: None,
             settings: settings.clone(),
             head,
             booster,
@@ -252,19 +256,41 @@ impl Trainer {
     /// # Errors
     /// As [`About::to_extra`], for outputs that learning has driven out of range.
     pub fn model(&self) -> Result<ModelRef<'_>> {
-        let training = Training {
-            env: self.envs().name().to_owned(),
-            algo: NAME.to_owned(),
-            timesteps: self.timesteps(),
-            ppo: self.settings.ppo.clone(),
-        };
-        let about = About { policy: self.head.clone(), training: Some(training) };
+        let about = self.about(&self.head, self.timesteps(), self.collector.reward_normalizer());
         Ok(ModelRef {
             ensemble: self.ensemble(),
             params: Some(&self.settings.tree),
             fixed_edges: self.booster.fixed_edges(),
             extra: Cow::Owned(about.to_extra()?),
         })
+    }
+
+    fn about(&self, head: &PolicyHead, timesteps: u64, rewards: Option<&RewardNormalizer>) -> About {
+        let training = Training {
+            env: self.envs().name().to_owned(),
+            algo: NAME.to_owned(),
+            timesteps,
+            ppo: self.settings.ppo.clone(),
+            reward_normalizer: rewards.map(RewardNormalizer::statistics),
+        };
+        About { policy: head.clone(), training: Some(training) }
+    }
+
+    /// After [`run`](Trainer::run) failed: state and model as they stood before the rollout that failed, to be saved
+    /// and [resumed](Trainer::resume). `None` when nothing has failed.
+    ///
+    /// # Errors
+    /// As [`model`](Trainer::model).
+    pub fn before_failure(&self) -> Result<Option<(&TrainerState, Model)>> {
+        let Some(state) = self.before_failure.as_deref() else { return Ok(None) };
+        let about = self.about(&state.head, state.timesteps(), state.collector.reward_normalizer.as_ref());
+        let model = Model {
+            params: Some(self.settings.tree.clone()),
+            fixed_edges: self.booster.fixed_edges().map(<[_]>::to_vec),
+            extra: about.to_extra()?,
+            ..Model::new(self.ensemble().first(state.n_trees)?)
+        };
+        Ok(Some((state, model)))
     }
 
     /// What [`resume`](Trainer::resume) needs, besides [`model`](Trainer::model).
@@ -280,6 +306,14 @@ impl Trainer {
         }
     }
 
+    /// Trains to the end that the settings name (`total_timesteps`).
+    ///
+    /// # Errors
+    /// As [`run`](Trainer::run).
+    pub fn train(&mut self, observer: &mut Observer<'_>) -> Result<Control> {
+        self.run(self.settings.run.total_timesteps, observer)
+    }
+
     /// Trains until at least `until` environment steps are done in all, in whole rollouts. Schedules follow the
     /// settings' `total_timesteps`, so a run may be cut into several calls without changing it.
     ///
@@ -287,7 +321,8 @@ impl Trainer {
     ///
     /// # Errors
     /// Class `Environment` for a broken contract, what an environment returned, or a setting that the trees refuse.
-    /// The trainer is then between two steps: resume from a checkpoint instead of going on.
+    /// The trainer is then between two steps and refuses to go on: resume from
+    /// [`before_failure`](Trainer::before_failure) or a checkpoint.
     pub fn run(&mut self, until: u64, observer: &mut Observer<'_>) -> Result<Control> {
         if !self.restarted.is_empty() {
             let envs = std::mem::take(&mut self.restarted);
@@ -296,8 +331,18 @@ impl Trainer {
             }
         }
         while self.timesteps() < until {
-            if self.iterate(observer)? == Control::Stop {
-                return Ok(Control::Stop);
+            if let Some(state) = &self.before_failure {
+                let condition = format!("after a failure at {} steps", state.timesteps());
+                return Err(Error::unsupported("training on", condition, "resume from the state before it"));
+            }
+            let before = self.state();
+            match self.iterate(observer) {
+                Ok(Control::Continue) => {}
+                Ok(Control::Stop) => return Ok(Control::Stop),
+                Err(error) => {
+                    self.before_failure = Some(Box::new(before));
+                    return Err(error);
+                }
             }
         }
         Ok(Control::Continue)
@@ -316,11 +361,11 @@ impl Trainer {
         self.collector.report(&mut self.metrics);
         tell(&Event::RolloutFinished { timesteps, metrics: &self.metrics });
         self.update()?;
-        tell(&Event::UpdateFinished { timesteps, metrics: &self.metrics });
         let due = |every: u64| every > 0 && before / every < timesteps / every;
         if due(self.settings.run.eval_every) {
             tell(&Event::EvaluationDue { timesteps, policy: &self.policy()? });
         }
+        tell(&Event::UpdateFinished { timesteps, metrics: &self.metrics });
         if due(self.settings.run.checkpoint_every) {
             tell(&Event::CheckpointDue { timesteps, trainer: self });
         }
@@ -409,9 +454,10 @@ fn output_groups(ppo: &PpoParams, n: usize) -> [OutputGroup; 2] {
 mod tests {
     use super::*;
     use crate::ErrorClass;
+    use crate::config::Schedule;
     use crate::io::Checkpoint;
     use crate::rl::env::TimeLimit;
-    use crate::rl::eval::evaluate;
+    use crate::rl::eval::{evaluate, evaluate_within};
     use crate::rl::test_envs::{Broken, Masked, Target, Walk};
 
     fn settings(pairs: &[(&str, &str)]) -> Settings {
@@ -763,6 +809,52 @@ mod tests {
             let target = score(targets, &[&gentle, pairs].concat(), 32_768);
             assert!(target > least, "{pairs:?}: {target}");
         }
+    }
+
+    #[test]
+    fn a_failed_run_goes_on_from_where_it_last_stood() {
+        let pairs = [("norm_obs", "true"), ("eval_every", "128"), ("total_timesteps", "512")];
+        let mut whole = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+        let all = log(&mut whole, 512);
+        let mut first = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+        assert!(first.before_failure().unwrap().is_none());
+        let mut lines = log(&mut first, 256);
+        // From here on trees overflow: the first minibatch of the next rollout may already have moved things.
+        first.booster.set_rate(1, Schedule::Constant(3e38)).unwrap();
+        let failure = first.train(&mut |_| Control::Continue).unwrap_err();
+        assert_eq!(failure.class(), ErrorClass::Value);
+        let (state, model) = first.before_failure().unwrap().unwrap();
+        assert_eq!((state.timesteps(), model.ensemble.trees().len()), (256, state.n_trees));
+        assert_eq!(Policy::from_model(model.clone(), 1).unwrap().training().unwrap().timesteps, 256);
+        let mut rest = Trainer::resume(walks(4), state, model).unwrap();
+        lines.extend(log(&mut rest, 512));
+        assert!(lines == all && rest.state() == whole.state());
+        let error = first.train(&mut |_| Control::Continue).unwrap_err();
+        assert!(error.to_string().contains("after a failure at 256 steps"), "{error}");
+    }
+
+    #[test]
+    fn evaluations_come_before_the_update_they_are_reported_with() {
+        let mut trainer = Trainer::new(walks(4), &settings(&[("eval_every", "128")])).unwrap();
+        let lines = log(&mut trainer, 128);
+        assert!(lines[lines.len() - 2] == "128 evaluation" && lines[lines.len() - 1].contains("train/loss"));
+    }
+
+    #[test]
+    fn an_episode_without_end_is_an_error() {
+        let mut trainer = Trainer::new(walks(4), &settings(&[])).unwrap();
+        log(&mut trainer, 64);
+        let policy = trainer.policy().unwrap();
+        let within = |limit| evaluate_within(&policy, &mut walks(2), 4, true, 3, limit);
+        let whole = within(None).unwrap();
+        let longest = *whole.lengths.iter().max().unwrap();
+        assert_eq!(within(Some(longest)).unwrap(), whole);
+        let error = within(Some(longest - 1)).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Environment);
+        let limit = longest - 1;
+        let message =
+            format!("episode without end: expected an end within {limit} steps, as a TimeLimit gives, got none");
+        assert!(error.to_string().ends_with(&message), "{error}");
     }
 
     #[test]
