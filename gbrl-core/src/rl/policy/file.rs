@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Policy, PolicyHead};
 use crate::config::PpoParams;
 use crate::error::{Error, Result};
+use crate::io::load_model;
 use crate::io::model::{self, Model, ModelRef};
 use crate::rl::normalize::RewardNormalizer;
 
@@ -104,13 +105,13 @@ impl Policy {
         })
     }
 
-    /// Reads a policy from a model file; the file is treated as hostile.
+    /// Reads a policy from a model file or a checkpoint; the file is treated as hostile.
     ///
     /// # Errors
     /// As [`model::load`] and [`Policy::from_model`].
     pub fn load(path: impl AsRef<Path>, n_threads: usize) -> Result<Self> {
         let what = path.as_ref().display().to_string();
-        Policy::from_named(model::load(path)?, &what, n_threads)
+        Policy::from_named(load_model(path)?, &what, n_threads)
     }
 
     /// Writes a model file that [`load`](Policy::load) reads back, in one step.
