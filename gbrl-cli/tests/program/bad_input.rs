@@ -41,7 +41,8 @@ fn settings_out_of_range() {
     ] {
         refused(folder.path(), &format!("train CartPole-v1 --steps 64 --set {assignment}"), &[message]);
     }
-    refused(folder.path(), "train CartPole-v1 --steps 0", &["0"]);
+    refused(folder.path(), "train CartPole-v1 --steps 0", &["total_timesteps: expected at least 1", "got 0"]);
+    refused(folder.path(), "train CartPole-v1 --steps 1.5", &["'1.5'", "expected a whole number, such as 100000"]);
     refused(folder.path(), "train CartPole-v1 --threads 5000", &["n_threads: expected 0 to 1024", "5000"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was written");
 }
@@ -91,7 +92,14 @@ fn folders_that_cannot_be_written() {
     if cfg!(target_os = "linux") {
         refused(folder.path(), &format!("{out} /proc/gbrl/run"), &["/proc/gbrl", "expected a folder"]);
     }
+    for here in [".", "./", "file/..", "..", "/"] {
+        let ran = run(folder.path(), &format!("{out} {here}"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "--out {here}: {}", ran.stderr);
+    }
+    let message = "--out: expected an empty folder, or a name that can get a number, got ., which is not empty";
+    refused(folder.path(), &format!("{out} ."), &[message]);
     assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something was written");
 }
 
 #[test]
