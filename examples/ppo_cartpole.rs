@@ -15,7 +15,7 @@ use gbrl_core::rl::advantage::{Trajectories, gae};
 use gbrl_core::rl::dist::Categorical;
 use gbrl_core::rl::dist::RowDistribution;
 use gbrl_core::rl::env::{Action, Env};
-use gbrl_core::rl::loss::{clipped_surrogate, normalize, value_loss};
+use gbrl_core::rl::loss::{clipped_surrogate, standardize_advantages, value_loss};
 use gbrl_core::rng::{Stream, derive_seed};
 
 /// Environment steps in all.
@@ -136,7 +136,7 @@ fn main() -> gbrl_core::Result<()> {
                 let mut outputs = vec![0.0f32; rows.len() * OUTPUTS];
                 data.gather(rows, 0..OUTPUTS, &mut outputs);
                 let mut batch: Vec<f64> = rows.iter().map(|&row| advantages[row as usize]).collect();
-                normalize(&mut batch);
+                standardize_advantages(&mut batch);
                 let mut gradients = vec![0.0f32; rows.len() * OUTPUTS];
                 for (i, &row) in rows.iter().enumerate() {
                     let row = row as usize;

@@ -24,7 +24,7 @@
 //! What is allowed but often a mistake comes back as a [`Note`]. Errors of the environment itself are passed on.
 
 use gbrl_core::error::{Error, Result};
-use gbrl_core::rl::env::{Action, Env, Step, mask_len};
+use gbrl_core::rl::env::{Action, Env, Step, mask_len, mask_parts};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
@@ -251,7 +251,7 @@ impl<'e> Checker<'e> {
             ));
         }
         let mut from = 0;
-        for (part, n) in parts(&self.action_space).into_iter().enumerate() {
+        for (part, n) in mask_parts(&self.action_space).into_iter().enumerate() {
             if !mask[from..from + n].contains(&true) {
                 let expected = format!("an allowed choice in part {part}");
                 return Err(self.violation("mask forbids everything", expected, format!("none of {n}")));
@@ -386,7 +386,7 @@ impl Sampler {
             return Action::Box(&self.reals);
         }
         let mut from = 0;
-        for (index, n) in self.indices.iter_mut().zip(parts(space)) {
+        for (index, n) in self.indices.iter_mut().zip(mask_parts(space)) {
             let flags = &self.mask[from..from + n];
             let allowed = flags.iter().filter(|&&flag| flag).count();
             let chosen = self.random.below(allowed as u64) as usize;
@@ -404,16 +404,6 @@ impl Sampler {
 /// The seed of a trajectory's first episode: so far apart that two trajectories share none.
 fn first_of(seed: u64) -> u64 {
     seed << 32
-}
-
-/// How many choices each discrete part of an action has.
-fn parts(space: &Space) -> Vec<usize> {
-    match space {
-        Space::Discrete { n, .. } => vec![*n as usize],
-        Space::MultiDiscrete { nvec } => nvec.iter().map(|&n| n as usize).collect(),
-        Space::MultiBinary { n } => vec![2; *n],
-        Space::Box { .. } | Space::Dict(_) | Space::Tuple(_) => Vec::new(),
-    }
 }
 
 /// Where two sequences first differ, their lengths included.

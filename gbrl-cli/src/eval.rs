@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use gbrl_core::config::MAX_EPISODES;
 use gbrl_core::rl::eval::evaluate;
 use gbrl_core::rl::policy::Policy;
 use serde_json::json;
 
 use crate::failure::{Done, Failure};
 use crate::train::{EVAL_COPIES, copies, run_folder, summary};
-use crate::{output, text};
+use crate::{output, settings, text};
 
 /// Play episodes with a saved policy
 ///
@@ -19,16 +18,16 @@ use crate::{output, text};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Model file, or the folder of a run
+    /// Model file, checkpoint, or the folder of a run
     model: PathBuf,
     /// Environment; the one the policy was trained on if not given
     #[arg(long)]
     env: Option<String>,
     /// Episodes
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=MAX_EPISODES as u64))]
+    #[arg(long, default_value_t = 100, value_parser = settings::whole)]
     episodes: u64,
     /// Which episodes: the root of their random numbers
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = settings::whole)]
     seed: u64,
     /// Sample actions, as in training
     #[arg(long)]

@@ -43,6 +43,14 @@ impl Failure {
         }
     }
 
+    /// The same with more to say.
+    pub fn followed_by(self, text: &str) -> Self {
+        match self {
+            Failure::Told(message) => Failure::Told(format!("{message}{text}")),
+            Failure::ReaderGone => Failure::ReaderGone,
+        }
+    }
+
     /// Prints the message, if any, and gives the exit code.
     pub fn report(self) -> ExitCode {
         match self {

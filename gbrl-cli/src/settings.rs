@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use gbrl_core::Error;
-use gbrl_core::config::{ALL, Settings};
+use gbrl_core::config::{ALL, ParamValue, Settings};
 use gbrl_core::rl::algo::ppo;
 use toml::{Table, Value};
 
@@ -112,6 +112,11 @@ fn text(value: &Value) -> Option<String> {
         Value::Boolean(flag) => Some(flag.to_string()),
         _ => None,
     }
+}
+
+/// Reads a whole number as `--set` does.
+pub fn whole(text: &str) -> Result<u64, String> {
+    u64::parse(text).ok_or_else(|| "expected a whole number, such as 100000, 100_000 or 1e5".to_owned())
 }
 
 /// Applies one `--set key=value`.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use gbrl_core::ensemble::{Optimizer, Schedule};
 use gbrl_core::explain::{Measure, feature_importance};
-use gbrl_core::io::{Model, model, text::tree_text};
+use gbrl_core::io::{Model, load_model, text::tree_text};
 use gbrl_core::rl::policy::About;
 
 use crate::failure::{Done, Failure};
@@ -17,7 +17,7 @@ use crate::train::run_folder::model_file;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Model file, or the folder of a run
+    /// Model file, checkpoint, or the folder of a run
     model: PathBuf,
     /// Which tree to print, counted from 0; the last one if not given
     #[arg(long, value_name = "N")]
@@ -35,7 +35,7 @@ const BAR: usize = 40;
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done, Failure> {
     let path = model_file(&args.model);
-    let model = model::load(&path)?;
+    let model = load_model(&path)?;
     let about = About::of(&model)?;
     let n_trees = model.ensemble.trees().len();
     let mut page = head(&model, about.as_ref(), std::fs::metadata(&path).map_or(0, |file| file.len()));

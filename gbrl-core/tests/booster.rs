@@ -64,6 +64,18 @@ fn train(booster: &mut Booster, data: &mut Dataset, n_rollouts: usize, n_rows: u
     }
 }
 
+/// A booster after so many rollouts; one of fewer rollouts is its beginning.
+fn trained(params: &TreeParams, value: Optimizer, bias: [f32; 4], n_rollouts: usize) -> Booster {
+    let mut ensemble = Ensemble::new(schema(3, 1), groups(4, value)).unwrap();
+    ensemble.set_bias(&bias).unwrap();
+    let mut booster = Booster::new(ensemble, params.clone(), 7, 2).unwrap();
+    let mut data = booster.dataset();
+    for _ in 0..n_rollouts {
+        train(&mut booster, &mut data, 1, 60);
+    }
+    booster
+}
+
 fn variants() -> Vec<(TreeParams, Optimizer)> {
     let mut variants = Vec::new();
     for grow_policy in [GrowPolicy::Oblivious, GrowPolicy::Depthwise, GrowPolicy::Bestfirst] {
@@ -180,6 +192,42 @@ fn remembered_outputs_are_computed_ones_to_the_bit() {
             }
         }
     }
+}
+
+#[test]
+fn ranges_of_trees_say_what_was_said_then_and_add_up() {
+    let bias = [1.0, -2.0, 0.5, 4.0];
+    for (params, value) in variants() {
+        let (early, late) = (trained(&params, value, bias, 1), trained(&params, value, bias, 2));
+        let (k, n) = (early.n_trees(), late.n_trees());
+        for n_rows in [1, 5, 40] {
+            let x = observations(n_rows, 77);
+            let all = |booster: &Booster| {
+                let mut out = vec![0.0; n_rows * 4];
+                booster.predict(&x, 0..4, &mut out).map(|()| out).unwrap()
+            };
+            let range = |trees| {
+                let mut out = vec![0.0; n_rows * 4];
+                late.predict_range(&x, trees, 0..4, &mut out).map(|()| out)
+            };
+            assert_eq!(range(0..k).unwrap(), all(&early));
+            assert_eq!(range(0..n).unwrap(), all(&late));
+            assert_eq!(range(0..0).unwrap(), bias.repeat(n_rows));
+            if late.ensemble().has_adam() {
+                assert_eq!(range(k..n).unwrap_err().class(), ErrorClass::Unsupported);
+                continue;
+            }
+            assert_eq!(range(k..k).unwrap(), bias.repeat(n_rows));
+            let (first, second, whole) = (range(0..k).unwrap(), range(k..n).unwrap(), range(0..n).unwrap());
+            for (i, bias) in bias.repeat(n_rows).into_iter().enumerate() {
+                // Equal but for the rounding of sums in another order.
+                assert!((first[i] + second[i] - bias - whole[i]).abs() <= 1e-5 * (1.0 + whole[i].abs()));
+            }
+        }
+    }
+    let booster = trained(&TreeParams::default(), Optimizer::Sgd, bias, 1);
+    let error = booster.predict_range(&[0.0; 3], 0..5, 0..4, &mut [0.0; 4]).unwrap_err();
+    assert_eq!(error.to_string(), "trees: expected a range within 0..4, got 0..5");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use gbrl_core::Error;
-use gbrl_core::io::{Checkpoint, Model};
-use gbrl_core::rl::algo::{Trainer, TrainerState};
+use gbrl_core::io::{Checkpoint, Model, ModelRef};
+use gbrl_core::rl::algo::TrainerState;
 use gbrl_core::rl::policy::About;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -36,13 +36,18 @@ pub struct ProgramState {
 const STATES: &str = "states";
 
 /// Writes a checkpoint in one step.
-pub fn save(path: &Path, trainer: &Trainer, program: &ProgramState, states: &SavedStates) -> Result<(), Failure> {
+pub fn save(
+    path: &Path,
+    (trainer, model): (&TrainerState, ModelRef<'_>),
+    program: &ProgramState,
+    states: &SavedStates,
+) -> Result<(), Failure> {
     let failed = |error: serde_json::Error| Failure::new(format!("{}: {error}", path.display()));
     let state = json!({
-        "trainer": serde_json::to_value(trainer.state()).map_err(failed)?,
+        "trainer": serde_json::to_value(trainer).map_err(failed)?,
         "program": serde_json::to_value(program).map_err(failed)?,
     });
-    let mut checkpoint = Checkpoint::new(trainer.model()?, state);
+    let mut checkpoint = Checkpoint::new(model, state);
     checkpoint.blobs.insert(STATES.to_owned(), serde_json::to_vec(states).map_err(failed)?);
     Ok(checkpoint.save(path)?)
 }

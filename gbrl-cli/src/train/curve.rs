@@ -8,12 +8,14 @@ use crate::text::thousands;
 /// What the learning curve shows.
 pub struct Curve {
     pub title: String,
-    /// Steps and mean return of the last episodes.
+    /// Steps and mean return of the last `mean_window` episodes.
     pub mean: Vec<(f64, f64)>,
-    /// Steps and the returns that a tenth of those episodes stayed below.
+    pub mean_window: usize,
+    /// Steps and the returns that a tenth of the last `band_window` episodes stayed below.
     pub low: Vec<(f64, f64)>,
-    /// Steps and the returns that a tenth of those episodes went beyond.
+    /// Steps and the returns that a tenth of them went beyond.
     pub high: Vec<(f64, f64)>,
+    pub band_window: usize,
     /// Steps and mean return of evaluations.
     pub evaluations: Vec<(f64, f64)>,
 }
@@ -64,12 +66,12 @@ impl Curve {
         if band.len() > 2 {
             chart
                 .draw_series(std::iter::once(Polygon::new(band, LINE.mix(0.14))))?
-                .label("middle 80 % of the last 100 episodes")
+                .label(format!("middle 80 % of the last {} episodes", thousands(self.band_window as f64)))
                 .legend(|(x, y)| Rectangle::new([(x, y - 5), (x + 22, y + 5)], LINE.mix(0.14).filled()));
         }
         chart
             .draw_series(LineSeries::new(self.mean.iter().copied(), LINE.stroke_width(2)))?
-            .label("mean of the last 100 episodes")
+            .label(format!("mean of the last {} episodes", thousands(self.mean_window as f64)))
             .legend(|(x, y)| PathElement::new([(x, y), (x + 22, y)], LINE.stroke_width(2)));
         if !self.evaluations.is_empty() {
             chart
@@ -129,14 +131,16 @@ mod tests {
 
     fn curve(mean: Vec<(f64, f64)>) -> Curve {
         let (low, high) = (mean.clone(), mean.clone());
-        Curve { title: "T".into(), mean, low, high, evaluations: vec![(10.0, 3.0)] }
+        let evaluations = vec![(10.0, 3.0)];
+        Curve { title: "T".into(), mean, mean_window: 20, low, high, band_window: 100, evaluations }
     }
 
     #[test]
     fn no_episode_and_one_value_can_be_drawn() {
         for points in [Vec::new(), vec![(5.0, 0.0)], vec![(5.0, -1e9), (6.0, -1e9)]] {
             let svg = curve(points).to_svg().unwrap();
-            assert!(svg.contains("environment steps") && svg.trim_end().ends_with("</svg>"));
+            assert!(svg.contains("environment steps") && svg.contains("mean of the last 20 episodes"));
+            assert!(svg.trim_end().ends_with("</svg>"));
         }
     }
 }

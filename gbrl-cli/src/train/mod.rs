@@ -22,6 +22,7 @@ use gbrl_core::rl::env::Env;
 use crate::failure::{Done, Failure};
 use crate::settings::{self, ALGO, Preset};
 use interrupt::Interrupt;
+use progress::Progress;
 use run_folder::RunFolder;
 use session::Session;
 use states::States;
@@ -40,8 +41,10 @@ pub const EVAL_COPIES: usize = 16;
 /// Settings come from the preset, then --set, then --steps, --n-envs, --seed and --threads. `gbrl presets` lists the
 /// presets; docs/parameters.md explains all settings.
 ///
+/// At the end it plays 100 episodes, always taking the likeliest action.
+///
 /// Ctrl-C ends the run after the current rollout, saves the policy and a checkpoint, says how to go on, and exits with
-/// code 130. A second Ctrl-C ends at once.
+/// code 130. A second Ctrl-C ends at once. A run that fails saves where it stood before the rollout that failed.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -58,16 +61,16 @@ pub struct Args {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Environment steps in all (setting total_timesteps)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = settings::whole)]
     steps: Option<u64>,
     /// Copies of the environment (setting n_envs)
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = settings::whole)]
     n_envs: Option<u64>,
     /// Root of all random numbers (setting seed)
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = settings::whole)]
     seed: Option<u64>,
     /// Threads of the learner, 0 for one per processor (setting n_threads); changes no result
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = settings::whole)]
     threads: Option<u64>,
     /// Folder of the run, instead of runs/ENV/NAME
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
@@ -110,10 +113,11 @@ fn start(args: &Args) -> Result<Session, Failure> {
     let (states, copies) = States::watch(copies(env_id, settings.run.n_envs)?, settings.run.seed);
     let trainer = Trainer::new(copies, &settings)?;
     let wanted = args.out.clone().unwrap_or_else(|| default_folder(env_id, &preset, &settings));
-    let interrupt = Interrupt::listen()?;
+    let progress = Progress::new(0, settings.run.total_timesteps, args.quiet || args.json);
+    let interrupt = Interrupt::listen(progress.clone())?;
     let folder = RunFolder::create(&wanted)?;
     write_config(&folder, env_id, &preset.name, &settings)?;
-    let mut watcher = Watcher::new(folder, env_id, &settings, states, interrupt, None, args.quiet || args.json)?;
+    let mut watcher = Watcher::new(folder, env_id, &settings, states, interrupt, None, progress)?;
     watcher.preset = preset.name;
     Ok(Session { trainer, watcher, start: 0, quiet: args.quiet, json: args.json })
 }
@@ -127,19 +131,9 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
         return Err(Failure::expected("environment", &format!("{env_id}, as in {}", path.display()), other));
     }
     let start = saved.trainer.timesteps();
-    let before = saved.trainer.settings.clone();
-    let settings = &mut saved.trainer.settings;
-    apply(args, settings)?;
-    settings.check()?;
-    for (name, old, new) in [
-        ("n_envs", before.run.n_envs as u64, settings.run.n_envs as u64),
-        ("n_steps", before.ppo.n_steps as u64, settings.ppo.n_steps as u64),
-        ("seed", before.run.seed, settings.run.seed),
-    ] {
-        if old != new {
-            return Err(Failure::expected(name, &format!("{old}, as the run began"), &new.to_string()));
-        }
-    }
+    let mut settings = saved.trainer.settings().clone();
+    apply(args, &mut settings)?;
+    saved.trainer.set_settings(settings.clone())?;
     let total = settings.run.total_timesteps;
     if start >= total {
         return Err(Failure::new(format!(
@@ -148,14 +142,15 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
             2 * total
         )));
     }
-    let settings = settings.clone();
     let (states, copies) = States::watch(copies(env_id, settings.run.n_envs)?, settings.run.seed);
     states.restore(saved.states)?;
     let trainer = Trainer::resume(copies, &saved.trainer, saved.model)?;
-    let interrupt = Interrupt::listen()?;
-    write_config(&folder, env_id, &saved.program.preset, &settings)?;
+    let progress = Progress::new(start, total, args.quiet || args.json);
+    let interrupt = Interrupt::listen(progress.clone())?;
     let resumed = Some((start, &saved.program));
-    let watcher = Watcher::new(folder, env_id, &settings, states, interrupt, resumed, args.quiet || args.json)?;
+    let watcher = Watcher::new(folder, env_id, &settings, states, interrupt, resumed, progress)?;
+    // Last: a run that cannot go on keeps the settings that it ran with.
+    write_config(&watcher.folder, env_id, &saved.program.preset, &settings)?;
     Ok(Session { trainer, watcher, start, quiet: args.quiet, json: args.json })
 }
 

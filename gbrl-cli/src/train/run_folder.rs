@@ -10,7 +10,7 @@ use crate::failure::Failure;
 
 const MODEL: &str = "model.gbrl";
 
-/// The model file that `path` means: itself, or the one in a run folder.
+/// The file that `path` means: itself, or the model of a run folder.
 pub fn model_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(MODEL) } else { path.to_owned() }
 }
@@ -24,7 +24,8 @@ pub struct RunFolder {
 const MAX_NUMBER: usize = 100_000;
 
 impl RunFolder {
-    /// Makes `wanted`, or `wanted-2`, `wanted-3`, … where that is taken. An empty folder is not taken.
+    /// Makes `wanted`, or `wanted-2`, `wanted-3`, … where that is taken. An empty folder is not taken. Whoever makes
+    /// checkpoints/ in it has it, so that runs that start together get different folders.
     pub fn create(wanted: &Path) -> Result<Self, Failure> {
         let failed = |path: &Path, error| {
             let error = Error::file(path, error);
@@ -34,7 +35,10 @@ impl RunFolder {
             fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
         }
         for number in 1..MAX_NUMBER {
-            let path = numbered(wanted, number);
+            let Some(path) = numbered(wanted, number) else {
+                let rule = "an empty folder, or a name that can get a number";
+                return Err(Failure::expected("--out", rule, &format!("{}, which is not empty", wanted.display())));
+            };
             match fs::create_dir(&path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -46,8 +50,11 @@ impl RunFolder {
                 Err(error) => return Err(failed(&path, error)),
             }
             let folder = RunFolder { path };
-            fs::create_dir(folder.checkpoints()).map_err(|error| failed(&folder.path, error))?;
-            return Ok(folder);
+            match fs::create_dir(folder.checkpoints()) {
+                Ok(()) => return Ok(folder),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(&folder.path, error)),
+            }
         }
         Err(Failure::expected(
             "--out",
@@ -106,13 +113,14 @@ impl RunFolder {
     }
 }
 
-fn numbered(wanted: &Path, number: usize) -> PathBuf {
+/// `None` for a number behind a path without a name, such as `.` or `..`.
+fn numbered(wanted: &Path, number: usize) -> Option<PathBuf> {
     if number == 1 {
-        return wanted.to_owned();
+        return Some(wanted.to_owned());
     }
-    let mut name = wanted.file_name().unwrap_or_default().to_owned();
+    let mut name = wanted.file_name()?.to_owned();
     name.push(format!("-{number}"));
-    wanted.with_file_name(name)
+    Some(wanted.with_file_name(name))
 }
 
 #[cfg(test)]
@@ -126,6 +134,29 @@ mod tests {
         let names: Vec<PathBuf> = (0..3).map(|_| RunFolder::create(&wanted).unwrap().path).collect();
         assert_eq!(names[0], wanted);
         assert_eq!(names[2], root.path().join("CartPole-v1/a-3"));
+    }
+
+    #[test]
+    fn runs_that_start_together_get_folders_of_their_own() {
+        let root = tempfile::tempdir().unwrap();
+        let wanted = root.path().join("a");
+        let mut names: Vec<PathBuf> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| RunFolder::create(&wanted).unwrap().path)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 8);
+    }
+
+    #[test]
+    fn a_path_without_a_name_gets_no_number() {
+        let root = tempfile::tempdir().unwrap();
+        let wanted = root.path().join("a/..");
+        fs::create_dir(root.path().join("a")).unwrap();
+        assert!(RunFolder::create(&wanted).is_err());
+        let names: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["a"]);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::time::Instant;
 
-use gbrl_core::io::{container::write_atomic, model};
-use gbrl_core::rl::algo::Trainer;
+use gbrl_core::Error;
+use gbrl_core::io::{ModelRef, container::write_atomic, model};
+use gbrl_core::rl::algo::{Trainer, TrainerState};
 use gbrl_core::rl::eval::evaluate;
-use gbrl_core::rl::event::Control;
 use sha2::{Digest, Sha256};
 
 use super::summary::Summary;
@@ -35,37 +35,34 @@ impl Session {
         let began = Instant::now();
         let total = trainer.settings().run.total_timesteps;
         let seed = trainer.settings().run.seed;
-        let control = trainer.run(total, &mut |event| watcher.see(event));
+        let result = trainer.train(&mut |event| watcher.see(event));
         let trained = began.elapsed();
-        if control.is_ok() {
-            watcher.log_last(trainer.timesteps(), trainer.metrics())?;
+        watcher.interrupt.saving();
+        if let Err(error) = result {
+            return Err(rescue(error, &trainer, &mut watcher));
         }
-        watcher.finish()?;
-        watcher.failure()?;
-        let interrupted = control? == Control::Stop;
-
         let timesteps = trainer.timesteps();
-        let bytes = model::to_bytes(trainer.model()?)?;
-        let path = watcher.folder.model();
-        write_atomic(&path, &bytes)?;
-        if !watcher.has_checkpoint(timesteps) {
-            let at = watcher.folder.checkpoint(timesteps);
-            let (program, states) = (watcher.program_state(), watcher.states.save());
-            checkpoint::save(&at, &trainer, &program, &states)?;
-        }
-        write_atomic(watcher.folder.file("states.safetensors"), &watcher.states.to_bytes()?)?;
-        watcher.draw_curve(None)?;
+        // A failure to write the run's numbers is told only when the policy is safe.
+        let watched = watcher.failure().and_then(|()| watcher.log_last(timesteps, trainer.metrics()));
+        let saved = save(&mut watcher, (&trainer.state(), trainer.model()?));
+        watched?;
+        let bytes = saved?;
         watcher.interrupt.all_is_saved();
+        let path = watcher.folder.model();
+        // Ctrl-C in the last rollout leaves nothing undone.
+        let interrupted = timesteps < total;
 
         let report = if interrupted {
             None
         } else {
+            watcher.say(&format!("playing {EPISODES} episodes to evaluate"));
             let mut envs = copies(&watcher.env_id, EVAL_COPIES)?;
             let report = evaluate(&trainer.policy()?, &mut envs, EPISODES, true, seed)?;
             watcher.log_final_evaluation(timesteps, report.mean(), report.std())?;
             watcher.draw_curve(Some((timesteps, report.mean())))?;
             Some(report)
         };
+        watcher.clear();
         let summary = Summary {
             env_id: &watcher.env_id,
             algo: ALGO,
@@ -76,9 +73,9 @@ impl Session {
             total,
             trained,
             wall: crate::started().elapsed(),
-            train_return: watcher.mean_return(),
-            window: watcher.returns.len(),
-            episodes: watcher.episodes,
+            train_return: watcher.recent.mean(),
+            window: watcher.recent.returns.len(),
+            episodes: watcher.recent.episodes,
             evaluation: report.as_ref(),
             n_trees: trainer.ensemble().trees().len(),
             folder: watcher.folder.path(),
@@ -93,6 +90,42 @@ impl Session {
             (false, true) => {}
         }
         Ok(if interrupted { Done::With(interrupt::EXIT_CODE) } else { Done::Well })
+    }
+}
+
+/// Writes policy, checkpoint, sample of states, numbers and curve; returns the model's bytes.
+fn save(watcher: &mut Watcher, (state, model): (&TrainerState, ModelRef<'_>)) -> Result<Vec<u8>, Failure> {
+    let bytes = model::to_bytes(&model)?;
+    write_atomic(watcher.folder.model(), &bytes)?;
+    if !watcher.has_checkpoint(state.timesteps()) {
+        let path = watcher.folder.checkpoint(state.timesteps());
+        checkpoint::save(&path, (state, model), &watcher.program_state(), &watcher.states.save())?;
+    }
+    write_atomic(watcher.folder.file("states.safetensors"), &watcher.states.to_bytes()?)?;
+    watcher.flush()?;
+    watcher.draw_curve(None)?;
+    Ok(bytes)
+}
+
+/// Saves what a failed run had learnt before the rollout that failed. Only the sample of states knows that rollout.
+fn rescue(error: Error, trainer: &Trainer, watcher: &mut Watcher) -> Failure {
+    let place = format!("training failed after {} steps", trainer.timesteps());
+    let failure = Failure::from(error).within(&place);
+    let saved = match trainer.before_failure() {
+        Ok(Some((state, model))) if state.timesteps() > 0 => {
+            let folder = watcher.folder.path().display().to_string();
+            save(watcher, (state, ModelRef::from(&model))).map(|_| {
+                let steps = state.timesteps();
+                format!("\nthe first {steps} steps are saved: `gbrl train --resume {folder}` goes on from there, with --set where a setting is to blame")
+            })
+        }
+        Ok(_) => Ok(String::new()),
+        Err(error) => Err(error.into()),
+    };
+    match saved {
+        Ok(hint) => failure.followed_by(&hint),
+        Err(Failure::Told(second)) => failure.followed_by(&format!("\nnothing could be saved: {second}")),
+        Err(Failure::ReaderGone) => failure,
     }
 }
 

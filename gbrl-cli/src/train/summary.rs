@@ -116,7 +116,10 @@ impl Summary<'_> {
         let commands = [
             (format!("{gbrl} eval {model} --episodes 1000"), "how good it is, more exactly"),
             (format!("{gbrl} show {model}"), "what it looks at"),
-            (format!("{gbrl} train --resume {folder} --steps {}", 2 * self.total), "train on"),
+            (
+                format!("{gbrl} train --resume {folder} --steps {}", 2 * self.total),
+                "train on; schedules stretch to the new total",
+            ),
             (format!("tensorboard --logdir {folder}"), "curves; curve.svg shows the return"),
         ];
         let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);

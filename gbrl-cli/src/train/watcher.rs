@@ -35,6 +35,21 @@ const ELAPSED: &str = "time/time_elapsed";
 /// Columns that the program adds to the core's.
 const OWN: [&str; 7] = [LOW, HIGH, "time/fps", ELAPSED, EVALUATION, "eval/std_reward", "eval/mean_ep_length"];
 
+/// What the program itself knows of the episodes.
+#[derive(Clone, Default)]
+pub struct Recent {
+    /// Returns of the last [`WINDOW`] training episodes.
+    pub returns: VecDeque<f64>,
+    pub episodes: u64,
+}
+
+impl Recent {
+    /// Mean return of the last training episodes; NaN before the first ended.
+    pub fn mean(&self) -> f64 {
+        self.returns.iter().fold(0.0, |sum, x| sum + x) / self.returns.len() as f64
+    }
+}
+
 /// Whoever watches a run.
 pub struct Watcher {
     pub folder: RunFolder,
@@ -42,9 +57,9 @@ pub struct Watcher {
     pub preset: String,
     pub states: States,
     pub interrupt: Interrupt,
-    /// Returns of the last [`WINDOW`] training episodes.
-    pub returns: VecDeque<f64>,
-    pub episodes: u64,
+    pub recent: Recent,
+    /// The same after the last rollout that was learned from: what is saved.
+    settled: Recent,
     settings: Settings,
     progress: Progress,
     metrics: Option<MetricsFile>,
@@ -58,6 +73,8 @@ pub struct Watcher {
     start: u64,
     elapsed_before: f64,
     log_every: u64,
+    logged_at: u64,
+    n_trees: usize,
     /// Steps of the last checkpoint.
     saved_at: Option<u64>,
     failure: Option<Failure>,
@@ -72,7 +89,7 @@ impl Watcher {
         states: States,
         interrupt: Interrupt,
         resumed: Option<(u64, &ProgramState)>,
-        quiet: bool,
+        progress: Progress,
     ) -> Result<Self, Failure> {
         let start = resumed.map_or(0, |(timesteps, _)| timesteps);
         let path = folder.file("metrics.csv");
@@ -86,18 +103,20 @@ impl Watcher {
         let elapsed_before = table.pairs(TIMESTEPS, ELAPSED).last().map_or(0.0, |&(_, seconds)| seconds);
         let rollout = (settings.run.n_envs * settings.ppo.n_steps) as u64;
         let program = resumed.map(|(_, program)| program);
+        let recent = program.map_or_else(Recent::default, |program| Recent {
+            returns: program.returns.iter().map(|&bits| f64::from_bits(bits)).collect(),
+            episodes: program.episodes,
+        });
         Ok(Watcher {
             board: Board::create(folder.path(), resumed.map(|(timesteps, _)| timesteps))?,
-            progress: Progress::new(start, settings.run.total_timesteps, quiet),
+            progress,
             folder,
             env_id: env_id.to_owned(),
             preset: program.map_or_else(String::new, |program| program.preset.clone()),
             states,
             interrupt,
-            returns: program.map_or_else(VecDeque::new, |program| {
-                program.returns.iter().map(|&bits| f64::from_bits(bits)).collect()
-            }),
-            episodes: program.map_or(0, |program| program.episodes),
+            settled: recent.clone(),
+            recent,
             settings: settings.clone(),
             metrics,
             table,
@@ -108,6 +127,8 @@ impl Watcher {
             start,
             elapsed_before,
             log_every: rollout * settings.run.total_timesteps.div_ceil(rollout).div_ceil(MAX_ROWS).max(1),
+            logged_at: start,
+            n_trees: 0,
             saved_at: resumed.map(|(timesteps, _)| timesteps),
             failure: None,
         })
@@ -126,29 +147,27 @@ impl Watcher {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// Mean return of the last training episodes; NaN before the first ended.
-    pub fn mean_return(&self) -> f64 {
-        self.returns.iter().fold(0.0, |sum, x| sum + x) / self.returns.len() as f64
-    }
-
     /// Writes the run's last numbers, which are not always due.
     pub fn log_last(&mut self, timesteps: u64, metrics: &Metrics) -> Result<(), Failure> {
-        let is_new = timesteps > self.start && !timesteps.is_multiple_of(self.log_every);
-        if is_new { self.log(timesteps, metrics) } else { Ok(()) }
+        if timesteps > self.logged_at { self.log(timesteps, metrics) } else { Ok(()) }
     }
 
-    /// Flushes everything and takes the bar away.
-    pub fn finish(&mut self) -> Result<(), Failure> {
+    /// Shows what is being done besides training.
+    pub fn say(&self, what: &str) {
+        self.progress.say(what);
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&self) {
         self.progress.clear();
-        self.flush()
     }
 
     /// What a checkpoint keeps of the program.
     pub fn program_state(&self) -> ProgramState {
         ProgramState {
             preset: self.preset.clone(),
-            returns: self.returns.iter().map(|x| x.to_bits()).collect(),
-            episodes: self.episodes,
+            returns: self.settled.returns.iter().map(|x| x.to_bits()).collect(),
+            episodes: self.settled.episodes,
         }
     }
 
@@ -173,6 +192,8 @@ impl Watcher {
         let curve = Curve {
             title: format!("PPO on {}, preset {preset}, seed {}", self.env_id, self.settings.run.seed),
             mean: self.table.pairs(TIMESTEPS, MEAN),
+            mean_window: self.settings.run.stats_window,
+            band_window: WINDOW,
             low: self.table.pairs(TIMESTEPS, LOW),
             high: self.table.pairs(TIMESTEPS, HIGH),
             evaluations,
@@ -182,30 +203,34 @@ impl Watcher {
 
     fn note(&mut self, event: &Event<'_>) -> Result<(), Failure> {
         match event {
-            Event::EpisodeFinished { episode, .. } => {
-                if self.returns.len() == WINDOW {
-                    self.returns.pop_front();
+            Event::EpisodeFinished { timesteps, episode } => {
+                let Recent { returns, episodes } = &mut self.recent;
+                if returns.len() == WINDOW {
+                    returns.pop_front();
                 }
-                self.returns.push_back(episode.total_reward);
-                self.episodes += 1;
+                returns.push_back(episode.total_reward);
+                *episodes += 1;
+                self.progress.update(*timesteps, || self.recent.mean(), self.n_trees);
             }
             Event::UpdateFinished { timesteps, metrics } => {
-                let n_trees = metrics.get("train/n_trees").unwrap_or(0.0) as usize;
-                self.progress.update(*timesteps, self.mean_return(), n_trees);
-                if timesteps.is_multiple_of(self.log_every) {
+                self.settled.clone_from(&self.recent);
+                self.n_trees = metrics.get("train/n_trees").unwrap_or(0.0) as usize;
+                self.progress.update(*timesteps, || self.recent.mean(), self.n_trees);
+                // An evaluation's numbers stand in the row of their step.
+                if timesteps.is_multiple_of(self.log_every) || !self.eval.is_empty() {
                     self.log(*timesteps, metrics)?;
                 }
             }
             Event::EvaluationDue { timesteps, policy } => self.evaluate(*timesteps, policy)?,
             Event::CheckpointDue { timesteps, trainer } => {
                 let (path, program) = (self.folder.checkpoint(*timesteps), self.program_state());
-                checkpoint::save(&path, trainer, &program, &self.states.save())?;
+                checkpoint::save(&path, (&trainer.state(), trainer.model()?), &program, &self.states.save())?;
                 self.saved_at = Some(*timesteps);
                 // What a checkpoint continues from should be on the disk with it.
                 self.flush()?;
             }
             Event::EpisodesRestarted { envs, .. } => {
-                crate::output::note(&format!(
+                self.progress.note(&format!(
                     "{} of {} environments could not be restored and start new episodes",
                     envs.len(),
                     self.settings.run.n_envs
@@ -217,8 +242,9 @@ impl Watcher {
     }
 
     fn log(&mut self, timesteps: u64, core: &Metrics) -> Result<(), Failure> {
+        self.logged_at = timesteps;
         let seconds = self.started.elapsed().as_secs_f64();
-        let mut sorted: Vec<f64> = self.returns.iter().copied().collect();
+        let mut sorted: Vec<f64> = self.recent.returns.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);
         let share = |p: f64| {
             let at = (p * sorted.len().saturating_sub(1) as f64).round() as usize;
@@ -256,14 +282,15 @@ impl Watcher {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Failure> {
+    /// Sees to it that everything so far is in the files.
+    pub fn flush(&mut self) -> Result<(), Failure> {
         if let Some(metrics) = &mut self.metrics {
             metrics.flush()?;
         }
         self.board.flush()
     }
 
-    /// An evaluation on the way; its numbers go into the next row.
+    /// An evaluation on the way; its numbers go into the row of the update that follows.
     fn evaluate(&mut self, timesteps: u64, policy: &Policy) -> Result<(), Failure> {
         let run = &self.settings.run;
         if self.eval_envs.is_empty() {

@@ -41,7 +41,8 @@ fn settings_out_of_range() {
     ] {
         refused(folder.path(), &format!("train CartPole-v1 --steps 64 --set {assignment}"), &[message]);
     }
-    refused(folder.path(), "train CartPole-v1 --steps 0", &["0"]);
+    refused(folder.path(), "train CartPole-v1 --steps 0", &["total_timesteps: expected at least 1", "got 0"]);
+    refused(folder.path(), "train CartPole-v1 --steps 1.5", &["'1.5'", "expected a whole number, such as 100000"]);
     refused(folder.path(), "train CartPole-v1 --threads 5000", &["n_threads: expected 0 to 1024", "5000"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was written");
 }
@@ -91,7 +92,14 @@ fn folders_that_cannot_be_written() {
     if cfg!(target_os = "linux") {
         refused(folder.path(), &format!("{out} /proc/gbrl/run"), &["/proc/gbrl", "expected a folder"]);
     }
+    for here in [".", "./", "file/..", "..", "/"] {
+        let ran = run(folder.path(), &format!("{out} {here}"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "--out {here}: {}", ran.stderr);
+    }
+    let message = "--out: expected an empty folder, or a name that can get a number, got ., which is not empty";
+    refused(folder.path(), &format!("{out} ."), &[message]);
     assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something was written");
 }
 
 #[test]
@@ -129,6 +137,20 @@ fn runs_that_cannot_be_resumed() {
     refused(folder.path(), "train --resume run --seed 3", &["--resume", "--seed"]);
     refused(folder.path(), "train --resume run --steps 512 --set n_envs=3", &["n_envs: expected 2"]);
     refused(folder.path(), "train --resume run --steps 512 --set seed=3", &["seed: expected 0"]);
+    let kept = "norm_obs: expected false, as the run began, got true";
+    refused(folder.path(), "train --resume run --steps 512 --set norm_obs=true", &[kept]);
+    let config = fs::read(folder.path().join("run/config.toml")).unwrap();
+    let metrics = folder.path().join("run/metrics.csv");
+    let numbers = fs::read(&metrics).unwrap();
+    fs::write(&metrics, "time/total_timesteps,x\n128,a\n").unwrap();
+    let line = "metrics.csv, line 2: expected 2 numbers, got '128,a'";
+    refused(folder.path(), "train --resume run --steps 512 --set gamma=0.9", &[line]);
+    fs::write(&metrics, numbers).unwrap();
+    assert_eq!(
+        config,
+        fs::read(folder.path().join("run/config.toml")).unwrap(),
+        "settings of a run that did not go on"
+    );
     let checkpoint = folder.path().join("run/checkpoints/256.gbrl");
     let good = fs::read(&checkpoint).unwrap();
     fs::write(&checkpoint, &good[..good.len() / 2]).unwrap();

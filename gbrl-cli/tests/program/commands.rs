@@ -26,6 +26,8 @@ fn eval_plays_the_same_episodes_as_train() {
         again["wall_s"] = played["wall_s"].clone();
         again
     });
+    let checkpoint = run(folder.path(), "eval run/checkpoints/1024.gbrl --seed 2 --json").json();
+    assert_eq!(checkpoint["eval_return_mean"], played["eval_return_mean"]);
     let sampled = run(folder.path(), "eval run --stochastic --episodes 3 --json").json();
     assert_eq!((&sampled["eval_episodes"], &sampled["deterministic"]), (&3.into(), &false.into()));
     let text = run(folder.path(), "eval run --episodes 3").stdout;

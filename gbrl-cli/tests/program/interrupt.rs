@@ -64,3 +64,20 @@ fn a_second_ctrl_c_ends_at_once() {
     assert_eq!(ran.code, Some(130));
     assert!(!folder.path().join("run/model.gbrl").exists());
 }
+
+#[test]
+fn ctrl_c_in_the_last_rollout_interrupts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // One long rollout and one tree.
+    let args = "train CartPole-v1 --n-envs 64 --set n_steps=30000 --set n_epochs=1 --set batch_size=1920000 \
+                --steps 1920000 --out run";
+    let child = start(folder.path(), args);
+    wait_for(&folder.path().join("run/config.toml"));
+    press_ctrl_c(&child);
+    let ran: Ran = child.wait_with_output().unwrap().into();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("stopping after this rollout"), "{}", ran.stderr);
+    for part in ["trained for 1,920,000 steps", "evaluation", "eval run/model.gbrl --episodes 1000"] {
+        assert!(ran.stdout.contains(part), "no '{part}' in {}", ran.stdout);
+    }
+}

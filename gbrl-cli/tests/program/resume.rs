@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{run, train};
+use super::{SMALL, run, train};
 
 fn rows(folder: &Path, run: &str) -> Vec<String> {
     let text = fs::read_to_string(folder.join(run).join("metrics.csv")).unwrap();
@@ -18,15 +18,17 @@ fn rows(folder: &Path, run: &str) -> Vec<String> {
 #[test]
 fn twice_n_steps_equal_n_steps_and_n_resumed() {
     for edges in ["rollout", "step", "fixed"] {
-        resume_in_the_middle(edges);
+        resume_in_the_middle(edges, 256);
     }
+    resume_in_the_middle("rollout", 320);
 }
 
-fn resume_in_the_middle(edges: &str) {
+fn resume_in_the_middle(edges: &str, eval_every: u64) {
     let folder = tempfile::tempdir().unwrap();
-    let whole = train(folder.path(), &format!("--set edges={edges} --steps 1024 --out whole"));
+    let settings = format!("--set edges={edges} --set eval_every={eval_every} --set eval_episodes=2");
+    let whole = train(folder.path(), &format!("{settings} --steps 1024 --out whole"));
     // The same run, stopped half way: schedules and config know the whole length.
-    train(folder.path(), &format!("--set edges={edges} --steps 512 --out halves"));
+    train(folder.path(), &format!("{settings} --steps 512 --out halves"));
     let rest = run(folder.path(), "train --resume halves --steps 1024 --json").json();
     for key in ["model_sha256", "steps", "n_trees", "train_return_mean", "train_episodes", "eval_return_mean"] {
         assert_eq!(whole[key], rest[key], "edges = {edges}: {key}");
@@ -52,4 +54,30 @@ fn a_run_that_was_killed_goes_on_from_its_last_checkpoint() {
     let rest = run(folder.path(), "train --resume killed --json").json();
     assert_eq!(whole["model_sha256"], rest["model_sha256"]);
     assert_eq!(rows(folder.path(), "whole"), rows(folder.path(), "killed"));
+}
+
+#[test]
+fn a_run_that_failed_goes_on_from_before_the_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    // The first tree makes the value huge, the second would make it infinite.
+    let huge = "--steps 512 --set batch_size=128 --set n_epochs=1 --set value_lr=1e30 --out failed";
+    let ran = run(folder.path(), &format!("train CartPole-v1 {SMALL} {huge}"));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{}", ran.stderr);
+    for part in [
+        "error: training failed after 256 steps: ",
+        "expected a number within",
+        "the first 128 steps are saved: `gbrl train --resume failed`",
+    ] {
+        assert!(ran.stderr.contains(part), "no '{part}' in {}", ran.stderr);
+    }
+    for name in ["model.gbrl", "checkpoints/128.gbrl", "metrics.csv", "curve.svg", "states.safetensors"] {
+        assert!(folder.path().join("failed").join(name).is_file(), "{name} is missing");
+    }
+    assert_eq!(run(folder.path(), "eval failed --episodes 1").code, Some(0));
+    let rest = run(folder.path(), "train --resume failed --set value_lr=0.05 --json").json();
+    assert_eq!(rest["steps"], 512);
+    assert_eq!(rows(folder.path(), "failed").len(), 1 + 4);
+    let ran = run(folder.path(), &format!("train CartPole-v1 {SMALL} --set value_lr=1e37 --steps 512"));
+    assert!(ran.stderr.starts_with("error: training failed after 128 steps: "), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("saved"), "{}", ran.stderr);
 }

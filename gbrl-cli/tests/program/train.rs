@@ -1,6 +1,7 @@
 //! What a run leaves behind.
 
 use std::fs;
+use std::path::Path;
 
 use super::{SMALL, run, train};
 
@@ -95,6 +96,7 @@ fn the_summary_says_what_was_done_and_what_can_be_done() {
         " eval ",
         " show ",
         "train --resume",
+        "schedules stretch to the new total",
     ] {
         assert!(ran.stdout.contains(part), "no '{part}' in {}", ran.stdout);
     }
@@ -108,6 +110,44 @@ fn every_environment_can_be_trained_on() {
     for env in envs::ids() {
         let result = run(folder.path(), &format!("train {env} --steps 256 {SMALL} --json")).json();
         assert_eq!(result["env"], env);
-        assert_eq!(run(folder.path(), &format!("show {}", result["run"].as_str().unwrap())).code, Some(0), "{env}");
+        // JSON has no NaN and no infinity: what is a number there is finite.
+        for key in ["eval_return_mean", "eval_return_std"] {
+            assert!(result[key].is_f64(), "{env}: {key} is {}", result[key]);
+        }
+        let saved = result["run"].as_str().unwrap();
+        let played = run(folder.path(), &format!("eval {saved} --json")).json();
+        assert_eq!(played["eval_return_mean"], result["eval_return_mean"], "{env}: the saved policy is another");
+        assert_eq!(run(folder.path(), &format!("show {saved}")).code, Some(0), "{env}");
     }
+}
+
+/// The steps of the rows of metrics.csv that hold an evaluation.
+fn evaluated(run: &Path) -> Vec<u64> {
+    let text = fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let column = text.lines().next().unwrap().split(',').position(|name| name == "eval/mean_reward").unwrap();
+    let rows = text.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
+    rows.filter(|row| !row[column].is_empty()).map(|row| row[0].parse().unwrap()).collect()
+}
+
+#[test]
+fn evaluations_stand_in_the_rows_of_their_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), "--steps 1024 --set eval_every=256 --set eval_episodes=2 --out often");
+    assert_eq!(evaluated(&folder.path().join("often")), [256, 512, 768, 1024]);
+    // So many rollouts that only every third has a row.
+    let tiny = "--n-envs 1 --set n_steps=1 --set n_epochs=1 --set max_depth=1 --set eval_every=1000 --steps 8002";
+    let rare = run(folder.path(), &format!("train CartPole-v1 {tiny} --set eval_episodes=1 --json --out rare"));
+    assert_eq!(rare.code, Some(0), "{}", rare.stderr);
+    let steps: Vec<u64> = (1..=8).map(|i| 1000 * i).collect();
+    assert_eq!(evaluated(&folder.path().join("rare")), steps);
+}
+
+#[test]
+fn a_number_of_steps_is_written_as_one_likes() {
+    let folder = tempfile::tempdir().unwrap();
+    let steps = |args: &str| train(folder.path(), args)["steps"].clone();
+    assert_eq!((steps("--steps 2.56e2"), steps("--steps 2_56"), steps("--set total_timesteps=2.56e2")), {
+        let number = || serde_json::Value::from(256);
+        (number(), number(), number())
+    });
 }

@@ -251,7 +251,7 @@ impl Booster {
         if !remembered {
             scratch.tiles.clear();
             scratch.tiles.append(observations)?;
-            self.predict_tiles(scratch, columns.clone());
+            self.predict_tiles(scratch, 0..self.n_trees(), columns.clone());
         }
         for row in 0..k {
             let at = first + row;
@@ -419,12 +419,36 @@ impl Booster {
     /// # Errors
     /// Class `Value` when a length does not fit, or columns leave the outputs.
     pub fn predict(&self, observations: &[f32], columns: Range<usize>, out: &mut [f32]) -> Result<()> {
+        self.predict_range(observations, 0..self.n_trees(), columns, out)
+    }
+
+    /// [`predict`](Booster::predict) by the bias and some of the trees only: `0..k` is what the booster said when it had
+    /// k trees, no tree at all gives the bias.
+    ///
+    /// # Errors
+    /// As `predict`, class `Value` for trees that are not there, and class `Unsupported` for a range that does not start
+    /// at 0 where an output is Adam's.
+    pub fn predict_range(
+        &self,
+        observations: &[f32],
+        trees: Range<usize>,
+        columns: Range<usize>,
+        out: &mut [f32],
+    ) -> Result<()> {
+        self.ensemble.check_range(&trees)?;
+        if trees.start > 0 && self.ensemble.has_adam() {
+            return Err(Error::unsupported(
+                "predicting by later trees alone",
+                "with an Adam output group",
+                "each of Adam's steps depends on the ones before it",
+            ));
+        }
         let n_outputs = self.ensemble.n_outputs();
         let mut scratch = Scratch { tiles: Tiles::new(self.ensemble.n_features()), ..Scratch::default() };
         scratch.tiles.append(observations)?;
         let k = scratch.tiles.n_rows();
         self.check_columns(&columns, k, out.len())?;
-        self.predict_tiles(&mut scratch, columns.clone());
+        self.predict_tiles(&mut scratch, trees, columns.clone());
         for (row, out) in out.chunks_exact_mut(columns.len().max(1)).enumerate() {
             for (out, column) in out.iter_mut().zip(columns.clone()) {
                 *out = scratch.sums[row / TILE * n_outputs + column][row % TILE];
@@ -452,8 +476,8 @@ impl Booster {
         Ok(())
     }
 
-    /// Outputs of `scratch.tiles` into `scratch.sums`, `[tile][output][16]`; only `columns` are right.
-    fn predict_tiles(&self, scratch: &mut Scratch, columns: Range<usize>) {
+    /// Outputs of `scratch.tiles` by `trees` into `scratch.sums`, `[tile][output][16]`; only `columns` are right.
+    fn predict_tiles(&self, scratch: &mut Scratch, trees: Range<usize>, columns: Range<usize>) {
         let bias = self.ensemble.bias();
         let Scratch { tiles, sums, predict } = scratch;
         sums.clear();
@@ -471,12 +495,12 @@ impl Booster {
             let mut parts = sums.chunks_exact_mut(bias.len()).zip(moments.chunks_exact_mut(bias.len()));
             for tile in tiles.chunks_exact(self.ensemble.n_features()) {
                 let Some((sums, moments)) = parts.next() else { break };
-                self.fold_tile(tile, 0..self.n_trees(), clocks.clone(), sums, moments, &mut []);
+                self.fold_tile(tile, trees.clone(), clocks.clone(), sums, moments, &mut []);
             }
         } else if n_rows <= TILE {
-            self.predictor.add_rows(tiles, n_rows, 0..self.n_trees(), columns, sums, predict);
+            self.predictor.add_rows(tiles, n_rows, trees, columns, sums, predict);
         } else {
-            self.predictor.add(self.pool.as_deref(), tiles, 0..self.n_trees(), columns, sums, predict);
+            self.predictor.add(self.pool.as_deref(), tiles, trees, columns, sums, predict);
         }
     }
 

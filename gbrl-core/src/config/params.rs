@@ -33,9 +33,9 @@ params! {
         env_threads: usize = 1, "threads", "1 to 1024", |x| (1..=1024).contains(x);
         /// Steps between evaluations; 0 means never.
         eval_every: u64 = 0, "steps", "at least 0", |_| true;
-        /// Episodes per evaluation.
+        /// Episodes of each evaluation during training. The one that `gbrl train` ends with has 100, likeliest actions.
         eval_episodes: usize = 10, "episodes", "1 to 10000000", |x| (1..=MAX_EPISODES).contains(x);
-        /// Evaluate the most likely action instead of a sampled one.
+        /// Evaluate the most likely action during training instead of a sampled one.
         eval_deterministic: bool = true, "", "true or false", |_| true;
         /// Steps between checkpoints; 0 means never.
         checkpoint_every: u64 = 0, "steps", "at least 0", |_| true;

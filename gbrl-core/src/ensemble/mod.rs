@@ -141,6 +141,21 @@ impl Ensemble {
         &self.trees
     }
 
+    /// A copy with the first `n_trees` trees only.
+    ///
+    /// # Errors
+    /// Class `Value` when there are fewer.
+    pub fn first(&self, n_trees: usize) -> Result<Self> {
+        self.check_range(&(0..n_trees))?;
+        let Ensemble { schema, groups, bias, trees } = self;
+        Ok(Ensemble {
+            schema: schema.clone(),
+            groups: groups.clone(),
+            bias: bias.clone(),
+            trees: trees[..n_trees].to_vec(),
+        })
+    }
+
     /// Appends a tree.
     ///
     /// # Errors

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::error::Result;
-use crate::io::container::{self, Array, Container};
+use crate::error::{Error, ErrorKind, Result};
+use crate::io::container::{self, Array, Container, OTHER_KIND};
 use crate::io::model::{self, Model, ModelRef};
 
 const KIND: &str = "checkpoint";
@@ -14,6 +14,22 @@ const BLOB: &str = "blob.";
 
 /// Longest name of a byte section, in bytes of UTF-8.
 pub const MAX_BLOB_NAME_BYTES: usize = container::MAX_NAME_BYTES - BLOB.len();
+
+/// The model in a model file or in a checkpoint, whichever `path` is.
+///
+/// # Errors
+/// As [`model::load`].
+pub fn load_model(path: impl AsRef<Path>) -> Result<Model> {
+    let is_other = |error: &Error| matches!(error.kind(), ErrorKind::Format { problem, .. } if *problem == OTHER_KIND);
+    let no_model = match model::load(&path) {
+        Err(error) if is_other(&error) => error,
+        known => return known,
+    };
+    match Checkpoint::load(path) {
+        Err(error) if is_other(&error) => Err(no_model),
+        known => Ok(known?.model),
+    }
+}
 
 /// A model, a state and named bytes, with the guarantees of a model file. For saving, a [`ModelRef`] will do in place of
 /// the model, so that no tree is copied.

@@ -36,6 +36,9 @@ pub const MAX_NAME_BYTES: usize = 256;
 /// Most dimensions of an array.
 pub const MAX_RANK: usize = 4;
 
+/// What is wrong with a file that is whole but of another kind.
+pub(crate) const OTHER_KIND: &str = "another kind of file";
+
 const FORMAT: &str = "gbrl-rs";
 const CHECKSUM: &str = "checksum";
 const METADATA: &str = "__metadata__";
@@ -423,7 +426,7 @@ impl Container {
             return Err(fail("altered or truncated", format!("checksum {stored:08x}"), format!("{computed:08x}")));
         }
         if said("kind") != kind {
-            return Err(fail("another kind of file", format!("kind '{kind}'"), quoted(said("kind"))));
+            return Err(fail(OTHER_KIND, format!("kind '{kind}'"), quoted(said("kind"))));
         }
 
         let mut described = Vec::with_capacity(raw.arrays.len());

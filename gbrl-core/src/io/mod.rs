@@ -12,5 +12,5 @@ pub mod json;
 pub mod model;
 pub mod text;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, load_model};
 pub use model::{Model, ModelRef, load, save};

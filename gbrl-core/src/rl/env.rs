@@ -169,15 +169,20 @@ impl<'a> Action<'a> {
     }
 }
 
-/// Flags in an action mask: n for `Discrete`, Σ nvec for `MultiDiscrete`, 2 per bit for `MultiBinary` (0 first),
-/// 0 for `Box`, which has no mask.
-pub fn mask_len(action_space: &Space) -> usize {
+/// Choices of each discrete part of an action, in the order of a mask's flags: n for `Discrete`, each of nvec for
+/// `MultiDiscrete`, 2 per bit for `MultiBinary` (0 first), nothing for `Box`, which has no mask.
+pub fn mask_parts(action_space: &Space) -> Vec<usize> {
     match action_space {
-        Space::Discrete { n, .. } => *n as usize,
-        Space::MultiDiscrete { nvec } => nvec.iter().map(|&n| n as usize).sum(),
-        Space::MultiBinary { n } => 2 * n,
-        Space::Box { .. } | Space::Dict(_) | Space::Tuple(_) => 0,
+        Space::Discrete { n, .. } => vec![*n as usize],
+        Space::MultiDiscrete { nvec } => nvec.iter().map(|&n| n as usize).collect(),
+        Space::MultiBinary { n } => vec![2; *n],
+        Space::Box { .. } | Space::Dict(_) | Space::Tuple(_) => Vec::new(),
     }
+}
+
+/// Flags in an action mask, over all its [parts](mask_parts).
+pub fn mask_len(action_space: &Space) -> usize {
+    mask_parts(action_space).into_iter().sum()
 }
 
 /// Ends every episode after `max_steps` steps by truncation, as Gymnasium's `TimeLimit`.

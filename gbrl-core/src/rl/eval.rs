@@ -36,6 +36,9 @@ impl EvalReport {
     }
 }
 
+/// Steps after which [`evaluate`] takes an episode for one that never ends.
+pub const MAX_EPISODE_STEPS: u64 = 1_000_000;
+
 /// The seed that evaluation episode number `episode` is reset with.
 pub fn eval_seed(seed: u64, episode: u64) -> u64 {
     derive_seed(seed, "evaluation", episode)
@@ -56,14 +59,30 @@ struct Running {
 /// end in.
 ///
 /// # Errors
-/// Class `Value` for no environment, and no episode or more than [`MAX_EPISODES`]; class `Environment` when the copies differ, are not the policy's
-/// kind of environment or break their contract; or what an environment returned.
+/// Class `Value` for no environment, and no episode or more than [`MAX_EPISODES`]; class `Environment` when the copies
+/// differ, are not the policy's kind of environment or break their contract, and when an episode does not end within [`MAX_EPISODE_STEPS`]; or what
+/// an environment returned.
 pub fn evaluate(
     policy: &Policy,
     envs: &mut [Box<dyn Env>],
     n_episodes: usize,
     deterministic: bool,
     seed: u64,
+) -> Result<EvalReport> {
+    evaluate_within(policy, envs, n_episodes, deterministic, seed, Some(MAX_EPISODE_STEPS))
+}
+
+/// [`evaluate`] with another limit of an episode's steps; `None` waits for ever.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_within(
+    policy: &Policy,
+    envs: &mut [Box<dyn Env>],
+    n_episodes: usize,
+    deterministic: bool,
+    seed: u64,
+    max_steps: Option<u64>,
 ) -> Result<EvalReport> {
     if !(1..=MAX_EPISODES).contains(&n_episodes) {
         return Err(Error::parameter("eval_episodes", n_episodes, format!("1 to {MAX_EPISODES}")));
@@ -135,6 +154,9 @@ pub fn evaluate(
                             .copy_within(last * rules.n_features..(last + 1) * rules.n_features, i * rules.n_features);
                     }
                 }
+            } else if max_steps.is_some_and(|limit| running[i].length >= limit) {
+                let expected = format!("an end within {} steps, as a TimeLimit gives", running[i].length);
+                return Err(Error::environment(env.name(), "episode without end", expected, "none"));
             }
         }
     }

@@ -33,19 +33,20 @@ pub enum Event<'a> {
         /// `rollout/…` and `time/…`.
         metrics: &'a Metrics,
     },
+    /// `eval_every` steps have passed, and the rollout has been learned from. Comes before
+    /// [`UpdateFinished`](Event::UpdateFinished), so that an evaluation's numbers can stand beside that event's.
+    EvaluationDue {
+        /// Environment steps so far.
+        timesteps: u64,
+        /// The policy as it is now.
+        policy: &'a Policy,
+    },
     /// A rollout has been learned from.
     UpdateFinished {
         /// Environment steps so far.
         timesteps: u64,
         /// `rollout/…`, `time/…` and `train/…`.
         metrics: &'a Metrics,
-    },
-    /// `eval_every` steps have passed.
-    EvaluationDue {
-        /// Environment steps so far.
-        timesteps: u64,
-        /// The policy as it is now.
-        policy: &'a Policy,
     },
     /// `checkpoint_every` steps have passed.
     CheckpointDue {

@@ -129,6 +129,7 @@ impl ObservationNormalizer {
 /// Divides rewards by the running standard deviation of the discounted return:
 /// g ← γg + r per environment, r ← clip(r/√(Var(g) + 10⁻⁸), ±limit), g ← 0 where an episode ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RewardNormalizer {
     gamma: f64,
     limit: f64,
@@ -143,9 +144,19 @@ impl RewardNormalizer {
         RewardNormalizer { gamma, limit, moments: Moments::default(), returns: vec![0.0; n_envs] }
     }
 
+    /// The same scale without the environments' running returns: what a policy's file keeps.
+    pub fn statistics(&self) -> Self {
+        RewardNormalizer { returns: Vec::new(), ..self.clone() }
+    }
+
     /// Environments that the statistics are for.
     pub fn n_envs(&self) -> usize {
         self.returns.len()
+    }
+
+    /// Discounts by another factor from now on; what was seen so far counts as it was.
+    pub fn set_gamma(&mut self, gamma: f64) {
+        self.gamma = gamma;
     }
 
     /// Adds one step's rewards to the statistics; `ended` says where an episode ended with this step.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::schema::{FeatureKind, Vocabulary};
 use crate::error::{Error, Result};
-use crate::rl::env::{Action, Env, Step, mask_len};
+use crate::rl::env::{Action, Env, Step, mask_len, mask_parts};
 use crate::rl::exact;
 use crate::rl::space::Space;
 use crate::rng::derive_seed;
@@ -117,13 +117,11 @@ impl Rules {
             FeatureKind::Categorical(Vocabulary::Declared(n)) => Some((i, *n)),
             _ => None,
         });
-        let (kind, choices, mask_parts) = match action_space {
-            Space::Discrete { n, .. } => (Kind::Discrete, vec![*n], vec![*n as usize]),
-            Space::MultiDiscrete { nvec } => {
-                (Kind::MultiDiscrete, nvec.clone(), nvec.iter().map(|&n| n as usize).collect())
-            }
-            Space::MultiBinary { n } => (Kind::MultiBinary, vec![2; *n], vec![2; *n]),
-            Space::Box { .. } => (Kind::Box, vec![0; action_space.flat_len()], vec![]),
+        let (kind, choices) = match action_space {
+            Space::Discrete { n, .. } => (Kind::Discrete, vec![*n]),
+            Space::MultiDiscrete { nvec } => (Kind::MultiDiscrete, nvec.clone()),
+            Space::MultiBinary { n } => (Kind::MultiBinary, vec![2; *n]),
+            Space::Box { .. } => (Kind::Box, vec![0; action_space.flat_len()]),
             Space::Dict(_) | Space::Tuple(_) => {
                 return Err(Error::unsupported(
                     "a vector of environments",
@@ -138,7 +136,7 @@ impl Rules {
             mask_len: mask_len(action_space),
             codes: codes.collect(),
             choices,
-            mask_parts,
+            mask_parts: mask_parts(action_space),
             kind,
         })
     }

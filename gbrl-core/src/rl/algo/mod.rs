@@ -59,7 +59,7 @@ struct Scratch {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CollectorState {
     envs: VecEnvState,
-    reward_normalizer: Option<RewardNormalizer>,
+    pub(crate) reward_normalizer: Option<RewardNormalizer>,
     actions: Stream,
     timesteps: u64,
     episodes: u64,
@@ -149,13 +149,15 @@ impl Collector {
         let restarted = self.envs.restore(&state.envs)?;
         self.reward_normalizer.clone_from(&state.reward_normalizer);
         if let Some(normalizer) = &mut self.reward_normalizer {
+            normalizer.set_gamma(self.gamma);
             restarted.iter().for_each(|&env| normalizer.restart(env));
         }
         self.actions = state.actions.clone();
         self.timesteps = state.timesteps;
         self.episodes = state.episodes;
-        self.recent.clone_from(&state.recent);
-        self.recent.truncate(self.window);
+        // The newest, where the window has become smaller.
+        let too_old = state.recent.len().saturating_sub(self.window);
+        self.recent = state.recent.iter().skip(too_old).copied().collect();
         self.observe(head, false);
         Ok(restarted)
     }
@@ -166,6 +168,10 @@ impl Collector {
 
     pub(crate) fn rollout(&self) -> &Rollout {
         &self.rollout
+    }
+
+    pub(crate) fn reward_normalizer(&self) -> Option<&RewardNormalizer> {
+        self.reward_normalizer.as_ref()
     }
 
     pub(crate) fn timesteps(&self) -> u64 {

@@ -1,8 +1,9 @@
 //! Proximal policy optimisation (Schulman et al. 2017) with trees.
 
-use std::borrow::Cow;
+mod minibatch;
+mod state;
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 use crate::boost::{Booster, Dataset};
 use crate::config::{Edges, OptimizerKind, PpoParams, Settings};
@@ -11,16 +12,19 @@ use crate::error::{Error, Result};
 use crate::io::{Model, ModelRef};
 use crate::math;
 use crate::rl::algo::adam::Adam;
-use crate::rl::algo::{Collector, CollectorParams, CollectorState};
-use crate::rl::dist::Evaluation;
+use crate::rl::algo::{Collector, CollectorParams};
 use crate::rl::env::Env;
 use crate::rl::event::{Control, Event, Metrics, Observer};
-use crate::rl::loss::ppo::{log_ratio, surrogate_of_ratio};
-use crate::rl::loss::{clip_norm, clipped_value_loss, explained_variance, normalize, value_loss};
+use crate::rl::loss::explained_variance;
+use crate::rl::normalize::RewardNormalizer;
 use crate::rl::policy::{About, Policy, PolicyHead, Training};
 use crate::rl::rollout::Rollout;
 use crate::rl::vec_env::VecEnv;
 use crate::rng::{Stream, derive_seed};
+
+pub use state::TrainerState;
+
+use minibatch::{BatchStats, LossParams, Minibatch};
 
 /// The algorithm's name in files and on command lines.
 pub const NAME: &str = "ppo";
@@ -92,29 +96,8 @@ pub struct Trainer {
     batch: Minibatch,
     metrics: Metrics,
     restarted: Vec<usize>,
-}
-
-/// What resuming needs besides the model; taken between rollouts. Survives JSON to the bit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainerState {
-    /// The run's settings. Thread counts, intervals and the total may be changed before resuming, and learning rates
-    /// and coefficients too (the run is then another one); the number of environments may not.
-    pub settings: Settings,
-    /// The policy without its trees.
-    pub head: PolicyHead,
-    collector: CollectorState,
-    minibatches: Stream,
-    adam: Adam,
-    n_updates: u64,
-    n_trees: usize,
-}
-
-impl TrainerState {
-    /// Environment steps done.
-    pub fn timesteps(&self) -> u64 {
-        self.collector.timesteps
-    }
+    /// Where the run stood before the rollout that failed.
+    before_failure: Option<Box<TrainerState>>,
 }
 
 impl Trainer {
@@ -222,6 +205,7 @@ impl Trainer {
             batch: Minibatch::new(&head, ppo.batch_size.min(n_rows)),
             metrics: Metrics::default(),
             restarted: Vec::new(),
+            before_failure: None,
             settings: settings.clone(),
             head,
             booster,
@@ -272,19 +256,41 @@ impl Trainer {
     /// # Errors
     /// As [`About::to_extra`], for outputs that learning has driven out of range.
     pub fn model(&self) -> Result<ModelRef<'_>> {
-        let training = Training {
-            env: self.envs().name().to_owned(),
-            algo: NAME.to_owned(),
-            timesteps: self.timesteps(),
-            ppo: self.settings.ppo.clone(),
-        };
-        let about = About { policy: self.head.clone(), training: Some(training) };
+        let about = self.about(&self.head, self.timesteps(), self.collector.reward_normalizer());
         Ok(ModelRef {
             ensemble: self.ensemble(),
             params: Some(&self.settings.tree),
             fixed_edges: self.booster.fixed_edges(),
             extra: Cow::Owned(about.to_extra()?),
         })
+    }
+
+    fn about(&self, head: &PolicyHead, timesteps: u64, rewards: Option<&RewardNormalizer>) -> About {
+        let training = Training {
+            env: self.envs().name().to_owned(),
+            algo: NAME.to_owned(),
+            timesteps,
+            ppo: self.settings.ppo.clone(),
+            reward_normalizer: rewards.map(RewardNormalizer::statistics),
+        };
+        About { policy: head.clone(), training: Some(training) }
+    }
+
+    /// After [`run`](Trainer::run) failed: state and model as they stood before the rollout that failed, to be saved
+    /// and [resumed](Trainer::resume). `None` when nothing has failed.
+    ///
+    /// # Errors
+    /// As [`model`](Trainer::model).
+    pub fn before_failure(&self) -> Result<Option<(&TrainerState, Model)>> {
+        let Some(state) = self.before_failure.as_deref() else { return Ok(None) };
+        let about = self.about(&state.head, state.timesteps(), state.collector.reward_normalizer.as_ref());
+        let model = Model {
+            params: Some(self.settings.tree.clone()),
+            fixed_edges: self.booster.fixed_edges().map(<[_]>::to_vec),
+            extra: about.to_extra()?,
+            ..Model::new(self.ensemble().first(state.n_trees)?)
+        };
+        Ok(Some((state, model)))
     }
 
     /// What [`resume`](Trainer::resume) needs, besides [`model`](Trainer::model).
@@ -300,6 +306,14 @@ impl Trainer {
         }
     }
 
+    /// Trains to the end that the settings name (`total_timesteps`).
+    ///
+    /// # Errors
+    /// As [`run`](Trainer::run).
+    pub fn train(&mut self, observer: &mut Observer<'_>) -> Result<Control> {
+        self.run(self.settings.run.total_timesteps, observer)
+    }
+
     /// Trains until at least `until` environment steps are done in all, in whole rollouts. Schedules follow the
     /// settings' `total_timesteps`, so a run may be cut into several calls without changing it.
     ///
@@ -307,7 +321,8 @@ impl Trainer {
     ///
     /// # Errors
     /// Class `Environment` for a broken contract, what an environment returned, or a setting that the trees refuse.
-    /// The trainer is then between two steps: resume from a checkpoint instead of going on.
+    /// The trainer is then between two steps and refuses to go on: resume from
+    /// [`before_failure`](Trainer::before_failure) or a checkpoint.
     pub fn run(&mut self, until: u64, observer: &mut Observer<'_>) -> Result<Control> {
         if !self.restarted.is_empty() {
             let envs = std::mem::take(&mut self.restarted);
@@ -316,8 +331,18 @@ impl Trainer {
             }
         }
         while self.timesteps() < until {
-            if self.iterate(observer)? == Control::Stop {
-                return Ok(Control::Stop);
+            if let Some(state) = &self.before_failure {
+                let condition = format!("after a failure at {} steps", state.timesteps());
+                return Err(Error::unsupported("training on", condition, "resume from the state before it"));
+            }
+            let before = self.state();
+            match self.iterate(observer) {
+                Ok(Control::Continue) => {}
+                Ok(Control::Stop) => return Ok(Control::Stop),
+                Err(error) => {
+                    self.before_failure = Some(Box::new(before));
+                    return Err(error);
+                }
             }
         }
         Ok(Control::Continue)
@@ -336,11 +361,11 @@ impl Trainer {
         self.collector.report(&mut self.metrics);
         tell(&Event::RolloutFinished { timesteps, metrics: &self.metrics });
         self.update()?;
-        tell(&Event::UpdateFinished { timesteps, metrics: &self.metrics });
         let due = |every: u64| every > 0 && before / every < timesteps / every;
         if due(self.settings.run.eval_every) {
             tell(&Event::EvaluationDue { timesteps, policy: &self.policy()? });
         }
+        tell(&Event::UpdateFinished { timesteps, metrics: &self.metrics });
         if due(self.settings.run.checkpoint_every) {
             tell(&Event::CheckpointDue { timesteps, trainer: self });
         }
@@ -425,204 +450,14 @@ fn output_groups(ppo: &PpoParams, n: usize) -> [OutputGroup; 2] {
     ]
 }
 
-/// The loss's coefficients at one moment of a run.
-#[derive(Clone, Copy, Debug)]
-struct LossParams {
-    clip_range: f64,
-    clip_range_vf: Option<f64>,
-    ent_coef: f64,
-    vf_coef: f64,
-    normalize_advantage: bool,
-    max_policy_grad_norm: Option<f64>,
-    max_value_grad_norm: Option<f64>,
-}
-
-impl LossParams {
-    fn at(ppo: &PpoParams, progress: f64) -> Self {
-        LossParams {
-            clip_range: ppo.clip_range.at(progress),
-            clip_range_vf: ppo.clip_range_vf.map(|range| range.at(progress)),
-            ent_coef: ppo.ent_coef,
-            vf_coef: ppo.vf_coef,
-            normalize_advantage: ppo.normalize_advantage,
-            max_policy_grad_norm: ppo.max_policy_grad_norm,
-            max_value_grad_norm: ppo.max_value_grad_norm,
-        }
-    }
-}
-
-/// Means over a minibatch.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct BatchStats {
-    policy_loss: f64,
-    /// Of (V − R)², as Stable-Baselines3 logs it; the loss takes half.
-    value_loss: f64,
-    entropy: f64,
-    kl: f64,
-    clip_fraction: f64,
-    loss: f64,
-}
-
-impl BatchStats {
-    fn add(&mut self, other: &BatchStats) {
-        self.policy_loss += other.policy_loss;
-        self.value_loss += other.value_loss;
-        self.entropy += other.entropy;
-        self.kl += other.kl;
-        self.clip_fraction += other.clip_fraction;
-        self.loss += other.loss;
-    }
-}
-
-/// Rows evaluated together, so that the processor can have several exponentials in flight: one alone is a chain of 30
-/// dependent operations.
-const TILE: usize = 32;
-
-/// Buffers of one minibatch, kept.
-struct Minibatch {
-    /// Current outputs of the rows, `[batch, n_outputs]`: the policy's columns, then the value.
-    outputs: Vec<f32>,
-    /// d loss_row / d output_row, the same shape.
-    gradients: Vec<f32>,
-    /// Batch mean of d loss_row / d log_std.
-    log_std_gradients: Vec<f64>,
-    advantages: Vec<f64>,
-    row_gradients: Vec<f64>,
-    old_values: Vec<f64>,
-    // One tile.
-    actions: Vec<f32>,
-    masks: Vec<bool>,
-    params: Vec<f64>,
-    work: Vec<f64>,
-    now: Vec<Evaluation>,
-    log_ratios: [f64; TILE],
-    ratios: [f64; TILE],
-}
-
-impl Minibatch {
-    fn new(head: &PolicyHead, batch_size: usize) -> Self {
-        let n_outputs = head.n_policy_outputs() + 1;
-        Minibatch {
-            outputs: vec![0.0; batch_size * n_outputs],
-            gradients: vec![0.0; batch_size * n_outputs],
-            log_std_gradients: vec![0.0; head.log_std.len()],
-            advantages: Vec::with_capacity(batch_size),
-            row_gradients: vec![0.0; head.distribution.n_params()],
-            old_values: Vec::new(),
-            actions: Vec::with_capacity(TILE * head.distribution.action_len()),
-            masks: Vec::with_capacity(TILE * head.distribution.mask_len()),
-            params: vec![0.0; TILE * head.distribution.n_params()],
-            work: vec![0.0; TILE * head.distribution.work_len()],
-            now: vec![Evaluation::default(); TILE],
-            log_ratios: [0.0; TILE],
-            ratios: [0.0; TILE],
-        }
-    }
-
-    /// From `self.outputs` of `rows` computes `self.gradients`, `self.log_std_gradients` and the statistics.
-    ///
-    /// loss_row = surrogate(ratio, Â) − ent_coef·H + vf_coef·½(V − R)². Sums run in the order of `rows`.
-    fn evaluate(
-        &mut self,
-        head: &PolicyHead,
-        rollout: &Rollout,
-        rows: &[u32],
-        loss: &LossParams,
-    ) -> Result<BatchStats> {
-        let n = head.n_policy_outputs();
-        self.advantages.clear();
-        self.advantages.extend(rows.iter().map(|&row| rollout.advantages()[row as usize]));
-        if loss.normalize_advantage {
-            normalize(&mut self.advantages);
-        }
-        self.log_std_gradients.fill(0.0);
-        let mut sum = BatchStats::default();
-        let (n_params, w) = (head.distribution.n_params(), head.distribution.work_len());
-        for (tile, rows) in rows.chunks(TILE).enumerate() {
-            let first = tile * TILE;
-            let k = rows.len();
-            self.actions.clear();
-            self.masks.clear();
-            for (i, &row) in rows.iter().enumerate() {
-                self.actions.extend_from_slice(rollout.action(row as usize));
-                self.masks.extend_from_slice(rollout.mask(row as usize));
-                let outputs = &self.outputs[(first + i) * (n + 1)..][..n];
-                head.fill(outputs, &mut self.params[i * n_params..][..n_params]);
-            }
-            let (params, work) = (&self.params[..k * n_params], &mut self.work[..k * w]);
-            head.distribution.evaluate_rows(params, &self.masks, &self.actions, work, &mut self.now[..k])?;
-            for (i, &row) in rows.iter().enumerate() {
-                self.log_ratios[i] = log_ratio(self.now[i].log_prob, rollout.log_probs()[row as usize]);
-            }
-            for i in 0..k {
-                self.ratios[i] = math::exp(self.log_ratios[i]);
-            }
-            for (i, &row) in rows.iter().enumerate() {
-                self.finish_row(head, rollout, (first, i, row as usize), loss, &mut sum)?;
-            }
-        }
-        let count = rows.len() as f64;
-        self.log_std_gradients.iter_mut().for_each(|g| *g /= count);
-        sum.policy_loss /= count;
-        sum.value_loss /= count;
-        sum.entropy /= count;
-        sum.kl /= count;
-        sum.clip_fraction /= count;
-        sum.loss = sum.policy_loss - loss.ent_coef * sum.entropy + loss.vf_coef * (0.5 * sum.value_loss);
-        Ok(sum)
-    }
-
-    /// Loss and gradients of row `i` of the tile that starts at `first`, from its evaluation and ratio.
-    #[inline]
-    fn finish_row(
-        &mut self,
-        head: &PolicyHead,
-        rollout: &Rollout,
-        (first, i, row): (usize, usize, usize),
-        loss: &LossParams,
-        sum: &mut BatchStats,
-    ) -> Result<()> {
-        let n = head.n_policy_outputs();
-        let (n_params, w) = (head.distribution.n_params(), head.distribution.work_len());
-        let (params, work) = (&self.params[i * n_params..][..n_params], &self.work[i * w..][..w]);
-        let surrogate =
-            surrogate_of_ratio(self.log_ratios[i], self.ratios[i], self.advantages[first + i], loss.clip_range);
-        let gradients = &mut self.row_gradients;
-        let d = surrogate.d_log_prob;
-        let (action, mask) = (rollout.action(row), rollout.mask(row));
-        head.distribution.gradients(params, mask, action, work, d, -loss.ent_coef, gradients)?;
-        for (to, &from) in self.log_std_gradients.iter_mut().zip(&gradients[n..]) {
-            *to += from;
-        }
-        clip_norm(&mut gradients[..n], loss.max_policy_grad_norm);
-        let value = f64::from(self.outputs[(first + i) * (n + 1) + n]);
-        let target = rollout.returns()[row];
-        let error = match loss.clip_range_vf {
-            None => value_loss(value, target),
-            Some(range) => clipped_value_loss(value, f64::from(rollout.values()[row]), target, range),
-        };
-        let mut d_value = [loss.vf_coef * error.d_value];
-        clip_norm(&mut d_value, loss.max_value_grad_norm);
-        let out = &mut self.gradients[(first + i) * (n + 1)..][..n + 1];
-        for (to, &from) in out.iter_mut().zip(gradients[..n].iter().chain(&d_value)) {
-            *to = from as f32;
-        }
-        sum.policy_loss += surrogate.loss;
-        sum.value_loss += 2.0 * error.loss;
-        sum.entropy += self.now[i].entropy;
-        sum.kl += surrogate.kl;
-        sum.clip_fraction += f64::from(u8::from(surrogate.clipped));
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ErrorClass;
+    use crate::config::Schedule;
     use crate::io::Checkpoint;
     use crate::rl::env::TimeLimit;
-    use crate::rl::eval::evaluate;
+    use crate::rl::eval::{evaluate, evaluate_within};
     use crate::rl::test_envs::{Broken, Masked, Target, Walk};
 
     fn settings(pairs: &[(&str, &str)]) -> Settings {
@@ -855,6 +690,63 @@ mod tests {
     }
 
     #[test]
+    fn what_is_part_of_the_state_cannot_be_changed() {
+        let mut trainer = Trainer::new(targets(4), &settings(&[("norm_obs", "true")])).unwrap();
+        log(&mut trainer, 64);
+        let state = trainer.state();
+        let changed = |key: &str, value: &str| {
+            let (mut other, mut settings) = (state.clone(), state.settings().clone());
+            settings.set(key, value).unwrap();
+            other.set_settings(settings).map(|()| other)
+        };
+        for (key, value, message) in [
+            ("norm_obs", "false", "norm_obs: expected true, as the run began, got false"),
+            ("squash_actions", "true", "squash_actions: expected false, as the run began, got true"),
+            ("log_std", "outputs", "log_std: expected free, as the run began, got outputs"),
+            ("log_std_init", "-1", "log_std_init: expected -2, as the run began, got -1"),
+            ("clip_obs", "5", "clip_obs: expected 10, as the run began, got 5"),
+            ("clip_reward", "5", "clip_reward: expected 10, as the run began, got 5"),
+            ("norm_reward", "false", "norm_reward: expected true, as the run began, got false"),
+            ("value_optimizer", "adam", "value_optimizer: expected sgd, as the run began, got adam"),
+            ("adam_beta1", "0.5", "adam_beta1: expected 0.9, as the run began, got 0.5"),
+            ("n_envs", "3", "n_envs: expected 4, as the run began, got 3"),
+            ("n_steps", "8", "n_steps: expected 16, as the run began, got 8"),
+            ("seed", "9", "seed: expected 0, as the run began, got 9"),
+        ] {
+            assert_eq!(changed(key, value).unwrap_err().to_string(), message);
+        }
+        let table = state.settings();
+        assert!(state::KEPT.iter().all(|key| table.get(key).is_some()), "a name that is no setting");
+        // Discounting goes by the new setting everywhere, the rewards' normaliser included.
+        let other = changed("gamma", "0.5").unwrap();
+        let resumed = Trainer::resume(targets(4), &other, trainer.model().unwrap().to_model()).unwrap();
+        let text = serde_json::to_string(&resumed.state()).unwrap();
+        assert_eq!(text.matches("\"gamma\":0.5").count(), 2, "settings and normaliser");
+        assert!(!text.contains("\"gamma\":0.99"));
+    }
+
+    #[test]
+    fn a_smaller_window_keeps_the_newest_episodes() {
+        let mut trainer = Trainer::new(walks(4), &settings(&[])).unwrap();
+        let mut returns = Vec::new();
+        let mut watch = |event: &Event<'_>| {
+            if let Event::EpisodeFinished { episode, .. } = event {
+                returns.push(**episode);
+            }
+            Control::Continue
+        };
+        trainer.run(512, &mut watch).unwrap();
+        let mut state = trainer.state();
+        let mut settings = state.settings().clone();
+        settings.set("stats_window", "3").unwrap();
+        state.set_settings(settings).unwrap();
+        let resumed = Trainer::resume(walks(4), &state, trainer.model().unwrap().to_model()).unwrap();
+        let recent: Vec<_> = resumed.state().collector.recent.into_iter().collect();
+        assert!(returns.len() > 6);
+        assert_eq!(recent, returns[returns.len() - 3..]);
+    }
+
+    #[test]
     fn misuse_is_an_error() {
         let class = |envs, pairs: &[(&str, &str)]| Trainer::new(envs, &settings(pairs)).err().unwrap().class();
         assert_eq!(class(walks(3), &[]), ErrorClass::Value);
@@ -917,6 +809,52 @@ mod tests {
             let target = score(targets, &[&gentle, pairs].concat(), 32_768);
             assert!(target > least, "{pairs:?}: {target}");
         }
+    }
+
+    #[test]
+    fn a_failed_run_goes_on_from_where_it_last_stood() {
+        let pairs = [("norm_obs", "true"), ("eval_every", "128"), ("total_timesteps", "512")];
+        let mut whole = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+        let all = log(&mut whole, 512);
+        let mut first = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+        assert!(first.before_failure().unwrap().is_none());
+        let mut lines = log(&mut first, 256);
+        // From here on trees overflow: the first minibatch of the next rollout may already have moved things.
+        first.booster.set_rate(1, Schedule::Constant(3e38)).unwrap();
+        let failure = first.train(&mut |_| Control::Continue).unwrap_err();
+        assert_eq!(failure.class(), ErrorClass::Value);
+        let (state, model) = first.before_failure().unwrap().unwrap();
+        assert_eq!((state.timesteps(), model.ensemble.trees().len()), (256, state.n_trees));
+        assert_eq!(Policy::from_model(model.clone(), 1).unwrap().training().unwrap().timesteps, 256);
+        let mut rest = Trainer::resume(walks(4), state, model).unwrap();
+        lines.extend(log(&mut rest, 512));
+        assert!(lines == all && rest.state() == whole.state());
+        let error = first.train(&mut |_| Control::Continue).unwrap_err();
+        assert!(error.to_string().contains("after a failure at 256 steps"), "{error}");
+    }
+
+    #[test]
+    fn evaluations_come_before_the_update_they_are_reported_with() {
+        let mut trainer = Trainer::new(walks(4), &settings(&[("eval_every", "128")])).unwrap();
+        let lines = log(&mut trainer, 128);
+        assert!(lines[lines.len() - 2] == "128 evaluation" && lines[lines.len() - 1].contains("train/loss"));
+    }
+
+    #[test]
+    fn an_episode_without_end_is_an_error() {
+        let mut trainer = Trainer::new(walks(4), &settings(&[])).unwrap();
+        log(&mut trainer, 64);
+        let policy = trainer.policy().unwrap();
+        let within = |limit| evaluate_within(&policy, &mut walks(2), 4, true, 3, limit);
+        let whole = within(None).unwrap();
+        let longest = *whole.lengths.iter().max().unwrap();
+        assert_eq!(within(Some(longest)).unwrap(), whole);
+        let error = within(Some(longest - 1)).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Environment);
+        let limit = longest - 1;
+        let message =
+            format!("episode without end: expected an end within {limit} steps, as a TimeLimit gives, got none");
+        assert!(error.to_string().ends_with(&message), "{error}");
     }
 
     #[test]

@@ -391,6 +391,7 @@ fn index(action: f32, n: usize, column: usize) -> Result<usize> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::rl::env::mask_parts;
 
     /// Compares analytic gradients with central differences of `evaluate`, each by itself and both together.
     fn check_gradients(distribution: &Distribution, params: &[f64], mask: &[bool], action: &[f32], tolerance: f64) {
@@ -442,14 +443,8 @@ pub(super) mod tests {
 
     /// A mask that allows each choice with probability ½ but at least one of every part.
     fn random_mask(space: &Space, stream: &mut Stream) -> Vec<bool> {
-        let parts: Vec<usize> = match space {
-            Space::Discrete { n, .. } => vec![*n as usize],
-            Space::MultiDiscrete { nvec } => nvec.iter().map(|&n| n as usize).collect(),
-            Space::MultiBinary { n } => vec![2; *n],
-            _ => vec![],
-        };
         let mut mask = Vec::new();
-        for n in parts {
+        for n in mask_parts(space) {
             let keep = stream.below(n as u64) as usize;
             mask.extend((0..n).map(|i| i == keep || stream.uniform() < 0.5));
         }

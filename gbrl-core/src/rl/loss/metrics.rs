@@ -22,10 +22,10 @@ pub fn mean_and_std(values: &[f64]) -> (f64, f64) {
 ///
 /// ```
 /// let mut advantages = [1.0, 3.0];
-/// gbrl_core::rl::loss::normalize(&mut advantages);
+/// gbrl_core::rl::loss::standardize_advantages(&mut advantages);
 /// assert!((advantages[1] - 0.5f64.sqrt()).abs() < 1e-7);
 /// ```
-pub fn normalize(advantages: &mut [f64]) {
+pub fn standardize_advantages(advantages: &mut [f64]) {
     if advantages.len() < 2 {
         return;
     }
@@ -60,10 +60,10 @@ mod tests {
     #[test]
     fn a_batch_of_one_or_of_equals_is_harmless() {
         let mut one = [3.0];
-        normalize(&mut one);
+        standardize_advantages(&mut one);
         assert_eq!(one, [3.0]);
         let mut equal = [2.0; 5];
-        normalize(&mut equal);
+        standardize_advantages(&mut equal);
         assert_eq!(equal, [0.0; 5]);
         assert_eq!(mean_and_std(&[]), (0.0, 0.0));
     }
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn standardised_advantages_have_mean_0_and_std_1() {
         let mut a: Vec<f64> = (0..100).map(|i| f64::from(i * i)).collect();
-        normalize(&mut a);
+        standardize_advantages(&mut a);
         let (mean, std) = mean_and_std(&a);
         assert!(mean.abs() < 1e-12 && (std - 1.0).abs() < 1e-9);
     }

@@ -10,6 +10,6 @@ pub mod ppo;
 pub mod value;
 
 pub use clip::clip_norm;
-pub use metrics::{explained_variance, mean_and_std, normalize};
+pub use metrics::{explained_variance, mean_and_std, standardize_advantages};
 pub use ppo::{Surrogate, clipped_surrogate};
 pub use value::{ValueLoss, clipped_value_loss, value_loss};

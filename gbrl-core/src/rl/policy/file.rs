@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::{Policy, PolicyHead};
 use crate::config::PpoParams;
 use crate::error::{Error, Result};
+use crate::io::load_model;
 use crate::io::model::{self, Model, ModelRef};
+use crate::rl::normalize::RewardNormalizer;
 
 /// What makes a model file a policy; the file's `extra` is this as JSON.
 ///
@@ -33,8 +35,12 @@ pub struct Training {
     pub algo: String,
     /// Environment steps of training, over all copies.
     pub timesteps: u64,
-    /// The algorithm's settings.
+    /// The algorithm's settings. Names that this version does not know are passed over: a policy outlives settings.
+    #[serde(deserialize_with = "PpoParams::deserialize_known")]
     pub ppo: PpoParams,
+    /// The scale of the rewards that the value is in, where they were normalised.
+    #[serde(default)]
+    pub reward_normalizer: Option<RewardNormalizer>,
 }
 
 impl About {
@@ -99,13 +105,13 @@ impl Policy {
         })
     }
 
-    /// Reads a policy from a model file; the file is treated as hostile.
+    /// Reads a policy from a model file or a checkpoint; the file is treated as hostile.
     ///
     /// # Errors
     /// As [`model::load`] and [`Policy::from_model`].
     pub fn load(path: impl AsRef<Path>, n_threads: usize) -> Result<Self> {
         let what = path.as_ref().display().to_string();
-        Policy::from_named(model::load(path)?, &what, n_threads)
+        Policy::from_named(load_model(path)?, &what, n_threads)
     }
 
     /// Writes a model file that [`load`](Policy::load) reads back, in one step.
@@ -171,6 +177,35 @@ mod tests {
     }
 
     #[test]
+    fn rewards_have_their_scale_in_the_file() {
+        let policy = policy();
+        let scale = policy.training().unwrap().reward_normalizer.clone().unwrap();
+        assert_eq!(scale.n_envs(), 0);
+        let read = Policy::from_model(policy.model().unwrap().to_model(), 1).unwrap();
+        let apply = |policy: &Policy| {
+            let mut rewards = [0.25];
+            policy.training().unwrap().reward_normalizer.as_ref().unwrap().apply(&mut rewards);
+            rewards
+        };
+        assert_ne!(apply(&policy), [0.25]);
+        assert_eq!(apply(&read), apply(&policy));
+    }
+
+    #[test]
+    fn a_file_of_another_time_is_read() {
+        let whole = policy().model().unwrap().to_model();
+        // From before rewards had their scale there, and with a setting that is no more.
+        let mut old = whole.clone();
+        let training = old.extra["training"].as_object_mut().unwrap();
+        training.remove("reward_normalizer").unwrap();
+        training["ppo"]["annealing"] = 0.5.into();
+        let read = Policy::from_model(old, 1).unwrap();
+        let training = read.training().unwrap();
+        assert_eq!((training.ppo.n_steps, &training.reward_normalizer), (32, &None));
+        assert_eq!(read.ensemble(), &whole.ensemble);
+    }
+
+    #[test]
     fn a_policy_from_parts_needs_no_training() {
         let policy = policy();
         let bare = Policy::new(policy.ensemble().clone(), policy.head().clone(), 1).unwrap();
@@ -199,6 +234,10 @@ mod tests {
         let mut broken = whole.clone();
         broken.extra["policy"]["log_std"] = "none".into();
         assert!(refusal(&broken).contains("trees.gbrl: broken policy"));
+        let mut broken = whole.clone();
+        broken.extra["training"]["ppo"]["gamma"] = "high".into();
+        let message = refusal(&broken);
+        assert!(message.contains("trees.gbrl: broken policy") && message.contains("\"high\""), "{message}");
         let ensemble = Ensemble::new(whole.ensemble.schema().clone(), whole.ensemble.groups()[..1].to_vec()).unwrap();
         assert!(refusal(&Model { ensemble, ..whole }).contains("trees for another head"));
     }
