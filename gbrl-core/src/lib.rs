@@ -18,6 +18,7 @@ pub mod io;
 pub mod math;
 pub mod rl;
 pub mod rng;
+pub mod threads;
 pub mod tree;
 
 pub use error::{Error, ErrorClass, ErrorKind, Result};

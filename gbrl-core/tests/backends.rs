@@ -2,16 +2,16 @@
 //! vector level and thread count.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use gbrl_core::backend::cpu::CpuBackend;
 use gbrl_core::backend::cpu::simd::{Level, Simd};
 use gbrl_core::backend::naive::NaiveBackend;
 use gbrl_core::backend::{Backend, Task};
 use gbrl_core::config::{BinStrategy, GrowPolicy, SplitScore, TreeParams};
-use gbrl_core::data::{BinnedMatrix, Binning, Feature, FeatureSchema, SortScratch, Tiles};
+use gbrl_core::data::{BinnedMatrix, Binning, Feature, FeatureSchema, Tiles};
 use gbrl_core::grow::{self, Grown};
 use gbrl_core::rng::Stream;
+use gbrl_core::threads::Threads;
 use gbrl_core::tree::Sums;
 use proptest::prelude::*;
 
@@ -67,7 +67,7 @@ impl Case {
         }
         let mut bins = BinnedMatrix::default();
         let binning = Binning { n_bins: self.n_bins, strategy: BinStrategy::Quantile, reserve_missing: false };
-        bins.rebin(&schema, &raw, None, binning, &mut [SortScratch::default()]);
+        bins.rebin(&schema, &raw, None, binning, &Threads::one(), &mut Vec::new());
         let rows: Vec<u32> = (0..self.n_rows as u32).filter(|_| !self.subset || stream.uniform() < 0.6).collect();
         let n = rows.len();
         let scale = if self.zero_gradients { 0.0 } else { 1.0 };
@@ -110,9 +110,7 @@ impl Case {
         assert_eq!(total as usize, data.rows.len(), "leaves share out the rows");
         for simd in Level::ALL.into_iter().filter_map(Simd::force) {
             for n_threads in [1, 2, 4] {
-                let pool = (n_threads > 1)
-                    .then(|| Arc::new(rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap()));
-                let mut backend = CpuBackend::with_simd(simd, pool);
+                let mut backend = CpuBackend::with_simd(simd, Threads::new(n_threads).unwrap());
                 // Twice, so that scratch left over from one tree cannot leak into the next.
                 for _ in 0..2 {
                     let (grown, sums) = self.grow(&data, &mut backend);

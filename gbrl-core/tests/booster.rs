@@ -7,6 +7,7 @@ use gbrl_core::data::{Feature, FeatureSchema};
 use gbrl_core::ensemble::{Ensemble, Optimizer, OutputGroup, Schedule};
 use gbrl_core::error::ErrorClass;
 use gbrl_core::rng::Stream;
+use gbrl_core::threads::Threads;
 use ndarray::{Array2, Axis, s};
 use proptest::prelude::*;
 
@@ -150,7 +151,8 @@ fn thread_count_and_backend_change_no_byte() {
         assert_eq!(one, trees(booster(&params, value, 2)));
         assert_eq!(one, trees(booster(&params, value, 4)));
         let ensemble = Ensemble::new(schema(3, 1), groups(4, value)).unwrap();
-        let naive = Booster::with_backend(ensemble, params, 7, None, Box::new(NaiveBackend::default())).unwrap();
+        let naive =
+            Booster::with_backend(ensemble, params, 7, Threads::one(), Box::new(NaiveBackend::default())).unwrap();
         assert_eq!(one, trees(naive));
     }
 }

@@ -2,10 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use rayon::ThreadPool;
 
 use super::dataset::{Dataset, Scratch};
 use super::leaves::mean_gradients;
@@ -15,13 +12,14 @@ use crate::backend::cpu::predict::Predictor;
 use crate::backend::cpu::{CpuBackend, Simd};
 use crate::backend::{Backend, Task};
 use crate::config::{Edges, TreeParams};
-use crate::data::{BinnedMatrix, Binning, FeatureBins, FeatureSchema, Lanes, SortScratch, TILE, Tiles, tiles};
+use crate::data::{BinnedMatrix, Binning, FeatureBins, Lanes, SortScratch, TILE, Tiles, tiles};
 use crate::ensemble::adam::Moments;
 use crate::ensemble::{Ensemble, Optimizer, Schedule};
 use crate::error::{Error, Result};
 use crate::grow;
 use crate::io::model::{Flaw, check_edges};
 use crate::rng::Stream;
+use crate::threads::Threads;
 use crate::tree::{Shape, Tree};
 
 /// Grows an [`Ensemble`], one tree (or one per output group) per [`step`](Booster::step).
@@ -55,7 +53,7 @@ pub struct Booster {
     pub(super) params: TreeParams,
     seed: u64,
     progress: f64,
-    pub(super) pool: Option<Arc<ThreadPool>>,
+    pub(super) threads: Threads,
     backend: Box<dyn Backend>,
     pub(super) predictor: Predictor,
     /// Per feature, 1 where no weights are set.
@@ -93,9 +91,9 @@ impl Booster {
     /// feature; class `Unsupported` for monotone constraints with an Adam group; see also
     /// [`Simd::detect`](crate::backend::cpu::Simd::detect).
     pub fn new(ensemble: Ensemble, params: TreeParams, seed: u64, n_threads: usize) -> Result<Self> {
-        let pool = thread_pool(n_threads)?;
-        let backend = Box::new(CpuBackend::new(pool.clone())?);
-        Booster::with_backend(ensemble, params, seed, pool, backend)
+        let threads = Threads::new(n_threads)?;
+        let backend = Box::new(CpuBackend::new(threads.clone())?);
+        Booster::with_backend(ensemble, params, seed, threads, backend)
     }
 
     /// A booster on a given backend: for GPUs, and for tests against the oracle.
@@ -106,7 +104,7 @@ impl Booster {
         ensemble: Ensemble,
         params: TreeParams,
         seed: u64,
-        pool: Option<Arc<ThreadPool>>,
+        threads: Threads,
         backend: Box<dyn Backend>,
     ) -> Result<Self> {
         params.check(ensemble.n_features(), ensemble.n_outputs())?;
@@ -138,7 +136,7 @@ impl Booster {
             params,
             seed,
             progress: 0.0,
-            pool,
+            threads,
             backend,
             predictor,
             feature_weights,
@@ -296,7 +294,7 @@ impl Booster {
                 }
             }
             let (tiles, outputs, scratch) = (data.tiles.as_slice(), &mut data.outputs, &mut data.scratch.predict);
-            self.predictor.add(self.pool.as_deref(), tiles, 0..data.n_trees, missing, outputs, scratch);
+            self.predictor.add(&self.threads, tiles, 0..data.n_trees, missing, outputs, scratch);
             if known.is_empty() {
                 break;
             }
@@ -366,8 +364,8 @@ impl Booster {
         let (bins, rows) = match self.params.edges {
             Edges::Step => {
                 let (schema, binning) = (self.ensemble.schema(), self.binning(false));
-                let (pool, sorting) = (self.pool.as_deref(), &mut self.sorting);
-                rebin(pool, &mut self.step_bins, schema, &data.tiles, Some(&rows), binning, sorting);
+                let (bins, sorting) = (&mut self.step_bins, &mut self.sorting);
+                bins.rebin(schema, &data.tiles, Some(&rows), binning, &self.threads, sorting);
                 self.all_rows.clear();
                 self.all_rows.extend(0..n_rows as u32);
                 (&self.step_bins, self.all_rows.as_slice())
@@ -500,7 +498,7 @@ impl Booster {
         } else if n_rows <= TILE {
             self.predictor.add_rows(tiles, n_rows, trees, columns, sums, predict);
         } else {
-            self.predictor.add(self.pool.as_deref(), tiles, trees, columns, sums, predict);
+            self.predictor.add(&self.threads, tiles, trees, columns, sums, predict);
         }
     }
 
@@ -517,7 +515,7 @@ impl Booster {
         }
         let schema = self.ensemble.schema();
         let binning = self.binning(fixed);
-        rebin(self.pool.as_deref(), bins, schema, tiles, None, binning, sorting);
+        bins.rebin(schema, tiles, None, binning, &self.threads, sorting);
         if fixed && tiles.n_rows() > 0 {
             // What codes the first rows happened to hold is no part of the model.
             let lasting = |bins: &FeatureBins| match bins.categorical {
@@ -617,39 +615,5 @@ fn check_finite(gradients: &[f32], n_outputs: usize) -> Result<()> {
     match gradients.iter().position(|g| !g.is_finite()) {
         None => Ok(()),
         Some(i) => Err(Error::element("gradients", (i / n_outputs, i % n_outputs), "a finite number", gradients[i])),
-    }
-}
-
-/// A pool of `n_threads` (0: all cores); none for one thread.
-fn thread_pool(n_threads: usize) -> Result<Option<Arc<ThreadPool>>> {
-    let n = if n_threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { n_threads };
-    if n == 1 {
-        return Ok(None);
-    }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(n).thread_name(|i| format!("gbrl-{i}")).build();
-    match pool {
-        Ok(pool) => Ok(Some(Arc::new(pool))),
-        Err(_) => Err(Error::parameter("n_threads", n, "as many threads as the system allows")),
-    }
-}
-
-/// Bins `rows` (`None`: all), on the pool's threads where there is enough to sort to be worth waking them.
-fn rebin(
-    pool: Option<&ThreadPool>,
-    bins: &mut BinnedMatrix,
-    schema: &FeatureSchema,
-    tiles: &Tiles,
-    rows: Option<&[u32]>,
-    binning: Binning,
-    sorting: &mut Vec<SortScratch>,
-) {
-    const PARALLEL_MIN: usize = 16_384;
-    let work = rows.map_or(tiles.n_rows(), <[u32]>::len) * schema.len();
-    let n = if work < PARALLEL_MIN { 1 } else { pool.map_or(1, ThreadPool::current_num_threads) };
-    sorting.resize_with(sorting.len().max(n), SortScratch::default);
-    let sorting = &mut sorting[..n];
-    match pool {
-        Some(pool) if n > 1 => pool.install(|| bins.rebin(schema, tiles, rows, binning, sorting)),
-        _ => bins.rebin(schema, tiles, rows, binning, sorting),
     }
 }

@@ -51,7 +51,7 @@ impl Booster {
                 self.fold_trees(data, new.clone(), false);
             }
             let (tiles, outputs, scratch) = (data.tiles.as_slice(), &mut data.outputs, &mut data.scratch.predict);
-            self.predictor.add(self.pool.as_deref(), tiles, new.clone(), 0..data.n_outputs, outputs, scratch);
+            self.predictor.add(&self.threads, tiles, new.clone(), 0..data.n_outputs, outputs, scratch);
         }
         data.n_trees = new.end;
     }

@@ -1,13 +1,10 @@
 //! The binned matrix: one small integer per row and feature, by feature.
 
-use std::ops::Range;
-
-use rayon::prelude::*;
-
 use super::binning::{self, FeatureBins, SortScratch};
 use super::schema::FeatureSchema;
 use super::tiles::Tiles;
 use crate::config::BinStrategy;
+use crate::threads::Threads;
 
 /// Bins of every row, feature-major; `u8` where a feature has at most 256 bins, `u16` for categories beyond.
 #[derive(Clone, Debug, Default)]
@@ -63,35 +60,31 @@ impl BinnedMatrix {
 
     /// Places bins from `rows` of `raw` (`None`: all of them) and bins those rows; row i of the matrix is `rows[i]`.
     ///
-    /// O(rows · features). `scratch` holds one sorting buffer per chunk of features that may run in parallel: one
-    /// buffer keeps everything on this thread.
+    /// O(rows · features). Features are shared out to `threads` where there is enough to sort to be worth waking them;
+    /// `scratch` keeps a sorting buffer for each.
     pub fn rebin(
         &mut self,
         schema: &FeatureSchema,
         raw: &Tiles,
         rows: Option<&[u32]>,
         binning: Binning,
-        scratch: &mut [SortScratch],
+        threads: &Threads,
+        scratch: &mut Vec<SortScratch>,
     ) {
+        const PARALLEL_MIN: usize = 32_768;
         self.columns.resize_with(raw.n_features(), BinnedColumn::default);
         self.n_rows = rows.map_or(raw.n_rows(), <[u32]>::len);
-        let chunk = raw.n_features().div_ceil(scratch.len().max(1)).max(1);
-        let work = |chunk_idx: usize, columns: &mut [BinnedColumn], scratch: &mut SortScratch| {
+        let n_parts = if self.n_rows * raw.n_features() < PARALLEL_MIN { 1 } else { threads.count() };
+        let share = raw.n_features().div_ceil(n_parts).max(1);
+        scratch.resize_with(scratch.len().max(n_parts), SortScratch::default);
+        let parts = self.columns.chunks_mut(share).zip(scratch).enumerate();
+        threads.share(parts, |(part, (columns, scratch))| {
             for (i, column) in columns.iter_mut().enumerate() {
-                let feature_idx = chunk_idx * chunk + i;
+                let feature_idx = part * share + i;
                 let categorical = schema.features()[feature_idx].is_categorical();
                 column.rebin(raw, feature_idx, rows, categorical, binning, scratch);
             }
-        };
-        match scratch {
-            [one] => work(0, &mut self.columns, one),
-            many => self
-                .columns
-                .par_chunks_mut(chunk)
-                .zip(many)
-                .enumerate()
-                .for_each(|(chunk_idx, (columns, scratch))| work(chunk_idx, columns, scratch)),
-        }
+        });
     }
 
     /// Bins all rows of `raw` by numeric edges that are given; categories get bins by what occurs.
@@ -161,10 +154,4 @@ impl BinSlice<'_> {
             BinSlice::Wide(bins) => usize::from(bins[row]),
         }
     }
-}
-
-/// Cuts `n` items into at most `parts` ranges of nearly equal length.
-pub fn even_ranges(n: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
-    let parts = parts.clamp(1, n.max(1));
-    (0..parts).map(move |i| n * i / parts..n * (i + 1) / parts)
 }

@@ -1,7 +1,5 @@
 //! Several copies of an environment, stepped together.
 
-use rayon::ThreadPool;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::data::schema::{FeatureKind, Vocabulary};
@@ -10,6 +8,7 @@ use crate::rl::env::{Action, Env, Step, mask_len, mask_parts};
 use crate::rl::exact;
 use crate::rl::space::Space;
 use crate::rng::derive_seed;
+use crate::threads::Threads;
 
 /// `n` copies of an environment with autoreset in the same step.
 ///
@@ -18,7 +17,7 @@ use crate::rng::derive_seed;
 /// [`observations`](VecEnv::observations) always holds what the next action is chosen from. Every episode is reset with
 /// a seed of its own, derived from the root seed, the copy and the episode's number.
 ///
-/// The copies may be stepped one after the other or by a thread pool; results are the same to the bit, and a step
+/// The copies may be stepped one after the other or by several threads; results are the same to the bit, and a step
 /// allocates nothing here. All arrays are `[n_envs, …]` row-major.
 ///
 /// Checked at every step, each a typed error: rewards are finite, categorical columns hold codes of their space, a mask
@@ -416,14 +415,14 @@ impl VecEnv {
     }
 
     /// Steps every copy with its row of `actions`, `[n_envs, action_len]`: indices as whole numbers for discrete
-    /// parts, the numbers themselves for a `Box`. With a pool the copies are stepped by its threads.
+    /// parts, the numbers themselves for a `Box`. The copies are shared out to `threads`.
     ///
     /// # Errors
     /// Of several failing copies the first one's: [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) or
     /// [`ErrorKind::Element`](crate::error::ErrorKind::Element) for actions that are none, class `Environment` for a
     /// broken contract or a step before the first reset, or what the environment returned. The copies are then in
     /// different steps and must be [`reset`](VecEnv::reset) before going on.
-    pub fn step(&mut self, actions: &[f32], pool: Option<&ThreadPool>) -> Result<()> {
+    pub fn step(&mut self, actions: &[f32], threads: &Threads) -> Result<()> {
         let n = self.slots.len();
         if actions.len() != n * self.rules.action_len {
             return Err(Error::shape("actions", format!("[{n}, {}]", self.rules.action_len), actions.len()));
@@ -433,39 +432,21 @@ impl VecEnv {
         }
         let rules = &self.rules;
         let (seed, has_mask) = (self.seed, self.has_mask);
-        let mask_width = self.masks.len() / n;
-        let advance =
-            |env_idx: usize, slot: &mut Slot, action: &[f32], now: &mut [f32], last: &mut [f32], mask: &mut [bool]| {
-                slot.failure = slot.step((seed, env_idx, has_mask), rules, action, now, last, mask).err();
-            };
-        match pool {
-            None => {
-                for (env_idx, slot) in self.slots.iter_mut().enumerate() {
-                    advance(
-                        env_idx,
-                        slot,
-                        &actions[env_idx * rules.action_len..][..rules.action_len],
-                        &mut self.observations[env_idx * rules.n_features..][..rules.n_features],
-                        &mut self.final_observations[env_idx * rules.n_features..][..rules.n_features],
-                        &mut self.masks[env_idx * mask_width..][..mask_width],
-                    );
-                }
+        let (width, action_len, mask_width) = (rules.n_features, rules.action_len, self.masks.len() / n);
+        let share = n.div_ceil(threads.count());
+        let parts = (self.slots.chunks_mut(share).zip(actions.chunks(share * action_len)))
+            .zip(self.observations.chunks_mut(share * width).zip(self.final_observations.chunks_mut(share * width)))
+            .zip(self.masks.chunks_mut(share * mask_width))
+            .enumerate();
+        threads.share(parts, |(part, (((slots, actions), (now, last)), masks))| {
+            let rows = (slots.iter_mut().zip(actions.chunks_exact(action_len)))
+                .zip(now.chunks_exact_mut(width).zip(last.chunks_exact_mut(width)))
+                .zip(masks.chunks_exact_mut(mask_width));
+            for (i, (((slot, action), (now, last)), mask)) in rows.enumerate() {
+                let of = (seed, part * share + i, has_mask);
+                slot.failure = slot.step(of, rules, action, now, last, mask).err();
             }
-            Some(pool) => {
-                let slots = &mut self.slots;
-                let observations = self.observations.par_chunks_mut(rules.n_features);
-                let finals = self.final_observations.par_chunks_mut(rules.n_features);
-                let masks = self.masks.par_chunks_mut(mask_width);
-                pool.install(|| {
-                    (slots.par_iter_mut(), actions.par_chunks(rules.action_len), observations, finals, masks)
-                        .into_par_iter()
-                        .enumerate()
-                        .for_each(|(env_idx, (slot, action, now, last, mask))| {
-                            advance(env_idx, slot, action, now, last, mask);
-                        });
-                });
-            }
-        }
+        });
         self.finished.clear();
         for (env_idx, slot) in self.slots.iter_mut().enumerate() {
             if let Some(error) = slot.failure.take() {
@@ -552,7 +533,7 @@ mod tests {
         let start = envs.observations()[0];
         let mut total = 0.0;
         for t in 0..3 {
-            envs.step(&[1.0], None).unwrap();
+            envs.step(&[1.0], &Threads::one()).unwrap();
             total += f64::from(envs.rewards()[0]);
             assert_eq!(envs.truncated()[0], t == 2);
         }
@@ -560,20 +541,20 @@ mod tests {
         assert_ne!(envs.observations()[0], envs.final_observations()[0]);
         let end = EpisodeEnd { env_idx: 0, episode: 0, total_reward: total, length: 3, terminated: false };
         assert_eq!(envs.finished(), [end]);
-        envs.step(&[1.0], None).unwrap();
+        envs.step(&[1.0], &Threads::one()).unwrap();
         assert!(envs.finished().is_empty());
     }
 
     #[test]
     fn threads_change_nothing() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let threads = Threads::new(3).unwrap();
         let (mut serial, mut threaded) = (walks(7, 5), walks(7, 5));
         serial.reset().unwrap();
         threaded.reset().unwrap();
         for t in 0..200 {
             let actions: Vec<f32> = (0..7).map(|i| ((t * 7 + i) / 3 % 2) as f32).collect();
-            serial.step(&actions, None).unwrap();
-            threaded.step(&actions, Some(&pool)).unwrap();
+            serial.step(&actions, &Threads::one()).unwrap();
+            threaded.step(&actions, &threads).unwrap();
             assert_eq!(serial.observations(), threaded.observations());
             assert_eq!(serial.finished(), threaded.finished());
         }
@@ -587,7 +568,7 @@ mod tests {
         let steps = |envs: &mut VecEnv, n: usize| -> Vec<f32> {
             (0..n)
                 .flat_map(|t| {
-                    envs.step(&[0.0, 1.0, (t % 2) as f32], None).unwrap();
+                    envs.step(&[0.0, 1.0, (t % 2) as f32], &Threads::one()).unwrap();
                     [envs.observations(), envs.rewards()].concat()
                 })
                 .collect()
@@ -605,7 +586,7 @@ mod tests {
     fn what_cannot_be_saved_starts_its_next_episode_and_is_named() {
         let mut envs = VecEnv::new(vec![Box::new(Broken::nothing())], 0).unwrap();
         envs.reset().unwrap();
-        envs.step(&[0.0], None).unwrap();
+        envs.step(&[0.0], &Threads::one()).unwrap();
         let state = envs.save();
         assert_eq!(envs.restore(&state).unwrap(), [0]);
         assert_eq!(envs.save().slots[0].episode, 1);
@@ -615,7 +596,7 @@ mod tests {
     fn broken_contracts_are_named() {
         let problem = |broken: Broken| {
             let mut envs = VecEnv::new(vec![Box::new(broken)], 0).unwrap();
-            let error = envs.reset().and_then(|()| envs.step(&[0.0], None)).unwrap_err();
+            let error = envs.reset().and_then(|()| envs.step(&[0.0], &Threads::one())).unwrap_err();
             assert_eq!(error.class(), ErrorClass::Environment);
             error.to_string()
         };
@@ -638,14 +619,17 @@ mod tests {
     #[test]
     fn wrong_actions_are_named_by_row() {
         let mut envs = walks(2, 0);
-        assert_eq!(envs.step(&[0.0, 0.0], None).unwrap_err().class(), ErrorClass::Environment);
+        assert_eq!(envs.step(&[0.0, 0.0], &Threads::one()).unwrap_err().class(), ErrorClass::Environment);
         envs.reset().unwrap();
-        assert_eq!(envs.step(&[0.0], None).unwrap_err().to_string(), "actions: expected shape [2, 1], got 1");
+        assert_eq!(
+            envs.step(&[0.0], &Threads::one()).unwrap_err().to_string(),
+            "actions: expected shape [2, 1], got 1"
+        );
         for (actions, message) in [
             ([0.0, 2.0], "actions[1, 0]: expected a whole number from 0 to 1, got 2"),
             ([f32::NAN, 0.0], "actions[0, 0]: expected a whole number from 0 to 1, got NaN"),
         ] {
-            assert_eq!(envs.step(&actions, None).unwrap_err().to_string(), message);
+            assert_eq!(envs.step(&actions, &Threads::one()).unwrap_err().to_string(), message);
         }
         assert!(VecEnv::new(Vec::new(), 0).is_err());
     }

@@ -4,8 +4,10 @@ use super::rust::{Keep, Located, Token, tokens};
 use super::{Breach, File};
 
 /// Each module may use those to its left.
-const ORDER: [&str; 13] =
-    ["error", "math", "rng", "config", "data", "tree", "ensemble", "explain", "io", "backend", "grow", "boost", "rl"];
+const ORDER: [&str; 14] = [
+    "error", "math", "rng", "threads", "config", "data", "tree", "ensemble", "explain", "io", "backend", "grow",
+    "boost", "rl",
+];
 const SOURCE: &str = "gbrl-core/src/";
 
 /// Checks every `crate::…` path of gbrl-core outside tests and comments.

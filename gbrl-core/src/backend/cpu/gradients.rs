@@ -2,9 +2,12 @@
 
 use super::aligned::Aligned;
 use super::simd::Simd;
+use super::simd::quantise::larger;
+use super::worth_waking;
 use crate::backend::Task;
 use crate::config::SplitScore;
 use crate::error::{Error, Result};
+use crate::threads::Threads;
 use crate::tree::quantise::{self, moments, quantise};
 use crate::tree::{ScoreRule, Sums};
 
@@ -63,7 +66,7 @@ impl Gradients {
         }
     }
 
-    pub fn begin(&mut self, simd: Simd, task: &Task<'_>) -> Result<()> {
+    pub fn begin(&mut self, simd: Simd, threads: &Threads, task: &Task<'_>) -> Result<()> {
         let (n, width) = (task.rows.len(), task.columns.len());
         self.n_outputs = width;
         self.count_lane = width + usize::from(task.weights.is_some());
@@ -72,14 +75,15 @@ impl Gradients {
         (rule.score, rule.lambda, rule.weight_unit) = (task.score, task.lambda, 1.0);
         rule.units.clear();
         rule.units.resize(width, 0.0);
-        self.largest.resize(width, 0.0);
-        simd.largest(task.gradients, task.n_outputs, task.columns.start, &mut self.largest);
+        // Rows in parts: neither a largest value nor an integer depends on where they are cut.
+        let share = n.div_ceil(worth_waking(threads, n * self.lanes)).max(1);
+        self.find_largest(simd, threads, task, share);
         if self.largest.iter().any(|x| !x.is_finite()) {
             return Err(first_not_finite(task));
         }
         self.leaf.resize(n * self.lanes);
         match task.weights {
-            None => self.quantise_plain(simd, task),
+            None => self.quantise_plain(simd, threads, task, share),
             Some(weights) => self.quantise_weighted(task, weights)?,
         }
         self.leaf_rule.clone_from(&self.score_rule);
@@ -94,7 +98,22 @@ impl Gradients {
         Ok(())
     }
 
-    fn quantise_plain(&mut self, simd: Simd, task: &Task<'_>) {
+    fn find_largest(&mut self, simd: Simd, threads: &Threads, task: &Task<'_>, share: usize) {
+        let (width, stride, first) = (task.columns.len(), task.n_outputs, task.columns.start);
+        let rows = task.gradients.chunks(share * stride);
+        self.largest.clear();
+        self.largest.resize(width * rows.len().max(1), 0.0);
+        threads.share(rows.zip(self.largest.chunks_exact_mut(width)), |(rows, largest)| {
+            simd.largest(rows, stride, first, largest);
+        });
+        let (all, others) = self.largest.split_at_mut(width);
+        for part in others.chunks_exact(width) {
+            all.iter_mut().zip(part).for_each(|(all, &part)| *all = larger(*all, part));
+        }
+        self.largest.truncate(width);
+    }
+
+    fn quantise_plain(&mut self, simd: Simd, threads: &Threads, task: &Task<'_>, share: usize) {
         let bits = quantise::bits(task.rows.len());
         self.scales.clear();
         for (unit, &largest) in self.score_rule.units.iter_mut().zip(&self.largest) {
@@ -103,7 +122,9 @@ impl Gradients {
             *unit = inverse;
         }
         let (stride, first) = (task.n_outputs, task.columns.start);
-        simd.quantise_rows(task.gradients, stride, first, &self.scales, &mut self.leaf, self.lanes);
+        let (scales, lanes) = (&self.scales, self.lanes);
+        let parts = task.gradients.chunks(share * stride).zip(self.leaf.chunks_mut(share * lanes));
+        threads.share(parts, |(rows, ints)| simd.quantise_rows(rows, stride, first, scales, ints, lanes));
     }
 
     fn quantise_weighted(&mut self, task: &Task<'_>, weights: &[f32]) -> Result<()> {

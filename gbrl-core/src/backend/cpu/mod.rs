@@ -14,9 +14,6 @@ pub(crate) mod predict;
 pub mod simd;
 
 use std::ops::Range;
-use std::sync::Arc;
-
-use rayon::ThreadPool;
 
 use self::aligned::Aligned;
 use self::gradients::Gradients;
@@ -24,9 +21,9 @@ use self::level::{FeatureScratch, Level, LevelFeature, keep_best};
 use self::nodes::{Nodes, kept_bins};
 pub use self::simd::Simd;
 use super::{Backend, NodeId, Task};
-use crate::data::matrix::even_ranges;
 use crate::data::{BinSlice, BinnedMatrix};
 use crate::error::{Error, Result};
+use crate::threads::{Threads, even_ranges};
 use crate::tree::{Candidate, ScoreRule, Scored, Sums};
 
 /// Work (row-lanes to add, roughly) below which waking a second thread costs more than it saves.
@@ -35,7 +32,7 @@ const PARALLEL_MIN: usize = 200_000;
 /// The CPU backend. Keeps its scratch memory from tree to tree.
 pub struct CpuBackend {
     simd: Simd,
-    pool: Option<Arc<ThreadPool>>,
+    threads: Threads,
     bins: LocalBins,
     gradients: Gradients,
     nodes: Nodes,
@@ -55,19 +52,19 @@ struct LocalBins {
 }
 
 impl CpuBackend {
-    /// A backend on this processor's best vector level (see [`Simd::detect`]), with threads of `pool`.
+    /// A backend on this processor's best vector level (see [`Simd::detect`]), on `threads`.
     ///
     /// # Errors
     /// Those of [`Simd::detect`].
-    pub fn new(pool: Option<Arc<ThreadPool>>) -> Result<Self> {
-        Ok(CpuBackend::with_simd(Simd::detect()?, pool))
+    pub fn new(threads: Threads) -> Result<Self> {
+        Ok(CpuBackend::with_simd(Simd::detect()?, threads))
     }
 
     /// A backend on a certain vector level.
-    pub fn with_simd(simd: Simd, pool: Option<Arc<ThreadPool>>) -> Self {
+    pub fn with_simd(simd: Simd, threads: Threads) -> Self {
         CpuBackend {
             simd,
-            pool,
+            threads,
             bins: LocalBins::default(),
             gradients: Gradients::default(),
             nodes: Nodes::default(),
@@ -81,14 +78,6 @@ impl CpuBackend {
         self.simd
     }
 
-    /// Threads worth waking for `work` row-lanes over `n_features` features.
-    fn n_parts(&self, work: usize, n_features: usize) -> usize {
-        match &self.pool {
-            Some(pool) if work >= PARALLEL_MIN => pool.current_num_threads().min(n_features),
-            _ => 1,
-        }
-    }
-
     /// Runs `work` over all features, a range of them per thread, and puts the best of the `n_found` candidates that each
     /// thread found into `out`.
     fn per_feature(
@@ -100,7 +89,7 @@ impl CpuBackend {
     ) {
         let n_features = task.bins.columns().len();
         let rows: usize = nodes.iter().map(|&node| self.nodes.len(node)).sum();
-        let n_parts = self.n_parts(rows * n_features * self.gradients.lanes, n_features);
+        let n_parts = worth_waking(&self.threads, rows * n_features * self.gradients.lanes).min(n_features);
         self.scratch.resize_with(self.scratch.len().max(n_parts), FeatureScratch::default);
         let cell = self.nodes.n_slots() * self.gradients.lanes;
         let level = Level { simd: self.simd, task, gradients: &self.gradients, nodes: &self.nodes, wanted: nodes };
@@ -119,29 +108,24 @@ impl CpuBackend {
             }
         };
         let mut histograms: &mut [i64] = &mut self.histograms;
-        match &self.pool {
-            Some(pool) if n_parts > 1 => pool.in_place_scope(|scope| {
-                // The last part is done here: one thread less to wake.
-                for (part, (features, scratch)) in even_ranges(n_features, n_parts).zip(&mut self.scratch).enumerate() {
-                    let size = features.clone().map(|f| cell * kept_bins(&task.bins.column(f).bins)).sum();
-                    let (own, rest) = std::mem::take(&mut histograms).split_at_mut(size);
-                    histograms = rest;
-                    let run = &run;
-                    if part + 1 < n_parts {
-                        scope.spawn(move |_| run(features, own, scratch));
-                    } else {
-                        run(features, own, scratch);
-                    }
-                }
-            }),
-            _ => run(0..n_features, histograms, &mut self.scratch[0]),
-        }
+        let parts = even_ranges(n_features, n_parts).zip(&mut self.scratch).map(|(features, scratch)| {
+            let size = features.clone().map(|f| cell * kept_bins(&task.bins.column(f).bins)).sum();
+            let (own, rest) = std::mem::take(&mut histograms).split_at_mut(size);
+            histograms = rest;
+            (features, own, scratch)
+        });
+        self.threads.share(parts, |(features, own, scratch)| run(features, own, scratch));
         for scratch in &self.scratch[..n_parts] {
             for (best, &found) in out.iter_mut().zip(&scratch.found) {
                 keep_best(best, found);
             }
         }
     }
+}
+
+/// How many of `threads` pay for `work` row-lanes.
+fn worth_waking(threads: &Threads, work: usize) -> usize {
+    if work < PARALLEL_MIN { 1 } else { threads.count() }
 }
 
 impl LocalBins {
@@ -188,8 +172,8 @@ impl Backend for CpuBackend {
             return Err(Error::parameter("rows", task.rows.len(), "fewer than 2³¹ rows in one step"));
         }
         self.bins.begin(task);
-        self.gradients.begin(self.simd, task)?;
-        self.nodes.begin(self.simd, task, &self.gradients);
+        self.gradients.begin(self.simd, &self.threads, task)?;
+        self.nodes.begin(self.simd, &self.threads, task, &self.gradients);
         let n_bins: usize = task.bins.columns().iter().map(|column| kept_bins(&column.bins)).sum();
         self.histograms.resize(self.nodes.n_slots() * n_bins * self.gradients.lanes);
         Ok(())

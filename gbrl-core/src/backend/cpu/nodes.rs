@@ -2,9 +2,11 @@
 
 use super::gradients::Gradients;
 use super::simd::Simd;
+use super::worth_waking;
 use crate::backend::{NodeId, Task};
 use crate::config::SplitScore;
 use crate::data::{BinSlice, FeatureBins};
+use crate::threads::Threads;
 use crate::tree::Candidate;
 
 /// A node with at least this many rows keeps its histogram, so that its larger child need not be summed again.
@@ -113,7 +115,7 @@ impl Nodes {
         self.unsplit.push(rule.unsplit_of(&totals[..n_outputs], totals[n_outputs]));
     }
 
-    pub fn begin(&mut self, simd: Simd, task: &Task<'_>, gradients: &Gradients) {
+    pub fn begin(&mut self, simd: Simd, threads: &Threads, task: &Task<'_>, gradients: &Gradients) {
         let n = task.rows.len();
         self.lanes = gradients.lanes;
         self.table_of = None;
@@ -121,13 +123,10 @@ impl Nodes {
         self.order.clear();
         self.order.extend(0..n as u32);
         self.spare.resize(n, 0);
-        self.score_totals.clear();
-        self.score_totals.resize(self.lanes, 0);
-        simd.sum_rows(&mut self.score_totals, gradients.score(), &self.order);
+        let n_parts = worth_waking(threads, n * self.lanes);
+        sum_all(simd, threads, &mut self.score_totals, self.lanes, gradients.score(), &self.order, n_parts);
         if self.two_kinds {
-            self.leaf_totals.clear();
-            self.leaf_totals.resize(self.lanes, 0);
-            simd.sum_rows(&mut self.leaf_totals, gradients.leaf(), &self.order);
+            sum_all(simd, threads, &mut self.leaf_totals, self.lanes, gradients.leaf(), &self.order, n_parts);
         }
         self.unsplit.clear();
         self.push_unsplit(gradients);
@@ -189,6 +188,27 @@ impl Nodes {
             }
         }
     }
+}
+
+/// The root's totals.
+fn sum_all(
+    simd: Simd,
+    threads: &Threads,
+    totals: &mut Vec<i64>,
+    lanes: usize,
+    ints: &[i32],
+    rows: &[u32],
+    n_parts: usize,
+) {
+    totals.clear();
+    totals.resize(lanes * n_parts, 0);
+    let parts = rows.chunks(rows.len().div_ceil(n_parts).max(1)).zip(totals.chunks_exact_mut(lanes));
+    threads.share(parts, |(rows, cell)| simd.sum_rows(cell, ints, rows));
+    let (all, others) = totals.split_at_mut(lanes);
+    for part in others.chunks_exact(lanes) {
+        all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
+    }
+    totals.truncate(lanes);
 }
 
 /// The smaller child is summed, the larger one is what remains of the parent.

@@ -2,13 +2,11 @@
 
 use std::ops::Range;
 
-use rayon::ThreadPool;
-use rayon::prelude::*;
-
 use super::packed::{Layout, Packed, Segment};
 use super::simd::{ROW_FEATURES, Simd};
 use crate::data::{Lanes, TILE};
 use crate::ensemble::Ensemble;
+use crate::threads::Threads;
 use crate::tree::Tree;
 
 /// Trees of a block: their leaf slots for one tile take 4 KiB.
@@ -90,10 +88,10 @@ impl Predictor {
     /// Adds trees `trees` to the outputs `columns` of every tile.
     ///
     /// `tiles` is `[tile][n_features][16]`, `sums` `[tile][n_outputs][16]`. O(rows · trees), shared out over tiles to
-    /// the pool's threads where that pays; otherwise done here, in buffers that are kept.
+    /// `threads` where that pays; otherwise done here, in buffers that are kept.
     pub fn add(
         &self,
-        pool: Option<&ThreadPool>,
+        threads: &Threads,
         tiles: &[Lanes<f32>],
         trees: Range<usize>,
         columns: Range<usize>,
@@ -104,20 +102,16 @@ impl Predictor {
             return;
         }
         let n_tiles = sums.len() / self.n_outputs;
-        match pool {
-            Some(pool) if n_tiles > 1 && (n_tiles * trees.len() >= PARALLEL_MIN || n_tiles >= MANY_TILES) => {
-                let share = n_tiles.div_ceil(pool.current_num_threads());
-                let tiles = tiles.par_chunks(share * self.n_features);
-                let parts = tiles.zip(sums.par_chunks_mut(share * self.n_outputs));
-                pool.install(|| {
-                    parts.for_each(|(tiles, sums)| {
-                        let scratch = &mut PredictScratch::default();
-                        self.add_tiles(tiles, trees.clone(), columns.clone(), sums, scratch);
-                    });
-                });
-            }
-            _ => self.add_tiles(tiles, trees, columns, sums, scratch),
+        let pays = n_tiles > 1 && (n_tiles * trees.len() >= PARALLEL_MIN || n_tiles >= MANY_TILES);
+        if !pays || threads.count() == 1 {
+            return self.add_tiles(tiles, trees, columns, sums, scratch);
         }
+        let share = n_tiles.div_ceil(threads.count());
+        let parts = tiles.chunks(share * self.n_features).zip(sums.chunks_mut(share * self.n_outputs));
+        threads.share(parts, |(tiles, sums)| {
+            let scratch = &mut PredictScratch::default();
+            self.add_tiles(tiles, trees.clone(), columns.clone(), sums, scratch);
+        });
     }
 
     /// `trees` in parts that may be added one after the other: one per column range, in any order, where these do not
@@ -341,7 +335,7 @@ mod tests {
                     let by_tile = {
                         let mut sums = start.clone();
                         predictor.add(
-                            None,
+                            &Threads::one(),
                             tiles.as_slice(),
                             trees.clone(),
                             0..4,

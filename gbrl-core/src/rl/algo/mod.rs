@@ -5,7 +5,6 @@ pub mod ppo;
 
 use std::collections::VecDeque;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::{Deserialize, Serialize};
 
 pub use ppo::{Trainer, TrainerState};
@@ -19,13 +18,15 @@ use crate::rl::policy::PolicyHead;
 use crate::rl::rollout::{Rollout, StepRows};
 use crate::rl::vec_env::{EpisodeEnd, VecEnv, VecEnvState};
 use crate::rng::Stream;
+use crate::threads::Threads;
 
 /// Steps environments with the current policy until a rollout is full. One loop for every on-policy algorithm.
 ///
 /// While stepping only the policy's columns are predicted; values come once per rollout, for all rows together.
 pub(crate) struct Collector {
     envs: VecEnv,
-    pool: Option<ThreadPool>,
+    /// What steps the environments.
+    threads: Threads,
     rollout: Rollout,
     gamma: f64,
     lambda: f64,
@@ -84,12 +85,6 @@ impl Collector {
     pub(crate) fn new(envs: VecEnv, head: &PolicyHead, params: &CollectorParams) -> Result<Self> {
         let n = envs.n_envs();
         let (n_features, action_len) = (envs.n_features(), envs.action_len());
-        let pool = match params.env_threads {
-            0 | 1 => None,
-            threads => Some(ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
-                Error::parameter("env_threads", threads, format!("threads that the system can start ({error})"))
-            })?),
-        };
         let scratch = Scratch {
             outputs: vec![0.0; n * head.n_policy_outputs()],
             row: vec![0.0; head.distribution.n_params()],
@@ -105,7 +100,7 @@ impl Collector {
         };
         Ok(Collector {
             rollout: Rollout::new(params.n_steps, n, n_features, action_len, envs.mask_len()),
-            pool,
+            threads: Threads::new(params.env_threads)?,
             gamma: params.gamma,
             lambda: params.lambda,
             reward_normalizer: params.clip_reward.map(|limit| RewardNormalizer::new(n, params.gamma, limit)),
@@ -205,7 +200,7 @@ impl Collector {
         while !self.rollout.is_full() {
             self.choose(booster, data, head)?;
             self.rollout.push_decision(&self.scratch.stored, self.envs.masks(), &self.scratch.log_probs)?;
-            self.envs.step(&self.scratch.sent, self.pool.as_ref())?;
+            self.envs.step(&self.scratch.sent, &self.threads)?;
             self.outcome(head)?;
             self.timesteps += self.envs.n_envs() as u64;
             self.episodes += self.envs.finished().len() as u64;

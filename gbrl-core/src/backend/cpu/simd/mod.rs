@@ -13,7 +13,7 @@ mod histogram;
 mod joint;
 mod partition;
 mod predict;
-mod quantise;
+pub(super) mod quantise;
 mod score;
 mod sparse;
 mod vector;

@@ -65,7 +65,7 @@ fn largest_lanes<const D: usize>(gradients: &[f32], out: &mut [f32]) {
 
 /// max(a, |b|) that keeps a NaN once it has seen one: magnitudes compare as integers, and NaN is above infinity.
 #[inline(always)]
-fn larger(a: f32, b: f32) -> f32 {
+pub fn larger(a: f32, b: f32) -> f32 {
     f32::from_bits(a.to_bits().max(b.to_bits() & 0x7FFF_FFFF))
 }
 
