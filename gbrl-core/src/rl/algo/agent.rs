@@ -1,6 +1,7 @@
 //! An agent without environments: it decides, is told what came of it, and learns.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +10,12 @@ use crate::config::{Edges, OptimizerKind, PpoParams, Settings};
 use crate::ensemble::{Ensemble, Optimizer, OutputGroup};
 use crate::error::{Error, Result};
 use crate::io::{Model, ModelRef};
+use crate::rl::algo::Poll;
 use crate::rl::algo::actor::{Actor, ActorState, Decision};
 use crate::rl::algo::ppo::{self, Ppo, PpoState};
 use crate::rl::event::Metrics;
 use crate::rl::normalize::RewardNormalizer;
-use crate::rl::policy::{About, Policy, PolicyHead, Training};
+use crate::rl::policy::{About, Policy, PolicyHead, PolicyView, Training};
 use crate::rl::rollout::{Rollout, StepRows};
 use crate::rl::space::Space;
 use crate::rl::vec_env::{Rules, VecEnv};
@@ -361,11 +363,20 @@ impl Agent {
     /// # Errors
     /// Class `Value` for a call out of turn and for a setting that the trees refuse.
     pub fn update(&mut self, progress: f64, metrics: &mut Metrics) -> Result<()> {
+        self.update_while(progress, metrics, &mut || ControlFlow::Continue(()))
+    }
+
+    /// [`update`](Agent::update) that asks `poll` before every minibatch whether to go on. What was learnt until then
+    /// stays.
+    ///
+    /// # Errors
+    /// As [`update`](Agent::update).
+    pub fn update_while(&mut self, progress: f64, metrics: &mut Metrics, poll: &mut Poll<'_>) -> Result<()> {
         if self.stage != Stage::Finished {
             return Err(out_of_turn("update", self.stage));
         }
         let policy = (&mut self.head, &mut self.booster, &mut self.data);
-        self.ppo.update(policy, &self.actor.rollout, &self.settings, progress, metrics)
+        self.ppo.update(policy, &self.actor.rollout, &self.settings, progress, (metrics, poll))
     }
 
     /// Forgets the running return of an environment that started a new episode without ending the old one.
@@ -420,6 +431,32 @@ impl Agent {
     /// Those of [`Ensemble::learn`].
     pub fn learn(&mut self, feature_idx: usize, text: &str) -> Result<f32> {
         self.booster.learn(feature_idx, text)
+    }
+
+    /// What the policy as it is now says about observations.
+    pub fn view(&self) -> PolicyView<'_> {
+        PolicyView::new(&self.booster, &self.head)
+    }
+
+    /// Takes over the trees, statistics and standard deviations of another policy for the same spaces and settings, and
+    /// goes on learning from there; [`begin`](Agent::begin) must follow.
+    ///
+    /// # Errors
+    /// Class `Format` for a model without a policy, or with one that does not fit this agent.
+    pub fn set_policy(&mut self, model: Model) -> Result<()> {
+        let Some(about) = About::of(&model)? else {
+            return Err(Error::format("model", "no policy", "a policy's description", "trees without one"));
+        };
+        let state = AgentState { head: about.policy, n_trees: model.ensemble.trees().len(), ..self.state() };
+        let fits = |head: &PolicyHead| {
+            (head.observation_space.clone(), head.distribution.clone(), head.log_std.len(), head.normalizer.is_some())
+        };
+        if fits(&state.head) != fits(&self.head) {
+            let (expected, got) = (format!("{:?}", fits(&self.head)), format!("{:?}", fits(&state.head)));
+            return Err(Error::format("model", "a policy for other spaces or settings", expected, got));
+        }
+        *self = Agent { env: self.env.clone(), ..Agent::resume(&state, model)? };
+        Ok(())
     }
 
     /// A copy of the policy as it is now.

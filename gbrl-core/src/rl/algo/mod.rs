@@ -6,9 +6,14 @@ mod agent;
 pub mod ppo;
 mod trainer;
 
+use std::ops::ControlFlow;
+
 pub use actor::Decision;
 pub use agent::{Agent, AgentState};
 pub use trainer::{Trainer, TrainerState};
+
+/// Asked now and then during long work whether to go on.
+pub type Poll<'a> = dyn FnMut() -> ControlFlow<()> + 'a;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use crate::boost::{Booster, Dataset};
 use crate::config::Settings;
 use crate::error::Result;
 use crate::math;
+use crate::rl::algo::Poll;
 use crate::rl::algo::adam::Adam;
 use crate::rl::event::Metrics;
 use crate::rl::loss::explained_variance;
@@ -76,14 +77,15 @@ impl Ppo {
         self.batch = Minibatch::new(head, batch_size.min(self.order.len()));
     }
 
-    /// Learns from a finished rollout, whose rows `data` holds, and reports `train/…`.
+    /// Learns from a finished rollout, whose rows `data` holds, and reports `train/…`. Between minibatches `poll` may end
+    /// it early.
     pub(super) fn update(
         &mut self,
         (head, booster, data): (&mut PolicyHead, &mut Booster, &mut Dataset),
         rollout: &Rollout,
         settings: &Settings,
         progress: f64,
-        metrics: &mut Metrics,
+        (metrics, poll): (&mut Metrics, &mut Poll<'_>),
     ) -> Result<()> {
         let ppo = &settings.ppo;
         let loss = LossParams::at(ppo, progress);
@@ -109,7 +111,7 @@ impl Ppo {
                 kl = kl_sum / kl_batches;
                 last_loss = stats.loss;
                 // Before anything moves: a minibatch that has gone too far teaches nothing at all.
-                if ppo.target_kl.is_some_and(|target| stats.kl > 1.5 * target) {
+                if ppo.target_kl.is_some_and(|target| stats.kl > 1.5 * target) || poll().is_break() {
                     break 'epochs;
                 }
                 booster.step(data, rows, &self.batch.gradients[..rows.len() * n_outputs])?;
