@@ -213,6 +213,11 @@ impl Error {
         ErrorKind::Unsupported { what, condition: condition.into(), reason }.into()
     }
 
+    /// A compute device that failed or is absent.
+    pub fn device(device: impl Into<String>, operation: &'static str, reason: impl fmt::Display) -> Self {
+        ErrorKind::Device { device: device.into(), operation, reason: reason.to_string() }.into()
+    }
+
     /// An environment that broke its contract.
     pub fn environment(
         env: impl Into<String>,

@@ -1,5 +1,7 @@
 //! The binned matrix: one small integer per row and feature, by feature.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::binning::{self, FeatureBins, SortScratch};
 use super::schema::FeatureSchema;
 use super::tiles::Tiles;
@@ -9,9 +11,13 @@ use crate::threads::Threads;
 /// Bins of every row, feature-major; `u8` where a feature has at most 256 bins, `u16` for categories beyond.
 #[derive(Clone, Debug, Default)]
 pub struct BinnedMatrix {
+    /// Which binning of this process the bins are from; 0 before the first.
+    stamp: u64,
     n_rows: usize,
     columns: Vec<BinnedColumn>,
 }
+
+static NEXT_STAMP: AtomicU64 = AtomicU64::new(1);
 
 /// One feature's bins and where they lie.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +54,11 @@ impl BinnedMatrix {
         self.n_rows
     }
 
+    /// A number that equal bins share and no others: whoever keeps a copy elsewhere sees by it whether it is still right.
+    pub fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
     /// One feature.
     pub fn column(&self, feature_idx: usize) -> &BinnedColumn {
         &self.columns[feature_idx]
@@ -72,6 +83,7 @@ impl BinnedMatrix {
         scratch: &mut Vec<SortScratch>,
     ) {
         const PARALLEL_MIN: usize = 32_768;
+        self.stamp = NEXT_STAMP.fetch_add(1, Ordering::Relaxed);
         self.columns.resize_with(raw.n_features(), BinnedColumn::default);
         self.n_rows = rows.map_or(raw.n_rows(), <[u32]>::len);
         let n_parts = if self.n_rows * raw.n_features() < PARALLEL_MIN { 1 } else { threads.count() };
@@ -89,6 +101,7 @@ impl BinnedMatrix {
 
     /// Bins all rows of `raw` by numeric edges that are given; categories get bins by what occurs.
     pub fn bin_by(&mut self, edges: &[FeatureBins], schema: &FeatureSchema, raw: &Tiles, scratch: &mut SortScratch) {
+        self.stamp = NEXT_STAMP.fetch_add(1, Ordering::Relaxed);
         self.columns.resize_with(raw.n_features(), BinnedColumn::default);
         self.n_rows = raw.n_rows();
         for (feature_idx, column) in self.columns.iter_mut().enumerate() {

@@ -1,0 +1,176 @@
+//! A device, its stream, and memory on it.
+
+use std::sync::Arc;
+
+use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DeviceRepr, DriverError};
+use cudarc::driver::{ValidAsZeroBits, sys};
+use cudarc::nvrtc::Ptx;
+use gbrl_core::error::{Error, Result};
+
+/// Devices that the driver shows.
+///
+/// # Errors
+/// Class `Device` where there is no driver, or it fails.
+pub fn n_devices() -> Result<usize> {
+    check_driver("cuda")?;
+    let count = CudaContext::device_count().map_err(|error| failure("cuda", "counting devices", error))?;
+    Ok(count.max(0) as usize)
+}
+
+/// One GPU: everything runs on one stream of it, in order.
+pub struct Device {
+    /// "cuda:0" and so on.
+    pub name: String,
+    pub stream: Arc<CudaStream>,
+    module: Arc<CudaModule>,
+}
+
+impl Device {
+    /// Opens device number `ordinal`.
+    ///
+    /// # Errors
+    /// Class `Device` where there is no driver or no such device, or our kernels cannot be loaded there.
+    pub fn open(ordinal: usize) -> Result<Self> {
+        let name = format!("cuda:{ordinal}");
+        check_driver(&name)?;
+        let n = n_devices()?;
+        if ordinal >= n {
+            return Err(Error::device(name, "opening it", format!("the driver shows {n} devices")));
+        }
+        let context = CudaContext::new(ordinal).map_err(|error| failure(&name, "opening it", error))?;
+        // SAFETY: all work goes to one stream, so no event has to order anything.
+        #[allow(unsafe_code)]
+        unsafe {
+            context.disable_event_tracking();
+        }
+        let stream = context.new_stream().map_err(|error| failure(&name, "making a stream", error))?;
+        let module = context
+            .load_module(Ptx::from_binary(crate::launch::IMAGE.to_vec()))
+            .map_err(|error| failure(&name, "loading kernels", error))?;
+        Ok(Device { name, stream, module })
+    }
+
+    /// A kernel by name.
+    pub fn kernel(&self, name: &'static str) -> Result<CudaFunction> {
+        self.module.load_function(name).map_err(|error| failure(&self.name, name, error))
+    }
+
+    /// What a failed call of the driver becomes.
+    pub fn failure(&self, operation: &'static str, error: DriverError) -> Error {
+        failure(&self.name, operation, error)
+    }
+
+    /// Free and all memory, in bytes.
+    pub fn memory(&self) -> Result<(usize, usize)> {
+        self.stream.context().mem_get_info().map_err(|error| self.failure("asking for its memory", error))
+    }
+
+    /// Waits until everything that was asked for is done.
+    pub fn wait(&self) -> Result<()> {
+        self.stream.synchronize().map_err(|error| self.failure("waiting", error))
+    }
+}
+
+/// Whether there is a driver to call: the calls themselves would panic.
+fn check_driver(name: &str) -> Result<()> {
+    // SAFETY: loading the driver's library runs its initialisers, as every CUDA program does.
+    #[allow(unsafe_code)]
+    let present = unsafe { sys::is_culib_present() };
+    if present {
+        return Ok(());
+    }
+    let reason = "no driver library found (libcuda.so.1, nvcuda.dll): install NVIDIA's driver, or use the CPU";
+    Err(Error::device(name, "loading the driver", reason))
+}
+
+fn failure(name: &str, operation: &'static str, error: DriverError) -> Error {
+    let what = error.error_name().ok().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    let why = error.error_string().ok().map_or(String::new(), |why| why.to_string_lossy().into_owned());
+    Error::device(name, operation, format!("{what} ({why})"))
+}
+
+/// Memory on the device that grows and is kept: for numbers that change from step to step.
+pub struct Buffer<T> {
+    slice: Option<CudaSlice<T>>,
+    len: usize,
+}
+
+impl<T> Default for Buffer<T> {
+    fn default() -> Self {
+        Buffer { slice: None, len: 0 }
+    }
+}
+
+impl<T: DeviceRepr + ValidAsZeroBits> Buffer<T> {
+    /// Makes room for `len` numbers; what was there is kept when `keep` says so, up to the old length.
+    pub fn resize(&mut self, device: &Device, len: usize, keep: bool) -> Result<()> {
+        let room = self.slice.as_ref().map_or(0, CudaSlice::len);
+        if room < len.max(1) {
+            let wanted = len.max(1).next_power_of_two();
+            let mut bigger = device
+                .stream
+                .alloc_zeros::<T>(wanted)
+                .map_err(|error| no_room(device, wanted * size_of::<T>(), error))?;
+            if let (true, Some(old)) = (keep && self.len > 0, &self.slice) {
+                let copied = device.stream.memcpy_dtod(&old.slice(..self.len), &mut bigger.slice_mut(..self.len));
+                copied.map_err(|error| device.failure("copying", error))?;
+            }
+            self.slice = Some(bigger);
+        }
+        self.len = len;
+        Ok(())
+    }
+
+    /// Takes over `numbers`.
+    pub fn fill(&mut self, device: &Device, numbers: &[T]) -> Result<()> {
+        self.resize(device, numbers.len(), false)?;
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let to = &mut self.all_mut().slice_mut(..numbers.len());
+        device.stream.memcpy_htod(numbers, to).map_err(|error| device.failure("sending", error))
+    }
+
+    /// Sets numbers `from..to` to zero.
+    pub fn clear(&mut self, device: &Device, from: usize, to: usize) -> Result<()> {
+        if from == to {
+            return Ok(());
+        }
+        let mut part = self.all_mut().slice_mut(from..to);
+        device.stream.memset_zeros(&mut part).map_err(|error| device.failure("clearing", error))
+    }
+
+    /// Fetches numbers `from..from + out.len()`, and waits for them.
+    pub fn fetch(&self, device: &Device, from: usize, out: &mut [T]) -> Result<()> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        let part = self.all().slice(from..from + out.len());
+        device.stream.memcpy_dtoh(&part, out).map_err(|error| device.failure("fetching", error))?;
+        device.wait()
+    }
+
+    /// The device's numbers.
+    pub fn all(&self) -> &CudaSlice<T> {
+        self.slice.as_ref().expect("a buffer is resized before it is used")
+    }
+
+    /// The device's numbers, to be written.
+    pub fn all_mut(&mut self) -> &mut CudaSlice<T> {
+        self.slice.as_mut().expect("a buffer is resized before it is used")
+    }
+
+    /// Numbers in use.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// The error of an allocation of `bytes`, with what there is.
+fn no_room(device: &Device, bytes: usize, error: DriverError) -> Error {
+    let there_is = device
+        .memory()
+        .map_or(String::new(), |(free, total)| format!("; {} MiB are free of {} MiB", free >> 20, total >> 20));
+    let name = error.error_name().ok().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    Error::device(&device.name, "allocating memory", format!("{name} for {bytes} bytes{there_is}"))
+}
