@@ -15,5 +15,12 @@ pub mod backend;
 mod device;
 mod launch;
 
+use gbrl_core::backend::MakeBackend;
+
 pub use backend::CudaBackend;
 pub use device::n_devices;
+
+/// Grows trees on device number `ordinal`; what is missing is said when a backend is made.
+pub fn on(ordinal: usize) -> MakeBackend {
+    MakeBackend::new(move |_| Ok(Box::new(CudaBackend::new(ordinal)?)))
+}

@@ -8,10 +8,12 @@ pub mod cpu;
 pub mod naive;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::config::SplitScore;
 use crate::data::BinnedMatrix;
 use crate::error::Result;
+use crate::threads::Threads;
 use crate::tree::{Candidate, ScoreRule, Scored, Sums};
 
 /// A node of the growing tree: 0 is the root, children are numbered in the order of their making.
@@ -76,6 +78,32 @@ pub trait Backend: Send + Sync {
 
     /// Sums over a node's rows, of the gradients as they are (never standardised).
     fn sums(&mut self, task: &Task<'_>, node: NodeId) -> Result<Sums>;
+}
+
+/// What makes a backend: the CPU's by default, gbrl-cuda's for a GPU. Results do not depend on the choice.
+#[derive(Clone)]
+pub struct MakeBackend(Arc<dyn Fn(&Threads) -> Result<Box<dyn Backend>> + Send + Sync>);
+
+impl MakeBackend {
+    /// Calls `make` whenever a backend is needed, with the threads that are there for it.
+    pub fn new(make: impl Fn(&Threads) -> Result<Box<dyn Backend>> + Send + Sync + 'static) -> Self {
+        MakeBackend(Arc::new(make))
+    }
+
+    /// A new backend.
+    ///
+    /// # Errors
+    /// Class `Device` where a device is absent or fails; see also
+    /// [`Simd::detect`](cpu::Simd::detect).
+    pub fn make(&self, threads: &Threads) -> Result<Box<dyn Backend>> {
+        (self.0)(threads)
+    }
+}
+
+impl Default for MakeBackend {
+    fn default() -> Self {
+        MakeBackend::new(|threads| Ok(Box::new(cpu::CpuBackend::new(threads.clone())?)))
+    }
 }
 
 /// Whether splitting `node` into `left` and the rest breaks a constraint: a rising output must not have a larger mean

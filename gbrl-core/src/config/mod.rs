@@ -6,6 +6,6 @@ pub mod schedule;
 pub mod tree;
 
 pub use knob::{ParamDef, ParamValue};
-pub use params::{ALL, LogStd, MAX_EPISODES, OptimizerKind, PpoParams, RunParams, Settings};
+pub use params::{ALL, Device, LogStd, MAX_EPISODES, OptimizerKind, PpoParams, RunParams, Settings};
 pub use schedule::Schedule;
 pub use tree::{BinStrategy, Edges, GrowPolicy, Monotone, SplitScore, TreeParams};

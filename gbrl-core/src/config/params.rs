@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use super::knob::{ParamDef, ends_hold, params, words};
+use super::knob::{ParamDef, ParamValue, ends_hold, params, words};
 use super::tree::TreeParams;
 use crate::config::Schedule;
 use crate::config::schedule::is_rate;
@@ -28,6 +28,8 @@ params! {
         seed: u64 = 0, "", "any", |_| true;
         /// Threads of the tree learner; 0 means one per processor. Results do not depend on it.
         n_threads: usize = 0, "threads", "0 to 1024", |x| *x <= 1024;
+        /// Where trees are grown: on the processor, or on the first or n-th NVIDIA GPU. Results do not depend on it.
+        device: Device = Device::Cpu, "", "cpu, cuda or cuda:N", |_| true;
         /// Threads that step environments; worth it only where a step takes many microseconds. Results do not depend
         /// on it.
         env_threads: usize = 1, "threads", "1 to 1024", |x| (1..=1024).contains(x);
@@ -110,6 +112,52 @@ params! {
         clip_obs: f64 = 10.0, "", "above 0", |x| above_0(*x);
         /// Largest size of a normalised reward.
         clip_reward: f64 = 10.0, "", "above 0", |x| above_0(*x);
+    }
+}
+
+/// Where trees are grown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Device {
+    /// On the processor.
+    #[default]
+    Cpu,
+    /// On the NVIDIA GPU of this number.
+    Cuda(usize),
+}
+
+impl ParamValue for Device {
+    const KIND: &'static str = "word";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text.split_once(':') {
+            None if text == "cpu" => Some(Device::Cpu),
+            None if text == "cuda" => Some(Device::Cuda(0)),
+            Some(("cuda", ordinal)) => ordinal.parse().ok().map(Device::Cuda),
+            _ => None,
+        }
+    }
+
+    fn print(&self) -> String {
+        match self {
+            Device::Cpu => "cpu".to_owned(),
+            Device::Cuda(0) => "cuda".to_owned(),
+            Device::Cuda(ordinal) => format!("cuda:{ordinal}"),
+        }
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.print()
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        Device::parse(&text).ok_or_else(|| format!("expected cpu, cuda or cuda:N, got {text}"))
     }
 }
 

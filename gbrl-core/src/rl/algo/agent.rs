@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::MakeBackend;
 use crate::boost::{Booster, Dataset};
 use crate::config::{Edges, OptimizerKind, PpoParams, Settings};
 use crate::ensemble::{Ensemble, Optimizer, OutputGroup};
@@ -69,6 +70,7 @@ use crate::threads::Threads;
 /// ```
 pub struct Agent {
     env: String,
+    backend: MakeBackend,
     pub(super) settings: Settings,
     pub(super) head: PolicyHead,
     pub(super) booster: Booster,
@@ -142,6 +144,20 @@ impl Agent {
         has_masks: bool,
         settings: &Settings,
     ) -> Result<Self> {
+        Self::new_on(&MakeBackend::default(), env, (observation_space, action_space), has_masks, settings)
+    }
+
+    /// [`new`](Agent::new) with trees grown by another backend than the CPU's.
+    ///
+    /// # Errors
+    /// As [`new`](Agent::new), and class `Device` where a device is absent or fails.
+    pub fn new_on(
+        backend: &MakeBackend,
+        env: &str,
+        (observation_space, action_space): (&Space, &Space),
+        has_masks: bool,
+        settings: &Settings,
+    ) -> Result<Self> {
         for (what, space) in [("observation_space", observation_space), ("action_space", action_space)] {
             space.check(what)?;
             if space.flat_len() == 0 {
@@ -157,7 +173,7 @@ impl Agent {
             bias[means..n].fill(settings.ppo.log_std_init as f32);
             ensemble.set_bias(&bias)?;
         }
-        Self::assemble(env, head, has_masks, ensemble, settings)
+        Self::assemble(backend, env, head, has_masks, ensemble, settings)
     }
 
     /// Goes on from a saved state and the model saved with it; [`begin`](Agent::begin) must follow.
@@ -166,6 +182,14 @@ impl Agent {
     /// Class `Value` for another optimizer than the run began with; class `Format` when state and trees do not belong
     /// together.
     pub fn resume(state: &AgentState, model: Model) -> Result<Self> {
+        Self::resume_on(&MakeBackend::default(), state, model)
+    }
+
+    /// [`resume`](Agent::resume) with trees grown by another backend than the CPU's.
+    ///
+    /// # Errors
+    /// As [`resume`](Agent::resume), and class `Device` where a device is absent or fails.
+    pub fn resume_on(backend: &MakeBackend, state: &AgentState, model: Model) -> Result<Self> {
         let settings = &state.settings;
         let env = About::of(&model)?.and_then(|about| about.training).map_or(String::new(), |training| training.env);
         let Model { mut ensemble, fixed_edges, .. } = model;
@@ -191,7 +215,7 @@ impl Agent {
             }
             ensemble.set_rate(i, wanted.rate)?;
         }
-        let mut agent = Self::assemble(&env, head.clone(), state.has_masks, ensemble, settings)?;
+        let mut agent = Self::assemble(backend, &env, head.clone(), state.has_masks, ensemble, settings)?;
         if settings.tree.edges == Edges::Fixed {
             agent.booster.set_fixed_edges(fixed_edges)?;
         }
@@ -200,12 +224,20 @@ impl Agent {
         Ok(agent)
     }
 
-    fn assemble(env: &str, head: PolicyHead, has_masks: bool, ensemble: Ensemble, settings: &Settings) -> Result<Self> {
+    fn assemble(
+        backend: &MakeBackend,
+        env: &str,
+        head: PolicyHead,
+        has_masks: bool,
+        ensemble: Ensemble,
+        settings: &Settings,
+    ) -> Result<Self> {
         settings.check()?;
         let n_envs = settings.run.n_envs;
-        let booster = new_booster(ensemble, settings)?;
+        let booster = new_booster(backend, ensemble, settings)?;
         Ok(Agent {
             env: env.to_owned(),
+            backend: backend.clone(),
             data: booster.dataset(),
             actor: Actor::new(&head, n_envs, has_masks, settings),
             ppo: Ppo::new(&head, n_envs, settings),
@@ -400,7 +432,7 @@ impl Agent {
                 return Err(Error::unsupported("changing the trees' settings", "in the middle of a rollout", reason));
             }
             let edges = self.booster.fixed_edges().map(<[_]>::to_vec);
-            let mut booster = new_booster(self.booster.ensemble().clone(), &settings)?;
+            let mut booster = new_booster(&self.backend, self.booster.ensemble().clone(), &settings)?;
             if settings.tree.edges == Edges::Fixed {
                 booster.set_fixed_edges(edges)?;
             }
@@ -455,7 +487,7 @@ impl Agent {
             let (expected, got) = (format!("{:?}", fits(&self.head)), format!("{:?}", fits(&state.head)));
             return Err(Error::format("model", "a policy for other spaces or settings", expected, got));
         }
-        *self = Agent { env: self.env.clone(), ..Agent::resume(&state, model)? };
+        *self = Agent { env: self.env.clone(), ..Agent::resume_on(&self.backend, &state, model)? };
         Ok(())
     }
 
@@ -571,9 +603,11 @@ fn out_of_turn(call: &'static str, stage: Stage) -> Error {
     Error::parameter("call", call, next)
 }
 
-fn new_booster(ensemble: Ensemble, settings: &Settings) -> Result<Booster> {
+fn new_booster(backend: &MakeBackend, ensemble: Ensemble, settings: &Settings) -> Result<Booster> {
     let seed = derive_seed(settings.run.seed, "trees", 0);
-    Booster::new(ensemble, settings.tree.clone(), seed, settings.run.n_threads)
+    let threads = Threads::new(settings.run.n_threads)?;
+    let backend = backend.make(&threads)?;
+    Booster::with_backend(ensemble, settings.tree.clone(), seed, threads, backend)
 }
 
 /// The policy's `n` columns and the value's, with the rates and optimizers of the settings.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::MakeBackend;
 use crate::config::Settings;
 use crate::ensemble::Ensemble;
 use crate::error::{Error, Result};
@@ -109,9 +110,18 @@ impl Trainer {
     /// that no policy fits; class `Environment` when the copies differ or break their contract; or what an environment
     /// returned.
     pub fn new(envs: Vec<Box<dyn Env>>, settings: &Settings) -> Result<Self> {
+        Self::new_on(&MakeBackend::default(), envs, settings)
+    }
+
+    /// [`new`](Trainer::new) with trees grown by another backend than the CPU's.
+    ///
+    /// # Errors
+    /// As [`new`](Trainer::new), and class `Device` where a device is absent or fails.
+    pub fn new_on(backend: &MakeBackend, envs: Vec<Box<dyn Env>>, settings: &Settings) -> Result<Self> {
         let envs = VecEnv::new(envs, derive_seed(settings.run.seed, "environments", 0))?;
         let has_masks = envs.mask_len() > 0;
-        let agent = Agent::new(envs.name(), envs.observation_space(), envs.action_space(), has_masks, settings)?;
+        let agent =
+            Agent::new_on(backend, envs.name(), (envs.observation_space(), envs.action_space()), has_masks, settings)?;
         let mut trainer = Self::assemble(agent, envs)?;
         trainer.envs.reset()?;
         trainer.agent.start(trainer.envs.observations(), true);
@@ -126,6 +136,19 @@ impl Trainer {
     /// [`ErrorKind::Format`](crate::error::ErrorKind::Format) when state, trees and
     /// environments do not belong together.
     pub fn resume(envs: Vec<Box<dyn Env>>, state: &TrainerState, model: Model) -> Result<Self> {
+        Self::resume_on(&MakeBackend::default(), envs, state, model)
+    }
+
+    /// [`resume`](Trainer::resume) with trees grown by another backend than the CPU's: the run may have begun on any.
+    ///
+    /// # Errors
+    /// As [`resume`](Trainer::resume), and class `Device` where a device is absent or fails.
+    pub fn resume_on(
+        backend: &MakeBackend,
+        envs: Vec<Box<dyn Env>>,
+        state: &TrainerState,
+        model: Model,
+    ) -> Result<Self> {
         let envs = VecEnv::new(envs, 0)?;
         let head = &state.agent.head;
         let (expected, got) =
@@ -138,7 +161,7 @@ impl Trainer {
                 format!("{got:?}"),
             ));
         }
-        let mut trainer = Self::assemble(Agent::resume(&state.agent, model)?, envs)?;
+        let mut trainer = Self::assemble(Agent::resume_on(backend, &state.agent, model)?, envs)?;
         trainer.restarted = trainer.envs.restore(&state.envs)?;
         for &env_idx in &trainer.restarted {
             trainer.agent.restart(env_idx);
