@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DeviceRepr, DriverError};
 use cudarc::driver::{ValidAsZeroBits, sys};
-use cudarc::nvrtc::Ptx;
 use gbrl_core::error::{Error, Result};
+
+use crate::image;
 
 /// Devices that the driver shows.
 ///
@@ -44,9 +45,7 @@ impl Device {
             context.disable_event_tracking();
         }
         let stream = context.new_stream().map_err(|error| failure(&name, "making a stream", error))?;
-        let module = context
-            .load_module(Ptx::from_binary(crate::launch::IMAGE.to_vec()))
-            .map_err(|error| failure(&name, "loading kernels", error))?;
+        let module = image::load(&context).map_err(|reason| Error::device(&name, "loading kernels", reason))?;
         Ok(Device { name, stream, module })
     }
 

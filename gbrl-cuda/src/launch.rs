@@ -14,9 +14,6 @@ use gbrl_core::error::Result;
 
 use crate::device::{Buffer, Device};
 
-/// The kernels as the driver loads them.
-pub const IMAGE: &[u8] = include_bytes!("../kernels/kernels.fatbin");
-
 /// Threads of a block; `THREADS` in kernels/device.cu.
 const THREADS: u32 = 256;
 /// Most blocks that share out rows: enough to fill any device, few enough to be cheap.

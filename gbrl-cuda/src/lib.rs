@@ -8,11 +8,13 @@
 //! |---|---|
 //! | `kernels/*.cu` | one file per file of `gbrl-core/src/backend/cpu`, in one dialect (`device.cu`) |
 //! | `launch` | a kernel's arguments have the types and lengths that it reads: the only unsafe code here |
+//! | [`image`] | the kernels compiled beforehand, or at run time |
 //! | `device` | a device, its stream, and buffers that grow |
 //! | [`backend`] | [`Backend`](gbrl_core::backend::Backend) on top: safe |
 
 pub mod backend;
 mod device;
+pub mod image;
 mod launch;
 
 use gbrl_core::backend::MakeBackend;

@@ -30,7 +30,8 @@ fn backend() -> Option<CudaBackend> {
 #[test]
 fn device_equals_oracle() {
     let Some(backend) = backend().map(RefCell::new) else { return };
-    let config = ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() };
+    let cases = std::env::var("GBRL_TEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150);
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(case in case())| {
         let (data, expected) = case.expected();
         case.check(&data, &expected, &mut *backend.borrow_mut(), "cuda");

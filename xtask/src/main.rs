@@ -2,6 +2,8 @@
 
 mod budgets;
 mod compare;
+mod cuda_tests;
+mod kernels;
 mod process;
 mod python;
 mod python_tests;
@@ -33,6 +35,8 @@ enum Command {
     Budgets(budgets::Args),
     /// Measure this library against its peers and write docs/benchmarks.md.
     Compare(compare::Args),
+    /// Compile the CUDA kernels into gbrl-cuda/kernels/kernels.fatbin; needs no GPU and no toolkit.
+    Kernels,
     /// Train the classic environments with several seeds and write docs/results.md.
     Results(results::Args),
 }
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Budgets(args) => budgets::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Kernels => kernels::run(),
         Command::Results(args) => results::run(&args),
     };
     match outcome {

@@ -39,6 +39,16 @@ pub fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("output of {}", shown(command)))
 }
 
+/// Runs to the end and returns what it printed to its standard error: where compilers report.
+pub fn errors(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("starting {}", shown(command)))?;
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() {
+        bail!("{} ended with {}: {}", shown(command), output.status, last_lines(&errors, 10));
+    }
+    Ok(errors)
+}
+
 /// The command as one would type it, paths relative to the workspace.
 pub fn shown(command: &Command) -> String {
     let root = format!("{}/", workspace::root().display());

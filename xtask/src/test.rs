@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::steps::{self, Outcome, Step};
-use crate::{budgets, process, python_tests, tidy, workspace};
+use crate::{budgets, cuda_tests, process, python_tests, tidy, workspace};
 
 /// Outside the workspace: its dependencies cannot be resolved together with ours.
 const STANDALONE: &str = "examples/gymnasium-rs";
@@ -19,10 +19,11 @@ pub struct Args {
     list: bool,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "fmt", about: "cargo fmt --all --check", run: fmt },
     Step { name: "clippy", about: "lints of every target, warnings are errors", run: clippy },
     Step { name: "tests", about: "cargo test of every crate but the extension module", run: tests },
+    Step { name: "cuda", about: "the CUDA backend on a stand-in device", run: cuda_tests::run },
     Step { name: "doc", about: "documentation, warnings are errors", run: doc },
     Step { name: "tidy", about: "the rules that no compiler checks", run: tidy },
     Step { name: "budgets", about: "instruction counts against benches/budgets.toml", run: budgets::step },
@@ -80,8 +81,16 @@ fn clippy() -> Result<Outcome> {
 }
 
 fn tests() -> Result<Outcome> {
-    // The extension module links Python: the step `stub` tests it where that is possible.
-    process::run(process::cargo().args(["test", "--workspace", "--exclude", "gbrl-py", "--locked"]))?;
+    // The extension module links Python, the CUDA backend wants a device: steps of their own test them.
+    process::run(process::cargo().args([
+        "test",
+        "--workspace",
+        "--exclude",
+        "gbrl-py",
+        "--exclude",
+        "gbrl-cuda",
+        "--locked",
+    ]))?;
     process::run(process::cargo().args(["test", "--package", "gbrl-envs", "--features", "box2d", "--locked"]))?;
     Ok(Outcome::Passed)
 }

@@ -181,3 +181,12 @@ fn benches() {
         &["--rollout: expected at least --rows 100, got 10"],
     );
 }
+
+#[test]
+fn a_device_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    refused(folder.path(), "train CartPole-v1 --device cuda:99", &["device cuda:99: "]);
+    let message = "device: expected cpu, cuda or cuda:N (word), got gpu";
+    refused(folder.path(), "train CartPole-v1 --device gpu", &[message]);
+    assert!(!folder.path().join("runs").exists());
+}
