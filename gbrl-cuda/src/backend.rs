@@ -387,7 +387,7 @@ impl CudaBackend {
         let mut chosen = vec![Best::default(); n];
         self.chosen.fetch(device, 0, &mut chosen)?;
         out.extend(chosen.iter().map(|best| {
-            (best.found != 0).then(|| Scored {
+            (best.found != 0).then_some(Scored {
                 candidate: Candidate {
                     feature_idx: best.feature,
                     bin: best.bin,

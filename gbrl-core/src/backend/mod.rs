@@ -82,7 +82,9 @@ pub trait Backend: Send + Sync {
 
 /// What makes a backend: the CPU's by default, gbrl-cuda's for a GPU. Results do not depend on the choice.
 #[derive(Clone)]
-pub struct MakeBackend(Arc<dyn Fn(&Threads) -> Result<Box<dyn Backend>> + Send + Sync>);
+pub struct MakeBackend(Arc<Maker>);
+
+type Maker = dyn Fn(&Threads) -> Result<Box<dyn Backend>> + Send + Sync;
 
 impl MakeBackend {
     /// Calls `make` whenever a backend is needed, with the threads that are there for it.
