@@ -100,7 +100,7 @@ class BoxCodec(_ArrayCodec):
 
     def read(self, rows: Rows) -> Any:
         values = rows if self.dtype.kind == "f" else np.rint(rows)
-        return values.astype(self.dtype).reshape(len(rows), *self.shape)
+        return values.astype(self.dtype, copy=False).reshape(len(rows), *self.shape)
 
 
 class CodesCodec(_ArrayCodec):
