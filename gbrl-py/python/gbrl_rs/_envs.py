@@ -248,7 +248,7 @@ class VectorEnvs(Envs):
         ended = np.flatnonzero(terminated | truncated)
         if len(ended):
             last = list(self._each(finals))
-            for i in ended:
+            for i in ended.tolist():
                 described[i].pop("final_obs", None)
                 _with_end(described[i], last[i], bool(terminated[i]), bool(truncated[i]))
         return described
@@ -310,7 +310,7 @@ class RustEnvs(Envs):
         flat = self.env.flat_observations
         rows = self.env.flat_actions.rows(actions, self.n_envs)
         observations, rewards, terminated, truncated, finals = self.env.core.step(rows)
-        last = flat.values(finals) if (terminated | truncated).any() else None
+        last = None if finals is None else flat.values(finals)
 
         def infos() -> list[Info]:
             described: list[Info] = [{} for _ in range(self.n_envs)]

@@ -71,9 +71,9 @@ class RustVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         """Advances all copies by a batch of actions: observations, rewards, terminated, truncated, infos."""
         rows = self.flat_actions.rows(actions, self.num_envs)
         observations, rewards, terminated, truncated, finals = self.core.step(rows)
-        ended = terminated | truncated
         infos: dict[str, Any] = {}
-        if ended.any():
+        if finals is not None:
+            ended = terminated | truncated
             last = self.flat_observations.values(finals)
             each = np.full(self.num_envs, None, dtype=object)
             for i in np.flatnonzero(ended):
