@@ -146,9 +146,9 @@ impl<'e> Checker<'e> {
             return Err(checker.violation("invalid action space", "a space that makes sense", error));
         }
         match checker.action_space {
-            Space::Dict(_) | Space::Tuple(_) => {
+            Space::Text | Space::Dict(_) | Space::Tuple(_) => {
                 let expected = "Discrete, MultiDiscrete, MultiBinary or Box";
-                return Err(checker.violation("unsupported action space", expected, "Dict or Tuple"));
+                return Err(checker.violation("unsupported action space", expected, "Text, Dict or Tuple"));
             }
             Space::Box { .. } if has_action_mask => {
                 return Err(checker.violation("mask of a continuous action", "no mask", "has_action_mask() = true"));

@@ -53,7 +53,7 @@ impl Identity {
         }
         let samples = match &space {
             Space::Box { low, high, .. } => low.iter().chain(high).all(|bound| bound.is_finite()),
-            Space::Dict(_) | Space::Tuple(_) => false,
+            Space::Text | Space::Dict(_) | Space::Tuple(_) => false,
             _ => true,
         };
         if !samples {

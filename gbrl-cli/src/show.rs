@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
         (_, 0) => {}
         (tree, _) => {
             page.push('\n');
-            page.push_str(&tree_text(&model, tree.unwrap_or(n_trees - 1))?);
+            page.push_str(&tree_text(&model.ensemble, tree.unwrap_or(n_trees - 1))?);
         }
     }
     output::print(&page)?;

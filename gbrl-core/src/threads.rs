@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// As many threads as a caller wants to use, itself included: a clone uses the same ones.
 ///
-/// Nothing is process-wide, and nothing runs between calls. Work is cut into parts before it is shared, so what a part
+/// Nothing is process-wide, and nothing runs between calls. In a forked child the calling thread works alone. Work is cut into parts before it is shared, so what a part
 /// computes cannot depend on which thread computes it.
 ///
 /// ```
@@ -24,7 +24,13 @@ use crate::error::{Error, Result};
 #[derive(Clone, Default)]
 pub struct Threads {
     /// All but the calling one.
-    others: Option<Arc<ThreadPool>>,
+    others: Option<Arc<Others>>,
+}
+
+struct Others {
+    pool: ThreadPool,
+    /// A process forked from this one has the pool's memory and none of its threads.
+    process: u32,
 }
 
 impl Threads {
@@ -38,7 +44,7 @@ impl Threads {
             return Ok(Threads::one());
         }
         match ThreadPoolBuilder::new().num_threads(n - 1).thread_name(|i| format!("gbrl-{}", i + 1)).build() {
-            Ok(pool) => Ok(Threads { others: Some(Arc::new(pool)) }),
+            Ok(pool) => Ok(Threads { others: Some(Arc::new(Others { pool, process: std::process::id() })) }),
             Err(_) => Err(Error::parameter("n_threads", n, "as many threads as the system allows")),
         }
     }
@@ -50,7 +56,12 @@ impl Threads {
 
     /// How many there are, the calling one included.
     pub fn count(&self) -> usize {
-        1 + self.others.as_ref().map_or(0, |pool| pool.current_num_threads())
+        1 + self.pool().map_or(0, ThreadPool::current_num_threads)
+    }
+
+    /// The other threads, where this process has any.
+    fn pool(&self) -> Option<&ThreadPool> {
+        self.others.as_ref().filter(|others| others.process == std::process::id()).map(|others| &others.pool)
     }
 
     /// Calls `run` on every part and returns when all are done. The last part is done here, so that a thread less has to be
@@ -61,7 +72,7 @@ impl Threads {
     pub fn share<T: Send>(&self, parts: impl IntoIterator<Item = T>, run: impl Fn(T) + Sync) {
         let mut parts = parts.into_iter();
         let Some(mut last) = parts.next() else { return };
-        let Some(pool) = &self.others else {
+        let Some(pool) = self.pool() else {
             run(last);
             return parts.for_each(run);
         };

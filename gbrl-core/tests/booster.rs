@@ -582,3 +582,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_step_on_rows_that_nobody_keeps_is_the_same_step() {
+    let mut stream = Stream::new(3, "once", 0);
+    let observations = observations(60, 1);
+    let gradients: Vec<f32> = (0..60 * 4).map(|_| stream.normal() as f32).collect();
+    let weights: Vec<f32> = (0..60).map(|_| stream.uniform() as f32).collect();
+    for edges in [Edges::Rollout, Edges::Step, Edges::Fixed] {
+        for (value, control_variates) in [(Optimizer::Sgd, false), (Optimizer::Sgd, true), (ADAM, false)] {
+            let params = TreeParams { edges, control_variates, row_subsample: 0.8, ..TreeParams::default() };
+            let (mut kept, mut once) = (booster(&params, value, 1), booster(&params, value, 1));
+            for _ in 0..3 {
+                let mut data = kept.dataset();
+                kept.append(&mut data, &observations, 0..0, &mut []).unwrap();
+                kept.complete(&mut data).unwrap();
+                let rows: Vec<u32> = (0..60).collect();
+                let report = kept.step_weighted(&mut data, &rows, &gradients, Some(&weights)).unwrap();
+                assert_eq!(once.step_once(&observations, &gradients, Some(&weights)).unwrap(), report);
+            }
+            assert_eq!(once.ensemble(), kept.ensemble());
+        }
+    }
+    let mut booster = booster(&TreeParams::default(), Optimizer::Sgd, 1);
+    assert_eq!(booster.step_once(&observations[1..], &gradients, None).unwrap_err().class(), ErrorClass::Value);
+    assert_eq!(booster.step_once(&observations, &gradients[1..], None).unwrap_err().class(), ErrorClass::Value);
+    assert_eq!(booster.n_trees(), 0);
+}

@@ -4,6 +4,7 @@ mod budgets;
 mod compare;
 mod process;
 mod python;
+mod python_tests;
 mod results;
 mod steps;
 mod test;

@@ -3,10 +3,8 @@
 use anyhow::{Result, bail};
 
 use crate::steps::{self, Outcome, Step};
-use crate::{budgets, process, python, tidy, workspace};
+use crate::{budgets, process, python_tests, tidy, workspace};
 
-/// Python packages of the tests, installed into .venv.
-const REQUIREMENTS: &str = "tests/requirements.txt";
 /// Outside the workspace: its dependencies cannot be resolved together with ours.
 const STANDALONE: &str = "examples/gymnasium-rs";
 
@@ -21,14 +19,15 @@ pub struct Args {
     list: bool,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "fmt", about: "cargo fmt --all --check", run: fmt },
     Step { name: "clippy", about: "lints of every target, warnings are errors", run: clippy },
-    Step { name: "python", about: "packages of the tests into .venv", run: python_packages },
-    Step { name: "tests", about: "cargo test --workspace", run: tests },
+    Step { name: "tests", about: "cargo test of every crate but the extension module", run: tests },
     Step { name: "doc", about: "documentation, warnings are errors", run: doc },
     Step { name: "tidy", about: "the rules that no compiler checks", run: tidy },
     Step { name: "budgets", about: "instruction counts against benches/budgets.toml", run: budgets::step },
+    Step { name: "stub", about: "the extension module's stub against the module", run: python_tests::stub },
+    Step { name: "python", about: "the wheel in fresh environments, with and without SB3", run: python_tests::run },
     Step { name: "standalone", about: "examples with a lockfile of their own", run: standalone },
 ];
 
@@ -55,7 +54,6 @@ pub fn run(args: &Args) -> Result<()> {
 /// A step about files that this checkout does not have is left out, not skipped: no machine could run it.
 fn applies(step: &Step) -> bool {
     match step.name {
-        "python" => workspace::root().join(REQUIREMENTS).is_file(),
         "standalone" => workspace::root().join(STANDALONE).is_dir(),
         _ => true,
     }
@@ -71,6 +69,7 @@ fn clippy() -> Result<Outcome> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--all-features",
         "--locked",
         "--quiet",
         "--",
@@ -80,23 +79,10 @@ fn clippy() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn python_packages() -> Result<Outcome> {
-    if let Err(reason) = python::system() {
-        return Ok(Outcome::Skipped(reason));
-    }
-    python::install_file(".venv", REQUIREMENTS)?;
-    Ok(Outcome::Passed)
-}
-
 fn tests() -> Result<Outcome> {
-    let mut cargo = process::cargo();
-    cargo.args(["test", "--workspace", "--locked"]);
-    // Where tests that check an export against a Python library find their interpreter.
-    let python = workspace::root().join(".venv/bin/python");
-    if python.is_file() {
-        cargo.env("GBRL_PYTHON", python);
-    }
-    process::run(&mut cargo)?;
+    // The extension module links Python: the step `stub` tests it where that is possible.
+    process::run(process::cargo().args(["test", "--workspace", "--exclude", "gbrl-py", "--locked"]))?;
+    process::run(process::cargo().args(["test", "--package", "gbrl-envs", "--features", "box2d", "--locked"]))?;
     Ok(Outcome::Passed)
 }
 

@@ -506,7 +506,7 @@ impl Booster {
         Binning { n_bins: self.params.n_bins, strategy: self.params.bin_strategy, reserve_missing }
     }
 
-    fn bin(&mut self, data: &mut Dataset) {
+    pub(super) fn bin(&mut self, data: &mut Dataset) {
         let Dataset { bins, tiles, sorting, .. } = data;
         let fixed = self.params.edges == Edges::Fixed;
         if let Some(edges) = &self.fixed_edges {

@@ -1,5 +1,7 @@
 //! Plain supervised use: squared error.
 
+use std::ops::ControlFlow;
+
 use ndarray::{Array2, ArrayView2};
 
 use super::Booster;
@@ -29,6 +31,25 @@ impl Booster {
     /// # Errors
     /// Class `Value` for shapes that do not fit and targets that are not finite.
     pub fn fit(&mut self, x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, n_trees: usize) -> Result<Vec<f64>> {
+        let mut losses = Vec::with_capacity(n_trees);
+        self.fit_while(x, y, |loss| {
+            losses.extend(loss);
+            if losses.len() < n_trees { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(losses)
+    }
+
+    /// [`fit`](Booster::fit) that asks before every tree whether to grow it: `goes_on` gets the loss after the last one,
+    /// nothing before the first.
+    ///
+    /// # Errors
+    /// As [`fit`](Booster::fit).
+    pub fn fit_while(
+        &mut self,
+        x: ArrayView2<'_, f32>,
+        y: ArrayView2<'_, f32>,
+        mut goes_on: impl FnMut(Option<f64>) -> ControlFlow<()>,
+    ) -> Result<()> {
         let (n, n_outputs) = (x.nrows(), self.ensemble().n_outputs());
         if x.ncols() != self.ensemble().n_features() {
             return Err(Error::shape(
@@ -59,21 +80,20 @@ impl Booster {
         self.append(&mut data, rows.as_slice().expect("standard layout"), 0..0, &mut [])?;
         self.complete(&mut data)?;
         let row_idx: Vec<u32> = (0..n as u32).collect();
-        let mut losses = Vec::with_capacity(n_trees);
         let residuals = |data: &super::Dataset| -> Vec<f32> {
             y.indexed_iter().map(|((row, column), &target)| data.output(row, column) - target).collect()
         };
-        let mut gradients = residuals(&data);
-        for _ in 0..n_trees {
+        let (mut gradients, mut last) = (residuals(&data), None);
+        while goes_on(last).is_continue() {
             self.step(&mut data, &row_idx, &gradients)?;
             gradients = residuals(&data);
             let mut loss = 0.0;
             for &g in &gradients {
                 loss += 0.5 * f64::from(g) * f64::from(g);
             }
-            losses.push(loss / n.max(1) as f64);
+            last = Some(loss / n.max(1) as f64);
         }
-        Ok(losses)
+        Ok(())
     }
 
     /// Outputs of every row of `x`, any layout, all columns.

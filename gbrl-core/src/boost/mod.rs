@@ -10,6 +10,7 @@ mod fit;
 mod fold;
 mod leaves;
 mod memo;
+mod once;
 mod sample;
 mod variates;
 

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
+use crate::ensemble::Ensemble;
 use crate::error::{Error, Result};
 use crate::io::describe::{output_name, question, sends_missing_right};
-use crate::io::model::{self, Model};
+use crate::io::model;
 use crate::tree::{Child, Shape, Split, Tree};
 
-/// Tree `tree_idx` of `model` in the DOT language: `dot -Tsvg tree.dot -o tree.svg`.
+/// Tree `tree_idx` of `ensemble` in the DOT language: `dot -Tsvg tree.dot -o tree.svg`.
 ///
 /// Questions are boxes, leaves rounded boxes with their rows and values; edges are labelled with the answer and, where
 /// NaN follows it, with "missing". An oblivious tree is drawn as the full binary tree that it stands for, its one
@@ -19,31 +20,29 @@ use crate::tree::{Child, Shape, Split, Tree};
 /// O(number of leaves · outputs).
 ///
 /// # Errors
-/// Class `Value` when there is no such tree or the model is not valid ([`Model::check`]).
+/// Class `Value` when there is no such tree or the tree is not valid.
 ///
 /// ```
-/// # use gbrl_core::{data::schema::{Feature, FeatureSchema}, ensemble::*, io::Model, tree::*};
+/// # use gbrl_core::{data::schema::{Feature, FeatureSchema}, ensemble::*, tree::*};
 /// # let groups = vec![OutputGroup::sgd("value", 0..1, Schedule::Constant(0.1))];
 /// # let mut ensemble = Ensemble::new(FeatureSchema::new(vec![Feature::numeric("the \"speed\"")]), groups)?;
 /// # let shape = Shape::Oblivious([Split::greater(0, 0.5, false)].into());
 /// # ensemble.push(Tree::new(shape, 0..1, vec![-0.25, 1.0], vec![3, 4], vec![2.5], vec![0.1]))?;
-/// # let model = Model::new(ensemble);
-/// let dot = gbrl_core::io::dot::tree_dot(&model, 0)?;
+/// let dot = gbrl_core::io::dot::tree_dot(&ensemble, 0)?;
 /// assert!(dot.contains(r#"n0 [label="the \"speed\" > 0.5\ngain 2.5"];"#));
 /// assert!(dot.contains(r#"n0 -> l1 [label="yes"];"#));
 /// # Ok::<(), gbrl_core::Error>(())
 /// ```
-pub fn tree_dot(model: &Model, tree_idx: usize) -> Result<String> {
-    let tree = checked_tree(model, tree_idx)?;
+pub fn tree_dot(ensemble: &Ensemble, tree_idx: usize) -> Result<String> {
+    let tree = checked_tree(ensemble, tree_idx)?;
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = Drawing { model, tree, splits: tree.splits().collect() }.write(&mut out, tree_idx);
+    let _ = Drawing { ensemble, tree, splits: tree.splits().collect() }.write(&mut out, tree_idx);
     Ok(out)
 }
 
 /// The tree with this index, safe to walk.
-pub(crate) fn checked_tree(model: &Model, tree_idx: usize) -> Result<&Tree> {
-    let ensemble = &model.ensemble;
+pub(crate) fn checked_tree(ensemble: &Ensemble, tree_idx: usize) -> Result<&Tree> {
     let Some(tree) = ensemble.trees().get(tree_idx) else {
         return Err(Error::parameter("tree_idx", tree_idx, format!("a tree below {}", ensemble.trees().len())));
     };
@@ -52,7 +51,7 @@ pub(crate) fn checked_tree(model: &Model, tree_idx: usize) -> Result<&Tree> {
 }
 
 struct Drawing<'a> {
-    model: &'a Model,
+    ensemble: &'a Ensemble,
     tree: &'a Tree,
     splits: Vec<&'a Split>,
 }
@@ -87,7 +86,7 @@ impl Drawing<'_> {
         for (leaf, rows) in self.tree.covers().iter().enumerate() {
             let mut lines = vec![format!("leaf {leaf}, {rows} {}", if *rows == 1 { "row" } else { "rows" })];
             for (column, value) in self.tree.columns().zip(self.tree.leaf(leaf)) {
-                lines.push(format!("{} {value:?}", output_name(self.model.ensemble.groups(), column)));
+                lines.push(format!("{} {value:?}", output_name(self.ensemble.groups(), column)));
             }
             writeln!(out, "  l{leaf} [label={}, style=rounded];", quoted(&lines))?;
         }
@@ -97,7 +96,7 @@ impl Drawing<'_> {
     fn write_node(&self, out: &mut String, n: usize, split_idx: usize, no: &str, yes: &str) -> std::fmt::Result {
         let split = self.splits[split_idx];
         let gain = format!("gain {:?}", self.tree.gains()[split_idx]);
-        let label = quoted(&[question(self.model.ensemble.schema(), split), gain]);
+        let label = quoted(&[question(self.ensemble.schema(), split), gain]);
         let missing = if sends_missing_right(split) { ", missing" } else { "" };
         writeln!(out, "  n{n} [label={label}];")?;
         writeln!(out, "  n{n} -> {no} [label=\"no\"];")?;

@@ -41,6 +41,7 @@ use crate::ensemble::Ensemble;
 use crate::error::{Error, Result};
 use crate::io::container;
 use crate::io::describe::{self, Header};
+use crate::io::dot::checked_tree;
 use crate::io::model::{self, Model, ModelRef};
 use crate::tree::{Child, Node, Shape, Split, Test, Tree};
 
@@ -188,7 +189,7 @@ pub fn to_json<'a>(model: impl Into<ModelRef<'a>>) -> Result<String> {
     model.check()?;
     let Header { features, groups, params, extra } = Header::of(&model);
     let ensemble = model.ensemble;
-    let whole = ModelText {
+    pretty(ModelText {
         format: FORMAT.into(),
         version: container::VERSION,
         features,
@@ -198,9 +199,20 @@ pub fn to_json<'a>(model: impl Into<ModelRef<'a>>) -> Result<String> {
         fixed_edges: model.fixed_edges.map(|all| all.iter().map(EdgesText::of).collect()),
         extra,
         trees: ensemble.trees().iter().map(|tree| TreeText::of(ensemble, tree)).collect(),
-    };
+    })
+}
+
+/// One tree as [`to_json`] writes it.
+///
+/// # Errors
+/// Class `Value` when there is no such tree or the tree is not valid.
+pub fn tree_json(ensemble: &Ensemble, tree_idx: usize) -> Result<String> {
+    pretty(TreeText::of(ensemble, checked_tree(ensemble, tree_idx)?))
+}
+
+fn pretty(text: impl Serialize) -> Result<String> {
     let value =
-        serde_json::to_value(whole).map_err(|error| Error::parameter(WHAT, error, "a model that JSON can hold"))?;
+        serde_json::to_value(text).map_err(|error| Error::parameter(WHAT, error, "a model that JSON can hold"))?;
     let mut out = String::new();
     push_pretty(&mut out, &sorted(value), 0);
     out.push('\n');

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
+use crate::ensemble::Ensemble;
 use crate::error::Result;
 use crate::io::describe::{output_name, question, sends_missing_right};
 use crate::io::dot::checked_tree;
-use crate::io::model::Model;
 use crate::tree::{Child, Node, Shape, Split, Tree};
 
-/// Tree `tree_idx` of `model` as text: its questions with feature names, category labels and gains, and its leaves
+/// Tree `tree_idx` of `ensemble` as text: its questions with feature names, category labels and gains, and its leaves
 /// with the rows that grew them and their values per output. The first line ends with the learning rate it was grown
 /// with, one per output where they differ.
 ///
@@ -17,16 +17,15 @@ use crate::tree::{Child, Node, Shape, Split, Tree};
 /// are escaped, so every question stays on its line. O(number of leaves · (depth + outputs)).
 ///
 /// # Errors
-/// Class `Value` when there is no such tree or the model is not valid ([`Model::check`]).
+/// Class `Value` when there is no such tree or the tree is not valid.
 ///
 /// ```
-/// # use gbrl_core::{data::schema::{Feature, FeatureSchema}, ensemble::*, io::Model, tree::*};
+/// # use gbrl_core::{data::schema::{Feature, FeatureSchema}, ensemble::*, tree::*};
 /// # let groups = vec![OutputGroup::sgd("policy", 0..2, Schedule::Constant(0.1))];
 /// # let mut ensemble = Ensemble::new(FeatureSchema::new(vec![Feature::numeric("speed")]), groups)?;
 /// # let shape = Shape::Oblivious([Split::greater(0, 0.5, false)].into());
 /// # ensemble.push(Tree::new(shape, 0..2, vec![-0.25, 0.25, 1.0, -1.0], vec![3, 4], vec![2.5], vec![0.1; 2]))?;
-/// # let model = Model::new(ensemble);
-/// let text = gbrl_core::io::text::tree_text(&model, 0)?;
+/// let text = gbrl_core::io::text::tree_text(&ensemble, 0)?;
 /// assert_eq!(text, "\
 /// tree 0: oblivious, depth 1, 2 leaves, outputs policy[0] policy[1], rate 0.1
 ///   level 0: speed > 0.5?  (gain 2.5)
@@ -35,9 +34,9 @@ use crate::tree::{Child, Node, Shape, Split, Tree};
 /// ");
 /// # Ok::<(), gbrl_core::Error>(())
 /// ```
-pub fn tree_text(model: &Model, tree_idx: usize) -> Result<String> {
-    let tree = checked_tree(model, tree_idx)?;
-    let page = Page { model, tree, splits: tree.splits().collect() };
+pub fn tree_text(ensemble: &Ensemble, tree_idx: usize) -> Result<String> {
+    let tree = checked_tree(ensemble, tree_idx)?;
+    let page = Page { ensemble, tree, splits: tree.splits().collect() };
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = page.write(&mut out, tree_idx);
@@ -45,7 +44,7 @@ pub fn tree_text(model: &Model, tree_idx: usize) -> Result<String> {
 }
 
 struct Page<'a> {
-    model: &'a Model,
+    ensemble: &'a Ensemble,
     tree: &'a Tree,
     splits: Vec<&'a Split>,
 }
@@ -58,7 +57,7 @@ impl Page<'_> {
         let plural = if leaves == 1 { "leaf" } else { "leaves" };
         write!(out, "tree {tree_idx}: {shape}, depth {depth}, {leaves} {plural}, outputs")?;
         for column in tree.columns() {
-            write!(out, " {}", output_name(self.model.ensemble.groups(), column))?;
+            write!(out, " {}", output_name(self.ensemble.groups(), column))?;
         }
         match tree.rates() {
             [rate, others @ ..] if others.iter().all(|other| other == rate) => writeln!(out, ", rate {rate:?}")?,
@@ -107,14 +106,14 @@ impl Page<'_> {
         let split = self.splits[split_idx];
         let missing = if sends_missing_right(split) { ", missing: yes" } else { "" };
         let gain = self.tree.gains()[split_idx];
-        format!("{}?  (gain {gain:?}{missing})", question(self.model.ensemble.schema(), split))
+        format!("{}?  (gain {gain:?}{missing})", question(self.ensemble.schema(), split))
     }
 
     fn leaf(&self, leaf_idx: usize) -> String {
         let rows = self.tree.covers()[leaf_idx];
         let mut text = format!("{rows} {}", if rows == 1 { "row" } else { "rows" });
         for (column, value) in self.tree.columns().zip(self.tree.leaf(leaf_idx)) {
-            text.push_str(&format!(", {} {value:?}", output_name(self.model.ensemble.groups(), column)));
+            text.push_str(&format!(", {} {value:?}", output_name(self.ensemble.groups(), column)));
         }
         text
     }

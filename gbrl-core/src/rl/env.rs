@@ -176,7 +176,7 @@ pub fn mask_parts(action_space: &Space) -> Vec<usize> {
         Space::Discrete { n, .. } => vec![*n as usize],
         Space::MultiDiscrete { nvec } => nvec.iter().map(|&n| n as usize).collect(),
         Space::MultiBinary { n } => vec![2; *n],
-        Space::Box { .. } | Space::Dict(_) | Space::Tuple(_) => Vec::new(),
+        Space::Box { .. } | Space::Text | Space::Dict(_) | Space::Tuple(_) => Vec::new(),
     }
 }
 

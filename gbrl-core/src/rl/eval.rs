@@ -130,7 +130,7 @@ pub fn evaluate_within(
         }
         let (seen, chosen) = (&observations[..k * rules.n_features], &mut actions[..k * rules.action_len]);
         let streams: Vec<&mut Stream> = running.iter_mut().map(|r| &mut r.actions).collect();
-        policy.act_rows(seen, &masks[..k * flags], deterministic, streams, chosen)?;
+        policy.view().act_rows(seen, &masks[..k * flags], deterministic, streams, chosen)?;
         // From the last slot down, so that removing one by swapping never moves a slot that is still to be stepped.
         for i in (0..k).rev() {
             let env = &mut envs[copies[i]];

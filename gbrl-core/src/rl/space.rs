@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::schema::{Feature, FeatureSchema};
+use crate::data::schema::{Feature, FeatureSchema, MAX_CATEGORIES, UNSEEN};
 use crate::error::{Error, Result};
 
 /// A set of values that observations or actions are drawn from.
@@ -51,10 +51,12 @@ pub enum Space {
         /// How many bits.
         n: usize,
     },
+    /// A string of any length; one categorical column whose codes follow first appearance. Observations only.
+    Text,
     /// Named parts, in the order given (Gymnasium sorts keys; keep its order when you mirror it).
-    Dict(Vec<(String, Space)>),
+    Dict(#[serde(with = "parts")] Vec<(String, Space)>),
     /// Unnamed parts.
-    Tuple(Vec<Space>),
+    Tuple(#[serde(with = "parts")] Vec<Space>),
 }
 
 impl Space {
@@ -83,7 +85,7 @@ impl Space {
     pub fn flat_len(&self) -> usize {
         match self {
             Space::Box { shape, .. } => shape.iter().product(),
-            Space::Discrete { .. } => 1,
+            Space::Discrete { .. } | Space::Text => 1,
             Space::MultiDiscrete { nvec } => nvec.len(),
             Space::MultiBinary { n } => *n,
             Space::Dict(parts) => parts.iter().map(|(_, part)| part.flat_len()).sum(),
@@ -109,6 +111,7 @@ impl Space {
                 out.extend((0..n).map(|i| Feature::numeric(format!("{stem}[{}]", unravel(i, shape)))));
             }
             Space::Discrete { n, .. } => out.push(Feature::declared(stem, *n)),
+            Space::Text => out.push(Feature::strings(stem)),
             Space::MultiDiscrete { nvec } => {
                 out.extend(nvec.iter().enumerate().map(|(i, n)| Feature::declared(format!("{stem}[{i}]"), *n)));
             }
@@ -157,7 +160,7 @@ impl Space {
                 None => Ok(()),
                 Some(i) => Err(Error::element(format!("{what}.nvec"), (0, i), "at least 1", 0)),
             },
-            Space::MultiBinary { .. } => Ok(()),
+            Space::MultiBinary { .. } | Space::Text => Ok(()),
             Space::Dict(parts) => parts.iter().try_for_each(|(key, part)| part.check(&join(what, key))),
             Space::Tuple(parts) => {
                 parts.iter().enumerate().try_for_each(|(i, part)| part.check(&join(what, &i.to_string())))
@@ -175,6 +178,7 @@ impl Space {
                 (0..flat.len()).find(|&i| !(flat[i].is_nan() || (low[i] <= flat[i] && flat[i] <= high[i])))
             }
             Space::Discrete { n, .. } => (!code(flat[0], *n)).then_some(0),
+            Space::Text => (flat[0] != UNSEEN && !code(flat[0], MAX_CATEGORIES)).then_some(0),
             Space::MultiDiscrete { nvec } => (0..nvec.len()).find(|&i| !code(flat[i], nvec[i])),
             Space::MultiBinary { n } => (0..*n).find(|&i| !code(flat[i], 2)),
             Space::Dict(parts) => first_outside_parts(parts.iter().map(|(_, part)| part), flat),
@@ -207,6 +211,25 @@ fn unravel(mut index: usize, shape: &[usize]) -> String {
         index /= n.max(1);
     }
     parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// A list under a name, since a tagged variant has to be a map.
+mod parts {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Parts<T> {
+        parts: T,
+    }
+
+    pub fn serialize<T: Serialize, S: Serializer>(parts: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        Parts { parts }.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        Ok(Parts::deserialize(deserializer)?.parts)
+    }
 }
 
 /// JSON has no infinities; bounds are written as numbers or the strings "inf" and "-inf".
@@ -258,6 +281,35 @@ mod tests {
     fn crossed_bounds_are_refused() {
         let error = Space::bounded(&[0.0, 2.0], &[1.0, 1.0]).unwrap_err();
         assert_eq!(error.to_string(), "space.low[0, 1]: expected at most high = 1, got 2");
+    }
+
+    #[test]
+    fn every_space_survives_json() {
+        let spaces = vec![
+            Space::unbounded(2),
+            Space::Discrete { n: 3, start: -1 },
+            Space::MultiDiscrete { nvec: vec![2, 3] },
+            Space::MultiBinary { n: 4 },
+            Space::Text,
+        ];
+        let tuple = Space::Tuple(spaces);
+        let nested =
+            Space::Dict(vec![("a".into(), tuple.clone()), ("b".into(), Space::Dict(vec![("c".into(), tuple)]))]);
+        let json = serde_json::to_string(&nested).unwrap();
+        assert_eq!(serde_json::from_str::<Space>(&json).unwrap(), nested);
+        let dict = serde_json::to_string(&Space::Dict(vec![("key".into(), Space::Text)])).unwrap();
+        assert_eq!(dict, r#"{"kind":"dict","parts":[["key",{"kind":"text"}]]}"#);
+    }
+
+    #[test]
+    fn a_text_is_a_code_or_unseen() {
+        let space = Space::Tuple(vec![Space::Text, Space::discrete(2)]);
+        assert_eq!(space.schema().features()[0].name(), "0");
+        for (flat, outside) in
+            [([-1.0, 0.0], None), ([7.0, 1.0], None), ([0.5, 0.0], Some(0)), ([f32::NAN, 0.0], Some(0))]
+        {
+            assert_eq!(space.first_outside(&flat), outside);
+        }
     }
 
     #[test]

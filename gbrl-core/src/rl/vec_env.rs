@@ -121,10 +121,10 @@ impl Rules {
             Space::MultiDiscrete { nvec } => (Kind::MultiDiscrete, nvec.clone()),
             Space::MultiBinary { n } => (Kind::MultiBinary, vec![2; *n]),
             Space::Box { .. } => (Kind::Box, vec![0; action_space.flat_len()]),
-            Space::Dict(_) | Space::Tuple(_) => {
+            Space::Text | Space::Dict(_) | Space::Tuple(_) => {
                 return Err(Error::unsupported(
                     "a vector of environments",
-                    "with Dict or Tuple actions",
+                    "with Text, Dict or Tuple actions",
                     "flatten them to MultiDiscrete or Box in the environment",
                 ));
             }
@@ -406,6 +406,13 @@ impl VecEnv {
         self.write_masks()
     }
 
+    /// Starts again from the first episodes of another seed; a [`reset`](VecEnv::reset) must follow.
+    pub fn reseed(&mut self, seed: u64) {
+        self.seed = seed;
+        self.slots.iter_mut().for_each(|slot| slot.episode = 0);
+        self.is_reset = false;
+    }
+
     fn write_masks(&mut self) -> Result<()> {
         let width = self.masks.len() / self.slots.len();
         for (slot, mask) in self.slots.iter().zip(self.masks.chunks_exact_mut(width)) {
@@ -543,6 +550,18 @@ mod tests {
         assert_eq!(envs.finished(), [end]);
         envs.step(&[1.0], &Threads::one()).unwrap();
         assert!(envs.finished().is_empty());
+    }
+
+    #[test]
+    fn a_seed_given_again_gives_the_same_episodes() {
+        let (mut envs, mut fresh) = (walks(2, 5), walks(2, 8));
+        envs.reset().unwrap();
+        (0..40).for_each(|_| envs.step(&[1.0, 0.0], &Threads::one()).unwrap());
+        envs.reseed(8);
+        assert_eq!(envs.step(&[1.0, 0.0], &Threads::one()).unwrap_err().class(), ErrorClass::Environment);
+        envs.reset().unwrap();
+        fresh.reset().unwrap();
+        assert_eq!(envs.save(), fresh.save());
     }
 
     #[test]

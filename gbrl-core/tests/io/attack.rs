@@ -52,8 +52,8 @@ fn use_everywhere(model: &Model) {
     }
     for (i, tree) in model.ensemble.trees().iter().enumerate() {
         assert_eq!(tree.leaf(tree.leaf_idx(&row)).len(), tree.columns().len());
-        text::tree_text(model, i).unwrap();
-        dot::tree_dot(model, i).unwrap();
+        text::tree_text(&model.ensemble, i).unwrap();
+        dot::tree_dot(&model.ensemble, i).unwrap();
     }
     let again = model::from_bytes(&model::to_bytes(model).unwrap()).unwrap();
     assert_eq!(again, *model);

@@ -53,14 +53,14 @@ pub fn check_dot(graph: &str, tree: &Tree) {
 fn golden_graphs_are_valid() {
     let model = golden();
     for (i, tree) in model.ensemble.trees().iter().enumerate() {
-        check_dot(&dot::tree_dot(&model, i).unwrap(), tree);
+        check_dot(&dot::tree_dot(&model.ensemble, i).unwrap(), tree);
     }
 }
 
 #[test]
 fn an_oblivious_graph_leads_where_the_tree_does() {
     let model = golden();
-    let graph = dot::tree_dot(&model, 0).unwrap();
+    let graph = dot::tree_dot(&model.ensemble, 0).unwrap();
     let tree = &model.ensemble.trees()[0];
     let row = [1.0, 0.0, 0.0, f32::NAN];
     let Shape::Oblivious(splits) = tree.shape() else { panic!("the first golden tree is oblivious") };
@@ -76,8 +76,8 @@ fn an_oblivious_graph_leads_where_the_tree_does() {
 #[test]
 fn a_tree_that_is_not_there_is_refused() {
     let model = golden();
-    assert_eq!(text::tree_text(&model, 4).unwrap_err().class(), ErrorClass::Value);
-    assert_eq!(dot::tree_dot(&model, usize::MAX).unwrap_err().class(), ErrorClass::Value);
+    assert_eq!(text::tree_text(&model.ensemble, 4).unwrap_err().class(), ErrorClass::Value);
+    assert_eq!(dot::tree_dot(&model.ensemble, usize::MAX).unwrap_err().class(), ErrorClass::Value);
 }
 
 #[test]

@@ -20,8 +20,8 @@ pub fn read(name: &str) -> Vec<u8> {
 fn dumps() -> (String, String) {
     let model = golden();
     let trees = 0..model.ensemble.trees().len();
-    let texts: Vec<String> = trees.clone().map(|i| text::tree_text(&model, i).unwrap()).collect();
-    let dots: Vec<String> = trees.map(|i| dot::tree_dot(&model, i).unwrap()).collect();
+    let texts: Vec<String> = trees.clone().map(|i| text::tree_text(&model.ensemble, i).unwrap()).collect();
+    let dots: Vec<String> = trees.map(|i| dot::tree_dot(&model.ensemble, i).unwrap()).collect();
     (texts.join("\n"), dots.concat())
 }
 

@@ -50,11 +50,11 @@ proptest! {
     fn every_tree_can_be_looked_at(seed in any::<u64>()) {
         let model = random(seed);
         for (i, tree) in model.ensemble.trees().iter().enumerate() {
-            let text = text::tree_text(&model, i).unwrap();
+            let text = text::tree_text(&model.ensemble, i).unwrap();
             let binary = matches!(tree.shape(), gbrl_core::tree::Shape::Binary(_));
             let lines = 1 + tree.n_splits() + tree.n_leaves();
             prop_assert_eq!(text.lines().count(), lines, "binary {}\n{}", binary, text);
-            crate::dumps::check_dot(&dot::tree_dot(&model, i).unwrap(), tree);
+            crate::dumps::check_dot(&dot::tree_dot(&model.ensemble, i).unwrap(), tree);
         }
     }
 }

@@ -178,10 +178,10 @@ impl Distribution {
             Space::MultiBinary { n } => Distribution::Bernoulli(Bernoulli::new(*n)),
             Space::Box { low, high, .. } if squash => Distribution::SquashedGaussian(SquashedGaussian::new(low, high)?),
             Space::Box { low, high, .. } => Distribution::DiagGaussian(DiagGaussian::new(low, high)),
-            Space::Dict(_) | Space::Tuple(_) => {
+            Space::Text | Space::Dict(_) | Space::Tuple(_) => {
                 return Err(Error::unsupported(
                     "a policy",
-                    "for Dict or Tuple actions",
+                    "for Text, Dict or Tuple actions",
                     "flatten them to MultiDiscrete or Box in the environment",
                 ));
             }

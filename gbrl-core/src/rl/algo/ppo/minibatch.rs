@@ -11,8 +11,8 @@ use crate::rl::rollout::Rollout;
 
 /// The loss's coefficients at one moment of a run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LossParams {
-    pub(super) clip_range: f64,
+pub struct LossParams {
+    pub clip_range: f64,
     clip_range_vf: Option<f64>,
     ent_coef: f64,
     vf_coef: f64,
@@ -22,7 +22,7 @@ pub(super) struct LossParams {
 }
 
 impl LossParams {
-    pub(super) fn at(ppo: &PpoParams, progress: f64) -> Self {
+    pub fn at(ppo: &PpoParams, progress: f64) -> Self {
         LossParams {
             clip_range: ppo.clip_range.at(progress),
             clip_range_vf: ppo.clip_range_vf.map(|range| range.at(progress)),
@@ -37,18 +37,18 @@ impl LossParams {
 
 /// Means over a minibatch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct BatchStats {
-    pub(super) policy_loss: f64,
+pub struct BatchStats {
+    pub policy_loss: f64,
     /// Of (V − R)², as Stable-Baselines3 logs it; the loss takes half.
-    pub(super) value_loss: f64,
-    pub(super) entropy: f64,
-    pub(super) kl: f64,
-    pub(super) clip_fraction: f64,
-    pub(super) loss: f64,
+    pub value_loss: f64,
+    pub entropy: f64,
+    pub kl: f64,
+    pub clip_fraction: f64,
+    pub loss: f64,
 }
 
 impl BatchStats {
-    pub(super) fn add(&mut self, other: &BatchStats) {
+    pub fn add(&mut self, other: &BatchStats) {
         self.policy_loss += other.policy_loss;
         self.value_loss += other.value_loss;
         self.entropy += other.entropy;
@@ -63,16 +63,16 @@ impl BatchStats {
 const TILE: usize = 32;
 
 /// Buffers of one minibatch, kept.
-pub(super) struct Minibatch {
+pub struct Minibatch {
     /// Current outputs of the rows, `[batch, n_outputs]`: the policy's columns, then the value.
-    pub(super) outputs: Vec<f32>,
+    pub outputs: Vec<f32>,
     /// d loss_row / d output_row, the same shape.
-    pub(super) gradients: Vec<f32>,
+    pub gradients: Vec<f32>,
     /// Batch mean of d loss_row / d log_std.
-    pub(super) log_std_gradients: Vec<f64>,
+    pub log_std_gradients: Vec<f64>,
     advantages: Vec<f64>,
     row_gradients: Vec<f64>,
-    pub(super) old_values: Vec<f64>,
+    pub old_values: Vec<f64>,
     // One tile.
     actions: Vec<f32>,
     masks: Vec<bool>,
@@ -84,7 +84,7 @@ pub(super) struct Minibatch {
 }
 
 impl Minibatch {
-    pub(super) fn new(head: &PolicyHead, batch_size: usize) -> Self {
+    pub fn new(head: &PolicyHead, batch_size: usize) -> Self {
         let n_outputs = head.n_policy_outputs() + 1;
         Minibatch {
             outputs: vec![0.0; batch_size * n_outputs],
@@ -106,7 +106,7 @@ impl Minibatch {
     /// From `self.outputs` of `rows` computes `self.gradients`, `self.log_std_gradients` and the statistics.
     ///
     /// loss_row = surrogate(ratio, Â) − ent_coef·H + vf_coef·½(V − R)². Sums run in the order of `rows`.
-    pub(super) fn evaluate(
+    pub fn evaluate(
         &mut self,
         head: &PolicyHead,
         rollout: &Rollout,

@@ -1,0 +1,532 @@
+//! Whole runs, from the first reset to the resumed end.
+
+use super::agent::KEPT;
+use super::ppo::{LossParams, Minibatch};
+use super::*;
+use crate::ErrorClass;
+use crate::config::{Edges, OptimizerKind, Schedule, Settings};
+use crate::ensemble::Ensemble;
+use crate::io::{Checkpoint, Model};
+use crate::rl::env::{Env, TimeLimit};
+use crate::rl::eval::{evaluate, evaluate_within};
+use crate::rl::event::{Control, Event, Metrics};
+use crate::rl::policy::{Policy, PolicyHead};
+use crate::rl::rollout::StepRows;
+use crate::rl::test_envs::{Broken, Masked, Target, Walk};
+use crate::rl::vec_env::VecEnv;
+use crate::rng::{Stream, derive_seed};
+use crate::threads::Threads;
+
+fn settings(pairs: &[(&str, &str)]) -> Settings {
+    let mut settings = Settings::default();
+    let defaults = [("n_envs", "4"), ("n_steps", "16"), ("batch_size", "24"), ("n_epochs", "3"), ("max_depth", "2")];
+    for (key, value) in defaults.iter().chain(pairs) {
+        settings.set(key, value).unwrap();
+    }
+    settings
+}
+
+fn walks(n: usize) -> Vec<Box<dyn Env>> {
+    (0..n).map(|_| Box::new(TimeLimit::new(Walk::new(), 20).unwrap()) as Box<dyn Env>).collect()
+}
+
+fn targets(n: usize) -> Vec<Box<dyn Env>> {
+    (0..n).map(|_| Box::new(Target::new()) as Box<dyn Env>).collect()
+}
+
+/// Every event of a run as text.
+fn log(trainer: &mut Trainer, until: u64) -> Vec<String> {
+    let mut lines = Vec::new();
+    trainer
+        .run(until, &mut |event| {
+            lines.push(match event {
+                Event::EpisodeFinished { timesteps, episode } => format!("{timesteps} {episode:?}"),
+                Event::RolloutFinished { timesteps, metrics } | Event::UpdateFinished { timesteps, metrics } => {
+                    let bits: Vec<_> = metrics.iter().map(|(key, value)| (key, value.to_bits())).collect();
+                    format!("{timesteps} {bits:?}")
+                }
+                Event::EvaluationDue { timesteps, .. } => format!("{timesteps} evaluation"),
+                Event::CheckpointDue { timesteps, .. } => format!("{timesteps} checkpoint"),
+                Event::EpisodesRestarted { timesteps, envs } => format!("{timesteps} restarted {envs:?}"),
+            });
+            Control::Continue
+        })
+        .unwrap();
+    lines
+}
+
+/// The whole loss of a minibatch against finite differences in every output and every log standard deviation.
+#[test]
+fn minibatch_gradients_agree_with_finite_differences() {
+    type Case = (fn(usize) -> Vec<Box<dyn Env>>, &'static [(&'static str, &'static str)]);
+    let masked: fn(usize) -> Vec<Box<dyn Env>> = |n| (0..n).map(|_| Box::new(Masked::new()) as Box<dyn Env>).collect();
+    let cases: [Case; 5] = [
+        (walks, &[("ent_coef", "0.1")]),
+        (walks, &[("clip_range_vf", "0.05"), ("norm_obs", "true")]),
+        (masked, &[("ent_coef", "0.3"), ("normalize_advantage", "false")]),
+        (targets, &[("ent_coef", "0.1"), ("log_std_init", "-0.5")]),
+        (targets, &[("log_std", "outputs"), ("squash_actions", "true"), ("ent_coef", "0.2")]),
+    ];
+    for (envs, pairs) in cases {
+        let mut trainer = Trainer::new(envs(4), &settings(pairs)).unwrap();
+        trainer.run(64, &mut |_| Control::Continue).unwrap();
+        // Move the outputs away from where they were collected, so that ratios differ from 1.
+        let rows: Vec<u32> = (0..24).map(|i| i * 2 + 1).collect();
+        let d = trainer.ensemble().n_outputs();
+        let loss = LossParams::at(&trainer.settings().ppo, 0.0);
+        let mut batch = Minibatch::new(&trainer.agent.head, rows.len());
+        trainer.agent.data.gather(&rows, 0..d, &mut batch.outputs);
+        let mut stream = Stream::new(1, "test", 0);
+        batch.outputs.iter_mut().for_each(|x| *x += stream.range(-0.1, 0.1) as f32);
+        let rollout = trainer.rollout();
+        let base = batch.outputs.clone();
+        batch.evaluate(&trainer.agent.head, rollout, &rows, &loss).unwrap();
+        let (analytic, log_std) = (batch.gradients.clone(), batch.log_std_gradients.clone());
+        let n = rows.len() as f64;
+        for i in 0..base.len() {
+            let mut at = |h: f32| {
+                batch.outputs.copy_from_slice(&base);
+                batch.outputs[i] += h;
+                let moved = f64::from(batch.outputs[i]);
+                (moved, batch.evaluate(&trainer.agent.head, rollout, &rows, &loss).unwrap().loss)
+            };
+            let ((x1, l1), (x0, l0)) = (at(1e-3), at(-1e-3));
+            let numeric = n * (l1 - l0) / (x1 - x0);
+            let a = f64::from(analytic[i]);
+            assert!((numeric - a).abs() < 3e-3 * (1.0 + a.abs()), "{pairs:?} output {i}: {a} against {numeric}");
+        }
+        batch.outputs.copy_from_slice(&base);
+        for i in 0..log_std.len() {
+            let mut at = |h: f64| {
+                let mut head = trainer.agent.head.clone();
+                head.log_std[i] += h;
+                batch.evaluate(&head, rollout, &rows, &loss).unwrap().loss
+            };
+            let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
+            assert!((numeric - log_std[i]).abs() < 1e-5, "log_std {i}: {} against {numeric}", log_std[i]);
+        }
+    }
+}
+
+#[test]
+fn before_the_first_tree_ratios_are_exactly_one() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[("n_epochs", "1"), ("batch_size", "64")])).unwrap();
+    trainer.run(64, &mut |_| Control::Continue).unwrap();
+    assert_eq!(trainer.metrics().get("train/approx_kl"), Some(0.0));
+    assert_eq!(trainer.metrics().get("train/clip_fraction"), Some(0.0));
+    assert_eq!(trainer.ensemble().trees().len(), 1);
+}
+
+#[test]
+fn a_last_partial_minibatch_makes_a_tree_too() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[])).unwrap();
+    trainer.run(64, &mut |_| Control::Continue).unwrap();
+    assert_eq!(trainer.ensemble().trees().len(), 3 * 3); // 24 + 24 + 16 rows, three times
+    assert_eq!(trainer.metrics().get("train/n_trees"), Some(9.0));
+}
+
+#[test]
+fn row_clips_act_after_all_coefficients() {
+    let pairs =
+        [("vf_coef", "100"), ("max_value_grad_norm", "0.25"), ("max_policy_grad_norm", "0.1"), ("ent_coef", "5")];
+    let mut trainer = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+    trainer.run(64, &mut |_| Control::Continue).unwrap();
+    let n = trainer.agent.head.n_policy_outputs();
+    let mut at_limit = 0;
+    for row in trainer.agent.ppo.batch.gradients.chunks_exact(n + 1).take(16) {
+        let norm = row[..n].iter().map(|g| g * g).sum::<f32>().sqrt();
+        assert!(norm <= 0.1 + 1e-6 && row[n].abs() <= 0.25);
+        at_limit += usize::from(row[n].abs() == 0.25);
+    }
+    assert!(at_limit > 0);
+}
+
+#[test]
+fn target_kl_forbids_the_whole_minibatch() {
+    let pairs = [("target_kl", "1e-9"), ("policy_lr", "0.5"), ("batch_size", "64"), ("n_epochs", "5")];
+    let mut trainer = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+    trainer.run(64, &mut |_| Control::Continue).unwrap();
+    // The first tree moves the policy; the second minibatch sees it, and neither grows a tree nor moves anything.
+    assert_eq!(trainer.ensemble().trees().len(), 1);
+    let mut trainer = Trainer::new(targets(4), &settings(&pairs)).unwrap();
+    trainer.run(64, &mut |_| Control::Continue).unwrap();
+    let moved = trainer.agent.head.log_std[0];
+    let mut one_step = Trainer::new(targets(4), &settings(&[&pairs[..], &[("n_epochs", "1")]].concat())).unwrap();
+    one_step.run(64, &mut |_| Control::Continue).unwrap();
+    assert_eq!(moved, one_step.agent.head.log_std[0]);
+    assert_ne!(moved, -2.0);
+}
+
+#[test]
+fn a_seed_fixes_the_run_whatever_the_threads() {
+    let run = |pairs: &[(&str, &str)]| {
+        let mut trainer = Trainer::new(walks(4), &settings(pairs)).unwrap();
+        let lines = log(&mut trainer, 256);
+        (lines, trainer.ensemble().clone())
+    };
+    let one = run(&[("norm_obs", "true"), ("n_threads", "1")]);
+    assert!(one == run(&[("norm_obs", "true"), ("n_threads", "2"), ("env_threads", "3")]));
+    assert!(one.0 != run(&[("norm_obs", "true"), ("seed", "1")]).0);
+}
+
+#[test]
+fn a_resumed_run_equals_an_uninterrupted_one() {
+    for edges in ["rollout", "step", "fixed"] {
+        resume_in_the_middle(&[("edges", edges)]);
+    }
+    resume_in_the_middle(&[("policy_optimizer", "adam"), ("control_variates", "true")]);
+    resume_in_the_middle(&[("policy_optimizer", "adam"), ("value_optimizer", "adam"), ("adam_beta1", "0.5")]);
+}
+
+/// Half a run, a checkpoint as bytes, the other half: equal to a whole run in every event and in the end.
+fn resume_in_the_middle(more: &[(&str, &str)]) {
+    let pairs = [
+        ("norm_obs", "true"),
+        ("policy_lr", "lin_0.2"),
+        ("clip_range", "linear:0.3:0.1"),
+        ("total_timesteps", "2048"),
+        ("checkpoint_every", "512"),
+        ("eval_every", "1000"),
+    ];
+    let pairs = [&pairs[..], more].concat();
+    let mut whole = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+    let all = log(&mut whole, 2048);
+    let mut first = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+    let mut lines = log(&mut first, 1024);
+    let json = serde_json::to_value(first.state()).unwrap();
+    let bytes = Checkpoint::new(first.model().unwrap(), json).to_bytes().unwrap();
+    let read = Checkpoint::from_bytes(&bytes).unwrap();
+    let state: TrainerState = serde_json::from_value(read.state).unwrap();
+    assert_eq!(state, first.state());
+    let mut second = Trainer::resume(walks(4), &state, read.model).unwrap();
+    lines.extend(log(&mut second, 2048));
+    let differ = lines.iter().zip(&all).find(|(a, b)| a != b);
+    assert!(differ.is_none() && lines.len() == all.len(), "{more:?}: {differ:#?}");
+    assert!(all.iter().any(|line| line.ends_with("checkpoint")) && all.iter().any(|line| line.ends_with("evaluation")));
+    assert_eq!(second.state(), whole.state());
+    assert_eq!(second.model().unwrap().to_model(), whole.model().unwrap().to_model());
+    assert_eq!(second.model().unwrap().fixed_edges.is_some(), second.settings().tree.edges == Edges::Fixed);
+}
+
+#[test]
+fn a_gaussian_run_resumes_and_says_what_it_could_not_restore() {
+    let pairs = [("log_std_lr", "0.01")];
+    let mut first = Trainer::new(targets(4), &settings(&pairs)).unwrap();
+    log(&mut first, 128);
+    let mut second = Trainer::resume(targets(4), &first.state(), first.model().unwrap().to_model()).unwrap();
+    assert_eq!(second.agent.head, first.agent.head);
+    assert_eq!(second.agent.ppo.adam, first.agent.ppo.adam);
+    assert_eq!(log(&mut second, 192)[0], "128 restarted [0, 1, 2, 3]");
+}
+
+#[test]
+fn states_that_do_not_fit_are_refused() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[])).unwrap();
+    log(&mut trainer, 64);
+    let (state, ensemble) = (trainer.state(), trainer.ensemble().clone());
+    let empty = Ensemble::new(ensemble.schema().clone(), ensemble.groups().to_vec()).unwrap();
+    let class =
+        |envs, state: &TrainerState, trees| Trainer::resume(envs, state, Model::new(trees)).err().unwrap().class();
+    assert_eq!(class(walks(4), &state, empty), ErrorClass::Format);
+    assert_eq!(class(targets(4), &state, ensemble.clone()), ErrorClass::Format);
+    assert_eq!(class(walks(3), &state, ensemble.clone()), ErrorClass::Value);
+    let mut other = state.clone();
+    other.agent.settings.ppo.norm_reward = false;
+    assert_eq!(class(walks(4), &other, ensemble.clone()), ErrorClass::Format);
+    let mut adam = state.clone();
+    adam.agent.settings.ppo.value_optimizer = OptimizerKind::Adam;
+    let error = Trainer::resume(walks(4), &adam, Model::new(ensemble.clone())).err().unwrap();
+    assert!(error.to_string().starts_with("value_optimizer: expected Sgd, as the run began, got Adam"), "{error}");
+    let mut fixed = state.clone();
+    fixed.agent.settings.tree.edges = Edges::Fixed;
+    let model = Model { fixed_edges: Some(Vec::new()), ..Model::new(ensemble) };
+    assert_eq!(Trainer::resume(walks(4), &fixed, model).err().unwrap().class(), ErrorClass::Value);
+}
+
+#[test]
+fn what_is_part_of_the_state_cannot_be_changed() {
+    let mut trainer = Trainer::new(targets(4), &settings(&[("norm_obs", "true")])).unwrap();
+    log(&mut trainer, 64);
+    let state = trainer.state();
+    let changed = |key: &str, value: &str| {
+        let (mut other, mut settings) = (state.clone(), state.settings().clone());
+        settings.set(key, value).unwrap();
+        other.set_settings(settings).map(|()| other)
+    };
+    for (key, value, message) in [
+        ("norm_obs", "false", "norm_obs: expected true, as the run began, got false"),
+        ("squash_actions", "true", "squash_actions: expected false, as the run began, got true"),
+        ("log_std", "outputs", "log_std: expected free, as the run began, got outputs"),
+        ("log_std_init", "-1", "log_std_init: expected -2, as the run began, got -1"),
+        ("clip_obs", "5", "clip_obs: expected 10, as the run began, got 5"),
+        ("clip_reward", "5", "clip_reward: expected 10, as the run began, got 5"),
+        ("norm_reward", "false", "norm_reward: expected true, as the run began, got false"),
+        ("value_optimizer", "adam", "value_optimizer: expected sgd, as the run began, got adam"),
+        ("adam_beta1", "0.5", "adam_beta1: expected 0.9, as the run began, got 0.5"),
+        ("n_envs", "3", "n_envs: expected 4, as the run began, got 3"),
+        ("n_steps", "8", "n_steps: expected 16, as the run began, got 8"),
+        ("seed", "9", "seed: expected 0, as the run began, got 9"),
+    ] {
+        assert_eq!(changed(key, value).unwrap_err().to_string(), message);
+    }
+    let table = state.settings();
+    assert!(KEPT.iter().all(|key| table.get(key).is_some()), "a name that is no setting");
+    // Discounting goes by the new setting everywhere, the rewards' normaliser included.
+    let other = changed("gamma", "0.5").unwrap();
+    let resumed = Trainer::resume(targets(4), &other, trainer.model().unwrap().to_model()).unwrap();
+    let text = serde_json::to_string(&resumed.state()).unwrap();
+    assert_eq!(text.matches("\"gamma\":0.5").count(), 2, "settings and normaliser");
+    assert!(!text.contains("\"gamma\":0.99"));
+}
+
+#[test]
+fn a_smaller_window_keeps_the_newest_episodes() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[])).unwrap();
+    let mut returns = Vec::new();
+    let mut watch = |event: &Event<'_>| {
+        if let Event::EpisodeFinished { episode, .. } = event {
+            returns.push(**episode);
+        }
+        Control::Continue
+    };
+    trainer.run(512, &mut watch).unwrap();
+    let mut state = trainer.state();
+    let mut settings = state.settings().clone();
+    settings.set("stats_window", "3").unwrap();
+    state.set_settings(settings).unwrap();
+    let resumed = Trainer::resume(walks(4), &state, trainer.model().unwrap().to_model()).unwrap();
+    let recent: Vec<_> = resumed.state().progress.recent.into_iter().collect();
+    assert!(returns.len() > 6);
+    assert_eq!(recent, returns[returns.len() - 3..]);
+}
+
+#[test]
+fn misuse_is_an_error() {
+    let class = |envs, pairs: &[(&str, &str)]| Trainer::new(envs, &settings(pairs)).err().unwrap().class();
+    assert_eq!(class(walks(3), &[]), ErrorClass::Value);
+    assert_eq!(class(Vec::new(), &[]), ErrorClass::Value);
+    let mut bad = settings(&[]);
+    bad.ppo.gamma = 2.0;
+    assert_eq!(Trainer::new(walks(4), &bad).err().unwrap().class(), ErrorClass::Value);
+    let broken = Broken { reward: f32::INFINITY, ..Broken::nothing() };
+    let mut trainer = Trainer::new(vec![Box::new(broken)], &settings(&[("n_envs", "1")])).unwrap();
+    let error = trainer.run(16, &mut |_| Control::Continue).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Environment);
+}
+
+#[test]
+fn adam_and_monotone_outputs_do_not_mix() {
+    let pairs = [("value_optimizer", "adam"), ("monotone", "0:2:rising")];
+    let error = Trainer::new(walks(4), &settings(&pairs)).err().unwrap();
+    assert_eq!(error.class(), ErrorClass::Unsupported);
+    assert!(error.to_string().contains("with an Adam output group"), "{error}");
+    Trainer::new(walks(4), &settings(&pairs[1..])).unwrap();
+}
+
+#[test]
+fn the_observer_can_stop_between_rollouts() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[])).unwrap();
+    let end = trainer.run(1 << 20, &mut |event| match event {
+        Event::RolloutFinished { timesteps, .. } if *timesteps >= 128 => Control::Stop,
+        _ => Control::Continue,
+    });
+    assert_eq!((end.unwrap(), trainer.timesteps()), (Control::Stop, 128));
+    assert_eq!(trainer.ensemble().trees().len(), 18, "the rollout is learned from before stopping");
+}
+
+#[test]
+fn it_learns_a_walk_a_target_and_a_masked_bandit() {
+    let score = |envs: fn(usize) -> Vec<Box<dyn Env>>, pairs: &[(&str, &str)], steps| {
+        let mut settings = settings(&[("n_steps", "64"), ("batch_size", "64"), ("n_envs", "8")]);
+        settings.run.total_timesteps = steps;
+        pairs.iter().for_each(|(key, value)| settings.set(key, value).unwrap());
+        let mut trainer = Trainer::new(envs(8), &settings).unwrap();
+        trainer.run(steps, &mut |_| Control::Continue).unwrap();
+        evaluate(&trainer.policy().unwrap(), &mut envs(3), 50, true, 7).unwrap().mean()
+    };
+    let up = score(walks, &[], 8192);
+    assert!(up > 0.95, "walk: {up}");
+    let adam = [("policy_optimizer", "adam"), ("value_optimizer", "adam"), ("policy_lr", "0.03")];
+    let up = score(walks, &adam, 8192);
+    assert!(up > 0.95, "walk with Adam: {up}");
+    let bandits: fn(usize) -> Vec<Box<dyn Env>> = |n| (0..n).map(|_| Box::new(Masked::new()) as Box<dyn Env>).collect();
+    let bandit = score(bandits, &[("policy_lr", "0.3")], 8192);
+    assert!(bandit > 0.95, "bandit: {bandit}");
+    // The best constant action gets −0.21. With larger steps the mean leaves the bounds, where clipping hides it.
+    let gentle = [("batch_size", "256"), ("policy_lr", "0.01"), ("log_std_init", "-1")];
+    for (pairs, least) in [
+        (&[][..], -0.03),
+        (&[("squash_actions", "true")], -0.03),
+        (&[("squash_actions", "true"), ("log_std", "outputs")], -0.1),
+    ] {
+        let target = score(targets, &[&gentle, pairs].concat(), 32_768);
+        assert!(target > least, "{pairs:?}: {target}");
+    }
+}
+
+#[test]
+fn a_failed_run_goes_on_from_where_it_last_stood() {
+    let pairs = [("norm_obs", "true"), ("eval_every", "128"), ("total_timesteps", "512")];
+    let mut whole = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+    let all = log(&mut whole, 512);
+    let mut first = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+    assert!(first.before_failure().unwrap().is_none());
+    let mut lines = log(&mut first, 256);
+    // From here on trees overflow: the first minibatch of the next rollout may already have moved things.
+    first.agent.booster.set_rate(1, Schedule::Constant(3e38)).unwrap();
+    let failure = first.train(&mut |_| Control::Continue).unwrap_err();
+    assert_eq!(failure.class(), ErrorClass::Value);
+    let (state, model) = first.before_failure().unwrap().unwrap();
+    assert_eq!((state.timesteps(), model.ensemble.trees().len()), (256, state.agent.n_trees));
+    assert_eq!(Policy::from_model(model.clone(), 1).unwrap().training().unwrap().timesteps, 256);
+    let mut rest = Trainer::resume(walks(4), state, model).unwrap();
+    lines.extend(log(&mut rest, 512));
+    assert!(lines == all && rest.state() == whole.state());
+    let error = first.train(&mut |_| Control::Continue).unwrap_err();
+    assert!(error.to_string().contains("after a failure at 256 steps"), "{error}");
+}
+
+#[test]
+fn evaluations_come_before_the_update_they_are_reported_with() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[("eval_every", "128")])).unwrap();
+    let lines = log(&mut trainer, 128);
+    assert!(lines[lines.len() - 2] == "128 evaluation" && lines[lines.len() - 1].contains("train/loss"));
+}
+
+#[test]
+fn an_episode_without_end_is_an_error() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[])).unwrap();
+    log(&mut trainer, 64);
+    let policy = trainer.policy().unwrap();
+    let within = |limit| evaluate_within(&policy, &mut walks(2), 4, true, 3, limit);
+    let whole = within(None).unwrap();
+    let longest = *whole.lengths.iter().max().unwrap();
+    assert_eq!(within(Some(longest)).unwrap(), whole);
+    let error = within(Some(longest - 1)).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Environment);
+    let limit = longest - 1;
+    let message = format!("episode without end: expected an end within {limit} steps, as a TimeLimit gives, got none");
+    assert!(error.to_string().ends_with(&message), "{error}");
+}
+
+#[test]
+fn evaluation_does_not_depend_on_the_number_of_copies() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[("norm_obs", "true")])).unwrap();
+    log(&mut trainer, 256);
+    let policy = trainer.policy().unwrap();
+    for deterministic in [false, true] {
+        let one = evaluate(&policy, &mut walks(1), 7, deterministic, 3).unwrap();
+        for n in [2, 5, 9] {
+            assert_eq!(evaluate(&policy, &mut walks(n), 7, deterministic, 3).unwrap(), one);
+        }
+    }
+    assert_eq!(evaluate(&policy, &mut targets(1), 7, true, 3).unwrap_err().class(), ErrorClass::Environment);
+    assert!(evaluate(&policy, &mut walks(1), 0, true, 3).is_err());
+    assert!(evaluate(&policy, &mut [], 1, true, 3).is_err());
+}
+
+#[test]
+fn a_policy_survives_json_and_refuses_what_does_not_fit() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[("norm_obs", "true")])).unwrap();
+    log(&mut trainer, 128);
+    let policy = trainer.policy().unwrap();
+    let head: PolicyHead = serde_json::from_str(&serde_json::to_string(policy.head()).unwrap()).unwrap();
+    let copy = Policy::new(trainer.ensemble().clone(), head.clone(), 1).unwrap();
+    let observations = [1.0, 0.5, f32::NAN, 0.1, -3.0, f32::INFINITY];
+    let act = |policy: &Policy| {
+        let mut actions = [0.0; 3];
+        policy.act(&observations, &[], false, &mut Stream::new(1, "test", 0), &mut actions).unwrap();
+        let mut values = [0.0; 3];
+        policy.values(&observations, &mut values).unwrap();
+        (actions, values)
+    };
+    assert_eq!(act(&copy), act(&policy));
+    let mut stream = Stream::new(1, "test", 0);
+    assert!(policy.act(&observations[..5], &[], true, &mut stream, &mut [0.0; 3]).is_err());
+    assert!(policy.act(&observations, &[true], true, &mut stream, &mut [0.0; 3]).is_err());
+    let mask = [true, false, true, true, false, false];
+    let error = policy.act(&observations, &mask, true, &mut stream, &mut [0.0; 3]).unwrap_err();
+    assert_eq!(error.to_string(), "action mask[2, 0]: expected at least one allowed choice, got none");
+    let other = PolicyHead { action_space: crate::rl::space::Space::discrete(3), ..head };
+    assert_eq!(Policy::new(trainer.ensemble().clone(), other, 1).err().unwrap().class(), ErrorClass::Format);
+}
+
+/// The loop that a caller with environments of another kind writes.
+#[test]
+fn an_agent_stepped_by_hand_learns_what_a_trainer_learns() {
+    let masked: fn(usize) -> Vec<Box<dyn Env>> = |n| (0..n).map(|_| Box::new(Masked::new()) as Box<dyn Env>).collect();
+    for envs in [walks, targets, masked] {
+        let settings = settings(&[("norm_obs", "true"), ("total_timesteps", "320")]);
+        let mut trainer = Trainer::new(envs(4), &settings).unwrap();
+        trainer.train(&mut |_| Control::Continue).unwrap();
+        let mut envs = VecEnv::new(envs(4), derive_seed(settings.run.seed, "environments", 0)).unwrap();
+        let (observation_space, action_space) = (envs.observation_space().clone(), envs.action_space().clone());
+        let masks = envs.mask_len() > 0;
+        let mut agent = Agent::new(envs.name(), &observation_space, &action_space, masks, &settings).unwrap();
+        envs.reset().unwrap();
+        agent.begin(envs.observations()).unwrap();
+        for rollout in 1..=5 {
+            loop {
+                let sent = agent.decide(envs.masks()).unwrap().sent;
+                envs.step(sent, &Threads::one()).unwrap();
+                let step = StepRows {
+                    rewards: envs.rewards(),
+                    terminated: envs.terminated(),
+                    truncated: envs.truncated(),
+                    final_observations: envs.final_observations(),
+                };
+                if agent.outcome(&step, envs.observations()).unwrap() {
+                    break;
+                }
+            }
+            agent.finish().unwrap();
+            agent.update(f64::from(rollout) * 64.0 / 320.0, &mut Metrics::default()).unwrap();
+        }
+        assert_eq!(agent.state(), trainer.agent.state());
+        assert_eq!(agent.model(320).unwrap().to_model(), trainer.model().unwrap().to_model());
+    }
+}
+
+#[test]
+fn an_agent_names_the_call_that_is_due() {
+    let trainer = Trainer::new(walks(4), &settings(&[])).unwrap();
+    let (observations, actions) = (trainer.envs().observation_space(), trainer.envs().action_space());
+    let mut agent = Agent::new("Walk", observations, actions, false, &settings(&[])).unwrap();
+    assert_eq!(agent.decide(&[]).unwrap_err().to_string(), "call: expected begin, got decide");
+    assert_eq!(agent.begin(&[0.0; 7]).unwrap_err().to_string(), "observations: expected shape [4, 2], got 7 numbers");
+    let next = [0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
+    let at_hand: Vec<f32> = next.iter().map(|x| x * 0.5).collect();
+    agent.begin(&at_hand).unwrap();
+    assert_eq!(agent.finish().unwrap_err().to_string(), "call: expected decide, got finish");
+    assert_eq!(agent.decide(&[true]).unwrap_err().to_string(), "masks: expected shape 0, got 1");
+    agent.decide(&[]).unwrap();
+    let step =
+        |rewards| StepRows { rewards, terminated: &[false; 4], truncated: &[false; 4], final_observations: &next };
+    assert_eq!(agent.decide(&[]).unwrap_err().to_string(), "call: expected outcome, got decide");
+    let error = agent.outcome(&step(&[0.0, f32::NAN, 0.0, 0.0]), &next).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Environment);
+    assert_eq!(agent.outcome(&step(&[0.0; 3]), &next).unwrap_err().to_string(), "rewards: expected shape 4, got 3");
+    assert!(!agent.outcome(&step(&[0.0; 4]), &next).unwrap());
+    let error = agent.update(0.0, &mut Metrics::default()).unwrap_err();
+    assert_eq!(error.to_string(), "call: expected decide, got update");
+}
+
+#[test]
+fn settings_change_between_rollouts_and_the_trees_stay() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[])).unwrap();
+    trainer.run(128, &mut |_| Control::Continue).unwrap();
+    let trees = trainer.ensemble().clone();
+    let mut changed = trainer.settings().clone();
+    for (key, value) in [("max_depth", "1"), ("batch_size", "64"), ("policy_lr", "0.5"), ("gamma", "0.5")] {
+        changed.set(key, value).unwrap();
+    }
+    trainer.agent.set_settings(changed).unwrap();
+    trainer.run(192, &mut |_| Control::Continue).unwrap();
+    assert_eq!(trainer.ensemble().first(trees.trees().len()).unwrap().trees(), trees.trees());
+    let new = &trainer.ensemble().trees()[trees.trees().len()..];
+    assert_eq!(new.len(), 3, "one minibatch per epoch");
+    assert!(new.iter().all(|tree| tree.depth() <= 1));
+    let mut seeded = trainer.settings().clone();
+    seeded.set("seed", "5").unwrap();
+    assert_eq!(trainer.agent.set_settings(seeded).unwrap_err().class(), ErrorClass::Value);
+}

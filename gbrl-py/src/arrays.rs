@@ -1,0 +1,85 @@
+//! numpy's memory as slices, and slices as numpy arrays.
+
+use numpy::ndarray::Dimension;
+use numpy::{Element, Ix1, Ix2, PyArray, PyArrayMethods, PyReadonlyArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyAny;
+use pyo3_stub_gen::{ImportRef, PyStubType, TypeInfo};
+
+/// A bool array that is read. The stub generator knows numpy's numbers, but not its bool.
+pub struct Flags<'py, D: Dimension>(pub PyReadonlyArray<'py, bool, D>);
+
+impl<'py, D: Dimension + 'static> FromPyObject<'_, 'py> for Flags<'py, D> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Flags(object.extract::<PyReadonlyArray<'py, bool, D>>()?))
+    }
+}
+
+impl<D: Dimension> PyStubType for Flags<'_, D> {
+    fn type_output() -> TypeInfo {
+        bools()
+    }
+}
+
+/// A bool array that is returned.
+pub struct NewFlags<'py, D>(pub Bound<'py, PyArray<bool, D>>);
+
+impl<'py, D> IntoPyObject<'py> for NewFlags<'py, D> {
+    type Target = PyArray<bool, D>;
+    type Output = Bound<'py, Self::Target>;
+    type Error = std::convert::Infallible;
+
+    fn into_pyobject(self, _: Python<'py>) -> Result<Self::Output, Self::Error> {
+        Ok(self.0)
+    }
+}
+
+impl<D> PyStubType for NewFlags<'_, D> {
+    fn type_output() -> TypeInfo {
+        bools()
+    }
+}
+
+fn bools() -> TypeInfo {
+    let mut info = TypeInfo::with_module("numpy.typing.NDArray[numpy.bool_]", "numpy.typing".into());
+    info.import.insert(ImportRef::Module("numpy".into()));
+    info
+}
+
+/// The numbers of a C-contiguous array, where they are.
+///
+/// # Errors
+/// `TypeError` for another layout.
+pub fn slice<'a, T: Element, D: Dimension>(what: &str, array: &'a PyReadonlyArray<'_, T, D>) -> PyResult<&'a [T]> {
+    let other = || PyTypeError::new_err(format!("{what}: expected a C-contiguous array, got another layout"));
+    if !array.is_c_contiguous() {
+        return Err(other());
+    }
+    array.as_slice().map_err(|_| other())
+}
+
+/// The numbers of a C-contiguous matrix of `width` columns.
+///
+/// # Errors
+/// `TypeError` for another layout, `ValueError` for another width.
+pub fn rows<'a, T: Element>(what: &str, array: &'a PyReadonlyArray<'_, T, Ix2>, width: usize) -> PyResult<&'a [T]> {
+    if array.shape()[1] != width {
+        let shape = array.shape();
+        return Err(PyValueError::new_err(format!("{what}: expected shape [n, {width}], got {shape:?}")));
+    }
+    slice(what, array)
+}
+
+/// `values` as an array `[n, width]`.
+pub fn matrix<T: Element>(py: Python<'_>, values: Vec<T>, width: usize) -> PyResult<Bound<'_, PyArray<T, Ix2>>> {
+    let n = values.len().checked_div(width).unwrap_or(0);
+    PyArray::from_vec(py, values).reshape([n, width])
+}
+
+/// A copy of `values` as an array.
+pub fn vector<'py, T: Element + Copy>(py: Python<'py>, values: &[T]) -> Bound<'py, PyArray<T, Ix1>> {
+    PyArray::from_slice(py, values)
+}

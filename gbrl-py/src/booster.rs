@@ -1,0 +1,286 @@
+//! Trees alone, for whoever computes gradients elsewhere.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use gbrl_core::boost;
+use gbrl_core::config::{ParamValue, Schedule};
+use gbrl_core::data::{Feature, FeatureSchema};
+use gbrl_core::ensemble::{Ensemble, Optimizer, OutputGroup};
+use gbrl_core::error::{Error, Result};
+use gbrl_core::io::{Model, ModelRef, model};
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use pyo3_stub_gen::derive::{gen_stub_pyclass, gen_stub_pymethods};
+use serde_json::Value;
+
+use crate::arrays::{matrix, rows, slice, vector};
+use crate::doorway::long;
+use crate::error::to_py;
+use crate::{look, settings};
+
+/// Gradient-boosted trees with vector leaves, grown one per step.
+///
+/// features are (name, "numeric" | "strings" | "codes:N"); groups are (name, columns, learning rate, "sgd" | "adam") and
+/// follow one another; settings are those of the section "tree". n_threads 0 means one per processor and changes no byte
+/// of any result.
+///
+/// Raises ValueError for anything out of range.
+#[gen_stub_pyclass]
+#[pyclass(module = "gbrl_rs._gbrl")]
+pub struct Booster {
+    inner: boost::Booster,
+}
+
+#[gen_stub_pymethods]
+#[pymethods]
+impl Booster {
+    #[new]
+    #[pyo3(signature = (features, groups, settings, seed = 0, n_threads = 0))]
+    fn new(
+        features: Vec<(String, String)>,
+        groups: Vec<(String, usize, String, String)>,
+        settings: BTreeMap<String, String>,
+        seed: u64,
+        n_threads: usize,
+    ) -> PyResult<Self> {
+        let params = settings::tree_params(&settings)?;
+        let ensemble = ensemble(features, groups).map_err(to_py)?;
+        let inner = boost::Booster::new(ensemble, params, seed, n_threads).map_err(to_py)?;
+        Ok(Booster { inner })
+    }
+
+    /// Adds a tree fitted to gradients, float32 [n, n_outputs], of observations, float32 [n, n_features]: d loss_row /
+    /// d output_row, per row, not divided by n. weights are float32 [n].
+    ///
+    /// Returns n_trees (added), n_leaves, depth and n_rows (after subsampling). O(n · features · depth), whatever the
+    /// number of trees already there.
+    #[pyo3(signature = (observations, gradients, weights = None))]
+    fn step(
+        &mut self,
+        py: Python<'_>,
+        observations: PyReadonlyArray2<'_, f32>,
+        gradients: PyReadonlyArray2<'_, f32>,
+        weights: Option<PyReadonlyArray1<'_, f32>>,
+    ) -> PyResult<BTreeMap<&'static str, usize>> {
+        let observations = rows("observations", &observations, self.n_features())?;
+        let gradients = rows("gradients", &gradients, self.n_outputs())?;
+        let weights = weights.as_ref().map(|weights| slice("weights", weights)).transpose()?;
+        let report = long(py, |_| self.inner.step_once(observations, gradients, weights))?;
+        Ok(BTreeMap::from([
+            ("n_trees", report.n_trees),
+            ("n_leaves", report.n_leaves),
+            ("depth", report.depth),
+            ("n_rows", report.n_rows),
+        ]))
+    }
+
+    /// Adds n_trees trees that lower ½‖output − y‖² over x, float32 [n, n_features], and y, float32 [n, n_outputs].
+    ///
+    /// Returns the loss, averaged over rows, after each: float64 [n_trees]. An ensemble without trees and with a bias of
+    /// zero starts from the means of y. Ctrl-C ends it between two trees; those that are there stay.
+    fn fit<'py>(
+        &mut self,
+        py: Python<'py>,
+        x: PyReadonlyArray2<'py, f32>,
+        y: PyReadonlyArray2<'py, f32>,
+        n_trees: usize,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let (x, y) = (x.as_array(), y.as_array());
+        let losses = long(py, |signals| {
+            let mut losses = Vec::new();
+            self.inner.fit_while(x, y, |loss| {
+                losses.extend(loss);
+                if losses.len() < n_trees { signals.poll() } else { ControlFlow::Break(()) }
+            })?;
+            Ok(losses)
+        })?;
+        Ok(PyArray1::from_vec(py, losses))
+    }
+
+    /// Outputs for observations, float32 [n, n_outputs], by the bias and trees start to stop (all by default).
+    #[pyo3(signature = (observations, start = 0, stop = None))]
+    fn predict<'py>(
+        &self,
+        py: Python<'py>,
+        observations: PyReadonlyArray2<'py, f32>,
+        start: usize,
+        stop: Option<usize>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let width = self.n_outputs();
+        let mut out = vec![0.0; observations.as_array().nrows() * width];
+        let given = rows("observations", &observations, self.n_features())?;
+        let trees = start..stop.unwrap_or(self.inner.n_trees());
+        long(py, |_| self.inner.predict_range(given, trees, 0..width, &mut out))?;
+        matrix(py, out, width)
+    }
+
+    /// Which leaf of every tree each observation falls into, uint32 [n, n_trees].
+    fn leaf_index<'py>(
+        &self,
+        py: Python<'py>,
+        observations: PyReadonlyArray2<'py, f32>,
+    ) -> PyResult<Bound<'py, PyArray2<u32>>> {
+        let (n, width) = (observations.as_array().nrows(), self.n_features());
+        let given = rows("observations", &observations, width)?;
+        let trees = self.inner.ensemble().trees();
+        let leaves = long(py, |_| {
+            let of_row = |row: &[f32]| trees.iter().map(|tree| tree.leaf_idx(row) as u32).collect::<Vec<_>>();
+            Ok(given.chunks_exact(width).flat_map(of_row).collect::<Vec<u32>>())
+        })?;
+        let array = PyArray1::from_vec(py, leaves);
+        numpy::PyArrayMethods::reshape(&array, [n, trees.len()])
+    }
+
+    /// Where every output starts, float32 [n_outputs].
+    #[getter]
+    fn bias<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f32>> {
+        vector(py, self.inner.ensemble().bias())
+    }
+
+    /// Sets where every output starts, float32 [n_outputs].
+    fn set_bias(&mut self, bias: PyReadonlyArray1<'_, f32>) -> PyResult<()> {
+        self.inner.set_bias(slice("bias", &bias)?).map_err(to_py)
+    }
+
+    /// Gives a group another learning rate, for the trees to come.
+    fn set_rate(&mut self, group_idx: usize, schedule: &str) -> PyResult<()> {
+        self.inner.set_rate(group_idx, rate(schedule).map_err(to_py)?).map_err(to_py)
+    }
+
+    /// Where the run stands, 0 to 1: what learning-rate schedules go by.
+    fn set_progress(&mut self, progress: f64) {
+        self.inner.set_progress(progress);
+    }
+
+    /// The code of a string in a column of strings; a new one gets the next code where learn is true, −1 otherwise.
+    #[pyo3(signature = (feature_idx, text, learn = false))]
+    fn encode(&mut self, feature_idx: usize, text: &str, learn: bool) -> PyResult<f32> {
+        match learn {
+            true => self.inner.learn(feature_idx, text).map_err(to_py),
+            false => look::code(self.inner.ensemble(), feature_idx, text),
+        }
+    }
+
+    /// Names of the input columns.
+    #[getter]
+    fn feature_names(&self) -> Vec<String> {
+        look::feature_names(self.inner.ensemble())
+    }
+
+    /// Input columns.
+    #[getter]
+    fn n_features(&self) -> usize {
+        self.inner.ensemble().n_features()
+    }
+
+    /// Output columns.
+    #[getter]
+    fn n_outputs(&self) -> usize {
+        self.inner.ensemble().n_outputs()
+    }
+
+    /// Trees so far.
+    #[getter]
+    fn n_trees(&self) -> usize {
+        self.inner.n_trees()
+    }
+
+    /// Importance of every feature, "gain" or "count", float64 [n_features], normalised to a sum of 1.
+    #[pyo3(signature = (kind = "gain"))]
+    fn importance<'py>(&self, py: Python<'py>, kind: &str) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        Ok(PyArray1::from_vec(py, look::importance(self.inner.ensemble(), kind)?))
+    }
+
+    /// A tree as "text", "dot" or "json".
+    #[pyo3(signature = (tree_idx, format = "text"))]
+    fn tree(&self, tree_idx: usize, format: &str) -> PyResult<String> {
+        look::tree(self.inner.ensemble(), tree_idx, format)
+    }
+
+    /// The bytes of a model file; note is kept with it.
+    #[pyo3(signature = (note = ""))]
+    fn to_bytes<'py>(&self, py: Python<'py>, note: &str) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = long(py, |_| model::to_bytes(self.model(note)))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// A booster that to_bytes or save wrote, and its note; seed drives the subsampling to come.
+    #[staticmethod]
+    #[pyo3(signature = (data, seed = 0, n_threads = 0))]
+    fn from_bytes(
+        py: Python<'_>,
+        data: Bound<'_, PyBytes>,
+        seed: u64,
+        n_threads: usize,
+    ) -> PyResult<(Booster, String)> {
+        let data = data.as_bytes();
+        long(py, |_| Booster::from_model(model::from_bytes(data)?, seed, n_threads))
+    }
+
+    /// Writes a model file, exactly at path, in one step.
+    #[pyo3(signature = (path, note = ""))]
+    fn save(&self, py: Python<'_>, path: std::path::PathBuf, note: &str) -> PyResult<()> {
+        long(py, |_| model::save(path, self.model(note)))
+    }
+
+    /// A booster from a model file, and its note. Every altered byte is refused with a FormatError.
+    #[staticmethod]
+    #[pyo3(signature = (path, seed = 0, n_threads = 0))]
+    fn load(py: Python<'_>, path: std::path::PathBuf, seed: u64, n_threads: usize) -> PyResult<(Booster, String)> {
+        long(py, |_| Booster::from_model(model::load(path)?, seed, n_threads))
+    }
+}
+
+impl Booster {
+    fn model(&self, note: &str) -> ModelRef<'_> {
+        let extra = if note.is_empty() { Value::Null } else { Value::from(note) };
+        ModelRef {
+            ensemble: self.inner.ensemble(),
+            params: Some(self.inner.params()),
+            fixed_edges: self.inner.fixed_edges(),
+            extra: std::borrow::Cow::Owned(extra),
+        }
+    }
+
+    fn from_model(model: Model, seed: u64, n_threads: usize) -> Result<(Self, String)> {
+        let note = model.extra.as_str().unwrap_or_default().to_owned();
+        let mut inner = boost::Booster::new(model.ensemble, model.params.unwrap_or_default(), seed, n_threads)?;
+        inner.set_fixed_edges(model.fixed_edges)?;
+        Ok((Booster { inner }, note))
+    }
+}
+
+fn ensemble(features: Vec<(String, String)>, groups: Vec<(String, usize, String, String)>) -> Result<Ensemble> {
+    let features: Result<Vec<Feature>> = features.into_iter().map(|(name, kind)| feature(name, &kind)).collect();
+    let mut first = 0;
+    let groups: Result<Vec<OutputGroup>> = groups
+        .into_iter()
+        .map(|(name, n_columns, lr, optimizer)| {
+            let columns = first..first + n_columns;
+            first = columns.end;
+            let optimizer = match optimizer.as_str() {
+                "sgd" => Optimizer::Sgd,
+                "adam" => Optimizer::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+                _ => return Err(Error::parameter("optimizer", optimizer, "sgd or adam")),
+            };
+            Ok(OutputGroup { optimizer, ..OutputGroup::sgd(name, columns, rate(&lr)?) })
+        })
+        .collect();
+    Ensemble::new(FeatureSchema::new(features?), groups?)
+}
+
+fn feature(name: String, kind: &str) -> Result<Feature> {
+    let codes = kind.strip_prefix("codes:").and_then(|n| n.parse().ok());
+    match (kind, codes) {
+        ("numeric", _) => Ok(Feature::numeric(name)),
+        ("strings", _) => Ok(Feature::strings(name)),
+        (_, Some(n)) => Ok(Feature::declared(name, n)),
+        _ => Err(Error::parameter(format!("kind of feature {name}"), kind, "numeric, strings or codes:N")),
+    }
+}
+
+fn rate(text: &str) -> Result<Schedule> {
+    Schedule::parse(text).ok_or_else(|| Error::parameter("learning rate", text, Schedule::KIND))
+}

@@ -1,0 +1,37 @@
+//! The extension module `gbrl_rs._gbrl`: converts and documents, decides nothing.
+//!
+//! Arrays must be C-contiguous and of the stated type; they are read where they are. Long work runs without the GIL
+//! and ends soon after Ctrl-C ([`doorway`]); errors become Python's own exceptions ([`error`]).
+
+mod agent;
+mod arrays;
+mod booster;
+mod doorway;
+mod error;
+mod look;
+mod settings;
+mod vec_env;
+
+use pyo3::prelude::*;
+
+#[pymodule(name = "_gbrl")]
+mod module {
+    #[pymodule_export]
+    use crate::agent::Agent;
+    #[pymodule_export]
+    use crate::booster::Booster;
+    #[pymodule_export]
+    use crate::error::{DeviceError, EnvironmentContractError, FormatError};
+    #[pymodule_export]
+    use crate::settings::{environments, parameters, preset};
+    #[pymodule_export]
+    use crate::vec_env::VecEnv;
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+pyo3_stub_gen::define_stub_info_gatherer!(stub_info);
