@@ -13,11 +13,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from gbrl_rs._gbrl import (
         DeviceError as DeviceError,
         EnvironmentContractError as EnvironmentContractError,
         FormatError as FormatError,
-        __version__ as __version__,
         environments as environments,
         parameters as parameters,
         preset as preset,

@@ -212,11 +212,13 @@ def system_info() -> str:
     """Versions of everything that a report of a fault should name."""
     import gymnasium
 
+    import gbrl_rs
+
     return "\n".join(
         [
             f"- OS: {platform.platform()}",
             f"- Python: {platform.python_version()}",
-            f"- gbrl_rs: {_gbrl.__version__}",
+            f"- gbrl_rs: {gbrl_rs.__version__}",
             f"- Numpy: {np.__version__}",
             f"- Gymnasium: {gymnasium.__version__}",
         ]

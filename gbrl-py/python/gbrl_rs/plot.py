@@ -142,7 +142,7 @@ def _nested(tree: dict[str, Any]) -> Node:
 def _question(split: dict[str, Any]) -> str:
     if split["test"] == ">":
         return f"{split['name']} > {float(split['threshold']):.4g}?"
-    return f"{split['name']} {split['test']} {split.get('label', split.get('code', ''))}?".replace("==  ?", "missing?")
+    return f"{split['name']} = {split.get('label', split['code'])}?"
 
 
 def _draw(ax: Any, node: Node, depth: int, free: Iterator[int]) -> float:
