@@ -151,8 +151,12 @@ class VectorEnvs(Envs):
         self._waits = mode is AutoresetMode.NEXT_STEP and not can_reset_some
         self._resetting = np.zeros(self.n_envs, dtype=np.bool_)
         self._before: Any = None
-        self._masks = _vector_mask_function(env)
+        self._env_id, self._masks = _described_copies(env)
         self.has_masks = self._masks is not None
+
+    @property
+    def env_id(self) -> str:
+        return self._env_id
 
     def reset(self, seed: int | None) -> Any:
         self._resetting[:] = False
@@ -428,21 +432,21 @@ def _with_end(info: Info, observation: Any, terminated: bool, truncated: bool) -
     return info
 
 
-def _vector_mask_function(env: Any) -> Callable[[], Any] | None:
-    own: Callable[[], Any] | None = getattr(env, "action_masks", None)
-    if own is not None:
-        return own
+def _described_copies(env: Any) -> tuple[str, Callable[[], Any] | None]:
+    """The id of a vector environment's copies, and what gives their masks, if anything does."""
     inner = env.unwrapped
+    own: Callable[[], Any] | None = getattr(env, "action_masks", None)
     if isinstance(inner, SyncVectorEnv):
         functions = [function for copy in inner.envs if (function := mask_function(copy)) is not None]
-        return (lambda: [function() for function in functions]) if len(functions) == inner.num_envs else None
+        each = (lambda: [function() for function in functions]) if len(functions) == inner.num_envs else None
+        return _env_id(inner.envs[0]), own or each
     if isinstance(inner, AsyncVectorEnv):
         # A worker that is asked for what it does not have ends; a copy made here can be asked safely.
         probe = inner.env_fns[0]()
-        has_masks = mask_function(probe) is not None
+        has_masks, env_id = mask_function(probe) is not None, _env_id(probe)
         probe.close()
-        return (lambda: inner.call("action_masks")) if has_masks else None
-    return None
+        return env_id, own or ((lambda: inner.call("action_masks")) if has_masks else None)
+    return _env_id(env), own
 
 
 def _sb3_has_masks(env: Any) -> bool:

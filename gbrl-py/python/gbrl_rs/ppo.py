@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any, ClassVar, TypeVar
 
+from gymnasium import spaces
+
 from gbrl_rs import _gbrl, _options
 from gbrl_rs._on_policy import OnPolicyModel
 from gbrl_rs._options import Schedule
@@ -14,10 +16,15 @@ Self = TypeVar("Self", bound="PPO")
 
 # SB3's own default, which stands for these rates of the trees; see `learning_rate`. They are lower than the defaults of
 # docs/parameters.md, which belong to minibatches of 512: SB3's 64 mean eight times as many trees per pass. Chosen on
-# CartPole, Acrobot and Pendulum; twice the value's rate fails on all three.
+# CartPole, Acrobot and Pendulum; three times the value's rate fails on all three. A Gaussian's mean takes smaller steps:
+# its gradient grows as its standard deviation shrinks.
 SB3_LEARNING_RATE = 3e-4
 POLICY_LR = 0.03
+POLICY_LR_BOX = 0.01
 VALUE_LR = 0.03
+
+# SB3's own start of a Gaussian's log standard deviation.
+LOG_STD_INIT = 0.0
 POLICIES = ("MlpPolicy", "MultiInputPolicy", "TreePolicy")
 
 
@@ -31,8 +38,8 @@ class PPO(OnPolicyModel):
     Args:
         policy: "MlpPolicy", "MultiInputPolicy" or "TreePolicy": all mean trees, whatever the observations.
         env: an id, a gymnasium.Env, a gymnasium.vector.VectorEnv, an SB3 VecEnv, or :func:`gbrl_rs.make_vec`.
-        learning_rate: SB3's knob: 3e-4 means ``policy_lr`` 0.03 and ``value_lr`` 0.03, which suit SB3's other defaults;
-            twice that means twice those; a function of the remaining progress (1 to 0) schedules them.
+        learning_rate: SB3's knob: 3e-4 means ``policy_lr`` 0.03 (0.01 where actions are a Box) and ``value_lr`` 0.03, which
+            suit SB3's other defaults; twice that means twice those; a function of the remaining progress (1 to 0) schedules them.
         n_steps: steps per environment between updates.
         batch_size: rows per minibatch, and so per tree.
         n_epochs: passes over each rollout.
@@ -56,7 +63,8 @@ class PPO(OnPolicyModel):
         device: "auto" or "cpu".
         policy_lr, value_lr: the trees' rates themselves, which then win over `learning_rate`: numbers, texts such as
             "lin_0.1", or functions of the remaining progress.
-        **settings: every other setting of docs/parameters.md: max_depth, n_bins, grow_policy, split_score, edges,
+        **settings: every other setting of docs/parameters.md, with its default there except norm_reward (False) and
+            log_std_init (0), as SB3 has it: max_depth, n_bins, grow_policy, split_score, edges,
             norm_obs, norm_reward, policy_optimizer, n_threads, ...
 
     Raises:
@@ -209,6 +217,7 @@ class PPO(OnPolicyModel):
             "vf_coef": 2.0 * self.vf_coef,
             "target_kl": self.target_kl,
             "norm_reward": NORM_REWARD,
+            "log_std_init": LOG_STD_INIT,
             **self._rates(progress_remaining),
             **{name: at(value, progress_remaining) for name, value in {**self.policy_kwargs, **self.settings}.items()},
         }
@@ -216,7 +225,8 @@ class PPO(OnPolicyModel):
 
     def _rates(self, progress_remaining: float) -> dict[str, Any]:
         factor = _options.at(self.learning_rate, progress_remaining) / SB3_LEARNING_RATE
-        policy_lr, value_lr = POLICY_LR * factor, VALUE_LR * factor
+        is_box = isinstance(self.action_space, spaces.Box)
+        policy_lr, value_lr = (POLICY_LR_BOX if is_box else POLICY_LR) * factor, VALUE_LR * factor
         return {
             "policy_lr": policy_lr if self.policy_lr is None else _options.at(self.policy_lr, progress_remaining),
             "value_lr": value_lr if self.value_lr is None else _options.at(self.value_lr, progress_remaining),
