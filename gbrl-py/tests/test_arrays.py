@@ -63,6 +63,7 @@ def test_dlpack_alone_is_enough():
     np.testing.assert_array_equal(as_rows(OnlyDlpack(), 3, "x"), PLAIN)
 
 
+@pytest.mark.sb3
 def test_torch_tensors_with_gradients_and_small_floats():
     torch = pytest.importorskip("torch")
     tensor = torch.tensor(PLAIN, requires_grad=True)

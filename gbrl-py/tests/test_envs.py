@@ -63,7 +63,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*list(KINDS)[:-1], pytest.param("sb3", marks=pytest.mark.sb3)])
 def test_each_transition_is_seen_once(kind):
     envs = adapt(KINDS[kind]())
     assert envs.n_envs == 2 and not envs.has_masks
@@ -165,6 +165,7 @@ def test_masks_come_from_the_environment(make):
     env.close()
 
 
+@pytest.mark.sb3
 def test_sb3_environments_and_wrappers():
     vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
     monitor = pytest.importorskip("stable_baselines3.common.monitor")

@@ -97,6 +97,7 @@ def test_unknown_formats_are_named(tmp_path):
         make_output_format("foo", str(tmp_path))
 
 
+@pytest.mark.sb3
 def test_tensorboard_reads_what_is_written(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -122,6 +123,7 @@ def test_without_a_folder_nothing_is_written():
     assert isinstance(Logger(None, []).dump(), type(None))
 
 
+@pytest.mark.sb3
 def test_formats_of_sb3_can_be_used(tmp_path):
     sb3 = pytest.importorskip("stable_baselines3.common.logger")
     logger = Logger(str(tmp_path), [sb3.CSVOutputFormat(str(tmp_path / "a.csv")), sb3.HumanOutputFormat(io.StringIO())])

@@ -293,10 +293,8 @@ class Sb3Envs(Envs):
 
     @property
     def env_id(self) -> str:
-        try:
-            return _env_id(self.env.unwrapped.envs[0])
-        except AttributeError:
-            return type(self.env.unwrapped).__name__
+        spec = self.env.get_attr("spec")[0]
+        return str(spec.id) if spec is not None else type(self.env.unwrapped).__name__
 
 
 class RustEnvs(Envs):

@@ -160,16 +160,17 @@ class OnPolicyModel(ModelFile):
             ValueError: without environments, see :meth:`set_env`.
             gbrl_rs.EnvironmentContractError: for rewards that are not finite and the like.
         """
-        total, callback = self._setup_learn(
+        # Callbacks see these names: `total_timesteps` is now the whole count at which learning ends.
+        total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name or type(self).__name__, progress_bar
         )
         callback.on_training_start(locals(), globals())
         iteration = 0
-        while self.num_timesteps < total:
+        while self.num_timesteps < total_timesteps:
             if not self.collect_rollouts(self.env, callback, self.rollout_buffer, self.n_steps):
                 break
             iteration += 1
-            self._update_current_progress_remaining(self.num_timesteps, total)
+            self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
             if log_interval is not None and iteration % log_interval == 0:
                 self.dump_logs(iteration)
             self.train()

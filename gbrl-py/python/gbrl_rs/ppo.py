@@ -19,7 +19,7 @@ Self = TypeVar("Self", bound="PPO")
 # CartPole, Acrobot and Pendulum; three times the value's rate fails on all three. A Gaussian's mean takes smaller steps:
 # its gradient grows as its standard deviation shrinks.
 SB3_LEARNING_RATE = 3e-4
-POLICY_LR = 0.03
+POLICY_LR = 0.04
 POLICY_LR_BOX = 0.01
 VALUE_LR = 0.03
 
@@ -38,7 +38,7 @@ class PPO(OnPolicyModel):
     Args:
         policy: "MlpPolicy", "MultiInputPolicy" or "TreePolicy": all mean trees, whatever the observations.
         env: an id, a gymnasium.Env, a gymnasium.vector.VectorEnv, an SB3 VecEnv, or :func:`gbrl_rs.make_vec`.
-        learning_rate: SB3's knob: 3e-4 means ``policy_lr`` 0.03 (0.01 where actions are a Box) and ``value_lr`` 0.03, which
+        learning_rate: SB3's knob: 3e-4 means ``policy_lr`` 0.04 (0.01 where actions are a Box) and ``value_lr`` 0.03, which
             suit SB3's other defaults; twice that means twice those; a function of the remaining progress (1 to 0) schedules them.
         n_steps: steps per environment between updates.
         batch_size: rows per minibatch, and so per tree.
