@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from gbrl_rs.ppo import PPO as PPO
     from gbrl_rs.sklearn import GBRLRegressor as GBRLRegressor
     from gbrl_rs.vec_env import RustVectorEnv as RustVectorEnv, make_vec as make_vec
+    from gbrl_rs.vec_normalize import VecNormalize as VecNormalize
 
 _MODULES = {
     "_gbrl": "DeviceError EnvironmentContractError FormatError __version__ environments parameters preset",
@@ -65,6 +66,7 @@ _MODULES = {
     "ppo": "PPO",
     "sklearn": "GBRLRegressor",
     "vec_env": "RustVectorEnv make_vec",
+    "vec_normalize": "VecNormalize",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 

@@ -1,4 +1,4 @@
-"""What `model.get_env()` gives for an id or a gymnasium.Env: Stable-Baselines3's VecEnv methods, without SB3."""
+"""Environments in the language of Stable-Baselines3's VecEnv, without SB3: what `model.get_env()` gives for an id."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from gbrl_rs._envs import GymEnvs, Info
+from gbrl_rs._envs import Envs, GymEnvs, Info
 
 
 class ModelVecEnv:
-    """Environments of this process in the language of SB3's VecEnv: ``reset()`` gives observations, ``step(actions)``
-    gives observations, rewards, dones and infos, and ended episodes start again by themselves.
+    """``reset()`` gives observations, ``step(actions)`` gives observations, rewards, dones and infos, and ended episodes
+    start again by themselves.
 
     Example:
         >>> env = model.get_env()
@@ -21,13 +21,12 @@ class ModelVecEnv:
         >>> observations, rewards, dones, infos = env.step(actions)
     """
 
-    def __init__(self, envs: GymEnvs) -> None:
+    def __init__(self, envs: Envs) -> None:
         self.gbrl_envs = envs
-        self.envs = envs.envs
         self.num_envs = envs.n_envs
         self.observation_space = envs.observation_space
         self.action_space = envs.action_space
-        self.render_mode = getattr(self.envs[0], "render_mode", None)
+        self.render_mode = getattr(envs.envs[0] if isinstance(envs, GymEnvs) else envs.given, "render_mode", None)
         self._seed: int | None = None
         self._actions: Any = None
 
@@ -61,39 +60,59 @@ class ModelVecEnv:
         return self.step_wait()
 
     def render(self, mode: str | None = None) -> Any:
-        """Renders the first copy, in the mode that it was made with."""
-        return self.envs[0].render()
+        """Renders, in the mode that the environments were made with."""
+        return self.gbrl_envs.render(mode or "human")
 
     def close(self) -> None:
         """Closes all copies."""
-        for env in self.envs:
+        for env in self._copies() or [self.gbrl_envs.given]:
             env.close()
 
     def has_attr(self, name: str) -> bool:
-        """Whether every copy, or a wrapper around it, has an attribute."""
-        return all(env.has_wrapper_attr(name) for env in self.envs)
+        """Whether every copy, or a wrapper around it, has an attribute; of copies in other processes only masks are
+        known."""
+        if name == "action_masks":
+            return self.gbrl_envs.has_masks
+        return bool(self._copies()) and all(env.has_wrapper_attr(name) for env in self._copies())
 
     def get_attr(self, name: str, indices: int | Sequence[int] | None = None) -> list[Any]:
         """An attribute of each copy."""
-        return [env.get_wrapper_attr(name) for env in self._chosen(indices)]
+        if self._copies():
+            return [env.get_wrapper_attr(name) for env in self._chosen(self._copies(), indices)]
+        return self._chosen(list(self.gbrl_envs.given.get_attr(name)), indices)
 
     def set_attr(self, name: str, value: Any, indices: int | Sequence[int] | None = None) -> None:
         """Sets an attribute of each copy."""
-        for env in self._chosen(indices):
-            env.set_wrapper_attr(name, value)
+        if self._copies():
+            for env in self._chosen(self._copies(), indices):
+                env.set_wrapper_attr(name, value)
+        elif indices is None:
+            self.gbrl_envs.given.set_attr(name, value)
+        else:
+            raise NotImplementedError("indices: expected None, since the copies live in other processes")
 
     def env_method(self, name: str, *args: Any, indices: int | Sequence[int] | None = None, **kwargs: Any) -> list[Any]:
         """Calls a method of each copy."""
-        return [env.get_wrapper_attr(name)(*args, **kwargs) for env in self._chosen(indices)]
+        if self._copies():
+            return [env.get_wrapper_attr(name)(*args, **kwargs) for env in self._chosen(self._copies(), indices)]
+        if name == "action_masks":
+            return list(self.gbrl_envs.masks())
+        return self._chosen(list(self.gbrl_envs.given.call(name, *args, **kwargs)), indices)
 
     def env_is_wrapped(self, wrapper_class: type, indices: int | Sequence[int] | None = None) -> list[bool]:
-        """Whether each copy has a wrapper of a class around it."""
-        return [_has_wrapper(env, wrapper_class) for env in self._chosen(indices)]
+        """Whether each copy has a wrapper of a class around it; False of copies in other processes."""
+        if not self._copies():
+            return self._chosen([False] * self.num_envs, indices)
+        return [_has_wrapper(env, wrapper_class) for env in self._chosen(self._copies(), indices)]
 
-    def _chosen(self, indices: int | Sequence[int] | None) -> list[Any]:
+    def _copies(self) -> list[Any]:
+        """The copies, where they are in this process."""
+        return self.gbrl_envs.envs if isinstance(self.gbrl_envs, GymEnvs) else []
+
+    def _chosen(self, all_of_them: list[Any], indices: int | Sequence[int] | None) -> list[Any]:
         if indices is None:
-            return list(self.envs)
-        return [self.envs[i] for i in ([indices] if isinstance(indices, int) else indices)]
+            return all_of_them
+        return [all_of_them[i] for i in ([indices] if isinstance(indices, int) else indices)]
 
 
 def _has_wrapper(env: Any, wrapper_class: type) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gbrl_rs._envs import Envs, Sb3Envs, adapt
+from gbrl_rs._model_env import ModelVecEnv
 
 
 def evaluate_policy(
@@ -114,16 +115,13 @@ def _play(
 
 
 def _is_monitored(env: Any) -> bool:
-    """Whether SB3's Monitor or VecMonitor is somewhere in it. Found by name: SB3 need not be installed."""
+    """Whether what an episode got is known, whatever wrappers do: by a Monitor or SB3's VecMonitor, found by name."""
+    if isinstance(env, ModelVecEnv):
+        return True  # nothing is wrapped around it
     wrapper = env
     while wrapper is not None:
-        if type(wrapper).__name__ == "VecMonitor" or hasattr(wrapper, "gbrl_envs"):
+        if type(wrapper).__name__ == "VecMonitor":
             return True
-        if not hasattr(wrapper, "venv"):
-            break
-        wrapper = wrapper.venv
-    try:
-        # Only the Monitor wrapper has this method.
-        return bool(env.has_attr("get_episode_rewards"))
-    except Exception:  # workers raise what they like
-        return False
+        wrapper = getattr(wrapper, "__dict__", {}).get("venv")
+    # Only monitors have this method.
+    return bool(env.has_attr("get_episode_rewards"))
