@@ -206,7 +206,7 @@ class OnPolicyModel(ModelFile):
         metrics = self._agent.update(1.0 - self._current_progress_remaining)
         self._n_updates += self.n_epochs
         for key, value in metrics.items():
-            self.logger.record(key, value)
+            self.logger.record(key, int(value) if key == "train/n_trees" else value)
         self.logger.record("train/learning_rate", _options.at(self.learning_rate, self._current_progress_remaining))
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
