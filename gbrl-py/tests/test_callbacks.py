@@ -171,6 +171,15 @@ def test_stopping_on_results(capsys):
     assert small().learn(1000, callback=episodes).num_timesteps == 2 * 12 and episodes.n_episodes == 6
 
 
+def test_a_progress_bar_says_what_it_needs():
+    try:
+        import rich  # noqa: F401
+        import tqdm  # noqa: F401
+    except ImportError:
+        with pytest.raises(ImportError, match=r"gbrl_rs\[progress\]"):
+            small().learn(10, progress_bar=True)
+
+
 def test_logs_have_sb3s_keys(tmp_path, capsys):
     model = small(verbose=1).learn(96, log_interval=2)
     shown = capsys.readouterr().out

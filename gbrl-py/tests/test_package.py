@@ -98,3 +98,21 @@ def test_threads_are_an_argument_and_nothing_of_the_process():
         "print(before == dict(os.environ))"
     )
     assert python(program) == "True\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_a_forked_child_can_predict_and_learn():
+    program = """
+import os, sys
+import numpy as np
+from gbrl_rs import PPO, make_vec
+model = PPO("MlpPolicy", make_vec("CartPole-v1", 8), n_steps=512, batch_size=4096, seed=0, n_threads=2).learn(8192)
+child = os.fork()
+if child == 0:
+    model.predict(np.zeros((50_000, 4), dtype=np.float32))
+    model.learn(8192)
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert out.stdout == "0\n"

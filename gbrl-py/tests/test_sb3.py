@@ -2,6 +2,7 @@
 
 import sys
 
+import gymnasium
 import numpy as np
 import pytest
 from toys import Count, Masked
@@ -183,3 +184,16 @@ def test_sb3_is_imported_by_its_users_alone():
     program += "print([name for name in ('stable_baselines3', 'torch', 'matplotlib') if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert out.stdout == "[]\n"
+
+
+def test_progress_bars(capsys):
+    model = gbrl_rs.PPO("MlpPolicy", gbrl_rs.make_vec("CartPole-v1", 2), **SMALL)
+    model.learn(128, progress_bar=True, callback=callbacks.ProgressBarCallback())
+    assert model.num_timesteps == 128
+
+
+def test_an_sb3_model_that_takes_no_masks_is_evaluated_without():
+    model = Sb3PPO("MlpPolicy", "CartPole-v1", device="cpu")
+    env = gymnasium.wrappers.TransformAction(gymnasium.make("CartPole-v1"), lambda action: action, None)
+    env.action_masks = lambda: np.ones(2, dtype=bool)
+    assert gbrl_rs.evaluate_policy(model, env, 1)[0] > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -40,7 +41,7 @@ def evaluate_policy(
         reward_threshold: the least mean return that is accepted.
         return_episode_rewards: give the return and the length of each episode instead.
         warn: warn where an environment has no monitor and wrappers might have changed its rewards.
-        use_masking: hand the environment's action masks to the model, where there are some.
+        use_masking: hand the environment's action masks to the model, where there are some and it takes them.
 
     Returns:
         Mean and standard deviation; or the lists of returns and lengths.
@@ -86,8 +87,9 @@ def _play(
     lengths: list[int] = []
     observations, state = envs.reset(None), None
     episode_starts = np.ones(n, dtype=np.bool_)
+    takes_masks = use_masking and envs.has_masks and "action_masks" in inspect.signature(model.predict).parameters
     while any(count < target for count, target in zip(counts, targets, strict=True)):
-        masks = {"action_masks": envs.masks()} if use_masking and envs.has_masks else {}
+        masks = {"action_masks": envs.masks()} if takes_masks else {}
         actions, state = model.predict(
             observations, state=state, episode_start=episode_starts, deterministic=deterministic, **masks
         )
