@@ -82,7 +82,9 @@ def test_variables_of_a_step():
     seen = []
 
     def look(locals_, globals_):
-        seen.append({key: locals_[key] for key in ("rewards", "dones", "infos", "new_obs", "actions", "clipped_actions")})
+        seen.append(
+            {key: locals_[key] for key in ("rewards", "dones", "infos", "new_obs", "actions", "clipped_actions")}
+        )
         assert locals_["self"].num_timesteps == 2 * len(seen)
 
     small().learn(32, callback=look)
@@ -150,7 +152,12 @@ def test_evaluations_keep_the_best(tmp_path, capsys):
     with open(tmp_path / "csv" / "progress.csv") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["eval/mean_reward"]) for row in rows if row["eval/mean_reward"]] == pytest.approx(means)
-    assert {row["eval/success_rate"] for row in rows if row["eval/success_rate"]} <= {"0.0", str(1 / 3), str(2 / 3), "1.0"}
+    assert {row["eval/success_rate"] for row in rows if row["eval/success_rate"]} <= {
+        "0.0",
+        str(1 / 3),
+        str(2 / 3),
+        "1.0",
+    }
 
 
 def test_stopping_on_results(capsys):
@@ -257,7 +264,9 @@ def test_episodes_are_shared_out_evenly():
 def test_callbacks_thresholds_and_episode_starts():
     calls = []
     model = Always(1)
-    evaluate_policy(model, Count(3), 2, callback=lambda locals_, globals_: calls.append((locals_["i"], locals_["done"])))
+    evaluate_policy(
+        model, Count(3), 2, callback=lambda locals_, globals_: calls.append((locals_["i"], locals_["done"]))
+    )
     assert calls == [(0, False), (0, False), (0, True)] * 2
     assert model.starts == [[True], [False], [False]] * 2
     with pytest.raises(AssertionError, match="Mean reward below threshold: 3.00 < 4.00"):
@@ -275,7 +284,11 @@ def test_monitors_write_what_they_see(tmp_path):
             return reward / 10
 
     env = make_vec_env(
-        lambda: Count(3), 2, monitor_dir=str(tmp_path), wrapper_class=Scaled, monitor_kwargs={"info_keywords": ("is_success",)}
+        lambda: Count(3),
+        2,
+        monitor_dir=str(tmp_path),
+        wrapper_class=Scaled,
+        monitor_kwargs={"info_keywords": ("is_success",)},
     )
     returns, _ = evaluate_policy(Always(3), env, 4, return_episode_rewards=True)
     assert returns == [9.0] * 4

@@ -69,7 +69,13 @@ def test_a_new_key_widens_the_csv(tmp_path):
 
 def test_json_holds_every_kind_of_number(tmp_path):
     logger = configure(str(tmp_path), ["json"])
-    for key, value in {"f": np.float32(0.5), "i": np.int64(3), "n": float("nan"), "v": np.array([1, 2]), "t": "x"}.items():
+    for key, value in {
+        "f": np.float32(0.5),
+        "i": np.int64(3),
+        "n": float("nan"),
+        "v": np.array([1, 2]),
+        "t": "x",
+    }.items():
         logger.record(key, value)
     logger.dump()
     logger.close()

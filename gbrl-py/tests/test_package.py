@@ -82,7 +82,7 @@ def test_rust_environments_are_gymnasiums(tmp_path):
         env.action_masks()
 
 
-@pytest.mark.parametrize("name", [name for name in gbrl_rs.environments()])
+@pytest.mark.parametrize("name", gbrl_rs.environments())
 def test_every_rust_environment_trains(name):
     envs = gbrl_rs.make_vec(name, 2)
     model = gbrl_rs.PPO("MlpPolicy", envs, n_steps=16, batch_size=32, n_epochs=1, seed=0)

@@ -159,7 +159,7 @@ def test_masks_are_kept_in_training_prediction_and_evaluation():
         model.predict(np.zeros(1), action_masks=[False] * 4)
 
 
-# -- determinism, files -------------------------------------------------------------------------------------------------
+# -- determinism, files ----------------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_threads_and_the_road():
@@ -340,7 +340,7 @@ def test_rewards_that_are_not_finite_are_errors():
         small(Endless()).learn(64)
 
 
-# -- arguments ----------------------------------------------------------------------------------------------------------
+# -- arguments -------------------------------------------------------------------------------------------------------
 
 
 def test_learning_rate_is_sb3s_knob_and_own_rates_win():
@@ -450,7 +450,7 @@ def test_presets_and_their_overrides():
         PPO.from_preset("CartPole-v1", "papr")
 
 
-# -- prediction, environments --------------------------------------------------------------------------------------------
+# -- prediction, environments ----------------------------------------------------------------------------------------
 
 
 def test_predictions_have_sb3s_shapes():

@@ -59,7 +59,9 @@ def test_mistakes_are_told_in_a_line(arguments, message, capsys, tmp_path, monke
 
 def test_help_and_environments_of_ours(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    out = subprocess.run([sys.executable, "-m", "gbrl_rs", "train", "--help"], capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-m", "gbrl_rs", "train", "--help"], capture_output=True, text=True, check=True
+    )
     assert "--n-envs" in out.stdout and "Pendulum-v1 --preset paper" in out.stdout
     code, said = run(capsys, "LinearEquation-v0", *QUICK, "--steps", "128", "--json")
     assert code == 0, said.err

@@ -57,7 +57,7 @@ def script(PPO, folder):
 
 
 def test_a_script_runs_with_only_the_import_changed(tmp_path):
-    for name, PPO in (("sb3", Sb3PPO), ("gbrl", gbrl_rs.PPO)):
+    for name in ("sb3", "gbrl"):
         (tmp_path / name).mkdir()
     assert script(gbrl_rs.PPO, tmp_path / "gbrl") == script(Sb3PPO, tmp_path / "sb3")
 
@@ -138,7 +138,9 @@ def test_tensors_and_the_policy():
     assert np.array_equal(model.policy.predict_values(tensor), model.policy.predict_values(array))
     actions = torch.tensor([[0], [1], [0]])
     for ours, again in zip(
-        model.policy.evaluate_actions(tensor, actions), model.policy.evaluate_actions(array, actions.numpy()), strict=True
+        model.policy.evaluate_actions(tensor, actions),
+        model.policy.evaluate_actions(array, actions.numpy()),
+        strict=True,
     ):
         assert np.array_equal(ours, again)
 

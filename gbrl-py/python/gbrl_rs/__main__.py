@@ -58,8 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     add = train.add_argument
     add("env", nargs="?", help="environment, any id that Gymnasium has registered, or one of gbrl's own")
     add("--algo", default="ppo", choices=["ppo"], help="algorithm")
-    add("--preset", default="default", metavar="NAME|FILE", help="preset of the environment, or a TOML file of settings")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; may be given several times")
+    add(
+        "--preset", default="default", metavar="NAME|FILE", help="preset of the environment, or a TOML file of settings"
+    )
+    add(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; may be given several times"
+    )
     add("--steps", type=_whole, metavar="N", help="environment steps in all (setting total_timesteps)")
     add("--n-envs", type=_whole, metavar="N", help="copies of the environment (setting n_envs)")
     add("--seed", type=_whole, metavar="N", help="root of all random numbers (setting seed)")
@@ -103,7 +107,9 @@ def _resume(options: argparse.Namespace) -> int:
     model = PPO.load(checkpoints[-1], env=env)
     total = int(settings["total_timesteps"])
     if model.num_timesteps >= total:
-        raise ValueError(f"{folder}: nothing is left to do: {model.num_timesteps} of {total} steps are done; use --steps")
+        raise ValueError(
+            f"{folder}: nothing is left to do: {model.num_timesteps} of {total} steps are done; use --steps"
+        )
     return _run(options, model, env_id, folder, total - model.num_timesteps)
 
 

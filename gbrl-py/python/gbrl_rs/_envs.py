@@ -371,9 +371,9 @@ def _adapt_vector(env: Any) -> Envs:
 
 def is_sb3_vec_env(env: Any) -> bool:
     """Whether `env` speaks Stable-Baselines3's VecEnv language: reset() gives observations, step() four things."""
-    return all(hasattr(env, name) for name in ("num_envs", "step_async", "step_wait", "env_method", "observation_space")) and (
-        not isinstance(env, VectorEnv)
-    )
+    return all(
+        hasattr(env, name) for name in ("num_envs", "step_async", "step_wait", "env_method", "observation_space")
+    ) and (not isinstance(env, VectorEnv))
 
 
 def mask_function(env: gymnasium.Env[Any, Any]) -> Callable[[], Any] | None:

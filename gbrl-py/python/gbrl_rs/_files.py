@@ -1,8 +1,8 @@
 """Saving and loading models: one file, checked by its sums, without pickle.
 
 The file holds the agent (trees, optimizers, statistics, random streams) and a note in JSON with what Python owns:
-constructor arguments, counters and spaces. Functions cannot be written as JSON; a schedule that is one is noted with the
-value that it had, and loading says so.
+constructor arguments, counters and spaces. Functions cannot be written as JSON; a schedule that is one is noted with
+the value that it had, and loading says so.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from gbrl_rs._envs import Envs, GymEnvs, Info
 
 
 class ModelVecEnv:
-    """``reset()`` gives observations, ``step(actions)`` gives observations, rewards, dones and infos, and ended episodes
-    start again by themselves.
+    """``reset()`` gives observations, ``step(actions)`` gives observations, rewards, dones and infos, and ended
+    episodes start again by themselves.
 
     Example:
         >>> env = model.get_env()

@@ -268,10 +268,7 @@ class FlatSpace:
             ValueError: for what is neither, in the words of Stable-Baselines3.
         """
         if isinstance(value, Mapping) and not isinstance(self.space, spaces.Dict):
-            raise ValueError(
-                "The observation provided is a dict but the obs space is "
-                f"{self.space}; expected an array"
-            )
+            raise ValueError(f"The observation provided is a dict but the obs space is {self.space}; expected an array")
         n = self.codec.batch_size(value)
         if n is None:
             return self.rows(self.codec.alone(value), 1), False

@@ -187,7 +187,8 @@ class CallbackList(BaseCallback):
             callback.on_rollout_start()
 
     def _on_step(self) -> bool:
-        return all([callback.on_step() for callback in self.callbacks])
+        answers = [callback.on_step() for callback in self.callbacks]
+        return all(answers)
 
     def _on_rollout_end(self) -> None:
         for callback in self.callbacks:
@@ -416,9 +417,8 @@ class EvalCallback(EventCallback):
             return
         if evaluation is None:
             raise AssertionError(
-                "Training and eval env are not wrapped the same way: expected a VecNormalize around eval_env, got "
-                f"{type(self.eval_env).__name__}. See https://stable-baselines3.readthedocs.io/en/master/guide/"
-                "callbacks.html#evalcallback and warning above."
+                "Training and eval env are not wrapped the same way: expected a VecNormalize around eval_env, as around "
+                f"the training environments, got {type(self.eval_env).__name__}"
             )
         for name in ("obs_rms", "ret_rms"):
             if hasattr(training, name):

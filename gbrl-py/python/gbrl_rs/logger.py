@@ -211,7 +211,7 @@ class Logger:
         self.name_to_excluded[key] = _excluded(exclude)
 
     def record_mean(self, key: str, value: float | None, exclude: str | tuple[str, ...] | None = None) -> None:
-        """Remembers the mean of all values under a key since the last dump; None changes nothing but the key's place."""
+        """Remembers the mean of all values under a key since the last dump; None changes nothing."""
         if value is None:
             return
         count = self.name_to_count.get(key, 0)
@@ -310,9 +310,7 @@ def configure(folder: str | None = None, format_strings: Iterable[str] | None = 
     return logger
 
 
-def configure_run(
-    verbose: int, tensorboard_log: str | None, tb_log_name: str, reset_num_timesteps: bool
-) -> Logger:
+def configure_run(verbose: int, tensorboard_log: str | None, tb_log_name: str, reset_num_timesteps: bool) -> Logger:
     """The logger of a run without one of its own: a table where `verbose`, TensorBoard where a folder is named.
 
     Runs get the folders ``tensorboard_log/tb_log_name_1``, ``_2``, ...; one that goes on stays in the last.

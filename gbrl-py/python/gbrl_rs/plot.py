@@ -105,7 +105,10 @@ def model_html(model: Any) -> str:
         ("actions", model.action_space),
         ("environment steps", f"{model.num_timesteps:,}"),
         ("trees", f"{model.n_trees:,}"),
-        ("looks at", ", ".join(f"{names[i]} ({importances[i]:.0%})" for i in order if importances[i] > 0) or "nothing yet"),
+        (
+            "looks at",
+            ", ".join(f"{names[i]} ({importances[i]:.0%})" for i in order if importances[i] > 0) or "nothing yet",
+        ),
     ]
     cells = "".join(f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>" for name, value in rows)
     return f"<table><caption>{type(model).__name__} of gradient-boosted trees</caption>{cells}</table>"

@@ -131,7 +131,9 @@ class TreePolicy:
 
     def _masks(self, action_masks: Any, n: int) -> NDArray[np.bool_]:
         masks = np.asarray(action_masks)
-        return as_flags(masks.reshape(n, -1) if masks.size == n * self._n_choices else masks, (n, self._n_choices), "action_masks")
+        return as_flags(
+            masks.reshape(n, -1) if masks.size == n * self._n_choices else masks, (n, self._n_choices), "action_masks"
+        )
 
 
 class FlatRows(np.ndarray[Any, np.dtype[np.float32]]):

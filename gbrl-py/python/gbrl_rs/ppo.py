@@ -16,8 +16,8 @@ Self = TypeVar("Self", bound="PPO")
 
 # SB3's own default, which stands for these rates of the trees; see `learning_rate`. They are lower than the defaults of
 # docs/parameters.md, which belong to minibatches of 512: SB3's 64 mean eight times as many trees per pass. Chosen on
-# CartPole, Acrobot and Pendulum; a value_lr of 0.1 fails on all three. A Gaussian's mean takes smaller steps: its gradient
-# grows as its standard deviation shrinks.
+# CartPole, Acrobot and Pendulum; a value_lr of 0.1 fails on all three. A Gaussian's mean takes smaller steps: its
+# gradient grows as its standard deviation shrinks.
 SB3_LEARNING_RATE = 3e-4
 POLICY_LR = 0.02
 POLICY_LR_BOX = 0.01
@@ -38,8 +38,9 @@ class PPO(OnPolicyModel):
     Args:
         policy: "MlpPolicy", "MultiInputPolicy" or "TreePolicy": all mean trees, whatever the observations.
         env: an id, a gymnasium.Env, a gymnasium.vector.VectorEnv, an SB3 VecEnv, or :func:`gbrl_rs.make_vec`.
-        learning_rate: SB3's knob: 3e-4 means ``policy_lr`` 0.02 (0.01 where actions are a Box) and ``value_lr`` 0.02, which
-            suit SB3's other defaults; twice that means twice those; a function of the remaining progress (1 to 0) schedules them.
+        learning_rate: SB3's knob: 3e-4 means the rates ``policy_lr`` 0.02 (0.01 where actions are a Box) and
+            ``value_lr`` 0.02 of the trees, which suit SB3's other defaults; twice that means twice those; a function of
+            the remaining progress (1 to 0) schedules them.
         n_steps: steps per environment between updates.
         batch_size: rows per minibatch, and so per tree.
         n_epochs: passes over each rollout.
