@@ -133,9 +133,10 @@ def test_dictionaries_learn_what_their_flattened_form_learns():
 
 
 @pytest.mark.slow
-def test_an_sb3_script_with_its_numbers_untouched_learns():
-    model = PPO("MlpPolicy", "CartPole-v1", seed=0).learn(60_000)
-    assert evaluate_policy(model, "CartPole-v1", 10)[0] > 300
+@pytest.mark.parametrize("seed", range(5))
+def test_an_sb3_script_with_its_numbers_untouched_learns(seed):
+    model = PPO("MlpPolicy", "CartPole-v1", seed=seed).learn(150_000)
+    assert evaluate_policy(model, "CartPole-v1", 20)[0] >= 475
 
 
 # -- masks ------------------------------------------------------------------------------------------------------------

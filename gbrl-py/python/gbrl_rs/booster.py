@@ -337,7 +337,7 @@ class ActorCritic(_Trees):
 
     def __call__(self, observations: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The policy's outputs float32 `[n, n_actions]` and the values float32 `[n]`."""
-        outputs = self._core.predict(self._rows(observations, learn=True))
+        outputs = self._core.predict(self._rows(observations, learn=False))
         return outputs[:, :-1], outputs[:, -1]
 
     def step(self, observations: Any, policy_grad: Any, value_grad: Any, weights: Any = None) -> dict[str, int]:
