@@ -88,7 +88,7 @@ def _train(options: argparse.Namespace) -> int:
         raise ValueError("ENV: expected an environment, or --resume RUN_DIR, got neither")
     settings = {**_options.defaults(), **_preset(options.env, options.preset), **_changes(options)}
     env = _make(options.env, int(settings["n_envs"]), int(settings["seed"]))
-    model = PPO.from_preset(env, "default", **_keywords(settings))
+    model = PPO("TreePolicy", env, **_keywords(settings))
     stem = Path(options.preset).stem
     folder = _new_folder(options.out or Path("runs") / options.env / f"ppo-{stem}-seed{settings['seed']}")
     _write_config(folder, options.env, settings)

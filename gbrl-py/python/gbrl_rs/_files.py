@@ -240,7 +240,7 @@ def _read(path: Any) -> bytes:
 
 
 def _name(path: Any) -> str:
-    return str(getattr(path, "name", None) or path if not hasattr(path, "read") else getattr(path, "name", "file"))
+    return str(getattr(path, "name", "file") if hasattr(path, "read") else path)
 
 
 def _noted(value: Any, progress_remaining: float) -> Any:

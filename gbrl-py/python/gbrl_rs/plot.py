@@ -89,7 +89,8 @@ def plot_tree(model: Any, tree_idx: int = 0, ax: Any = None) -> Any:
     """
     dump = getattr(model, "dump_tree", None) or model.dump
     root = _nested(json.loads(dump(tree_idx, "json")))
-    ax = _axes(ax)
+    n_leaves, depth = _extent(root)
+    ax = _axes(ax, (max(5.0, 0.9 * n_leaves), 1.2 * depth + 2.0))
     ax.set_axis_off()
     _draw(ax, root, 0, iter(range(1 << 20)))
     ax.set_title(f"tree {tree_idx} of {model.n_trees}")
@@ -148,26 +149,36 @@ def _question(split: dict[str, Any]) -> str:
     return f"{split['name']} = {split.get('label', split['code'])}?"
 
 
+def _extent(node: Node) -> tuple[int, int]:
+    """How many leaves a tree has, and how many questions stand above the lowest."""
+    children = [_extent(child) for child in node[1]]
+    if not children:
+        return 1, 0
+    return sum(leaves for leaves, _ in children), 1 + max(depth for _, depth in children)
+
+
 def _draw(ax: Any, node: Node, depth: int, free: Iterator[int]) -> float:
     """Draws a node and what hangs from it, leaves side by side; gives its place from left to right."""
     text, children = node
     places = [_draw(ax, child, depth + 1, free) for child in children]
     x = sum(places) / len(places) if places else float(next(free))
-    for place in places:
+    for place, answer in zip(places, ("no", "yes"), strict=False):
         ax.plot([x, place], [-depth, -depth - 1], color="0.6", linewidth=1, zorder=1)
+        middle = ((x + place) / 2, -depth - 0.5)
+        ax.annotate(answer, middle, ha="center", va="center", fontsize=6, color="0.4", backgroundcolor="white")
     box = {"boxstyle": "round", "facecolor": "white" if children else "0.93", "edgecolor": "0.6"}
     ax.text(x, -depth, text, ha="center", va="center", fontsize=7, bbox=box, zorder=2)
     return x
 
 
-def _axes(ax: Any) -> Any:
+def _axes(ax: Any, size: tuple[float, float] | None = None) -> Any:
     if ax is not None:
         return ax
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("expected the package matplotlib: pip install gbrl_rs[plot]") from error
-    return plt.subplots()[1]
+    return plt.subplots(figsize=size)[1]
 
 
 def _csv_of(path: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from gymnasium import spaces
 
 from gbrl_rs import _gbrl, _options
+from gbrl_rs._envs import adapt
 from gbrl_rs._on_policy import OnPolicyModel
 from gbrl_rs._options import Schedule
 from gbrl_rs.policies import TreePolicy
@@ -144,8 +145,6 @@ class PPO(OnPolicyModel):
         Example:
             >>> PPO.from_preset(gbrl_rs.make_vec("CartPole-v1", 8), "paper", seed=1).learn(200_000)
         """
-        from gbrl_rs._envs import adapt
-
         envs = adapt(env)
         preset = {key: _options.as_value(text) for key, text in _gbrl.preset(envs.env_id, name).items()}
         arguments = {key: value for key, value in preset.items() if key not in _options.ELSEWHERE}
