@@ -73,6 +73,12 @@ def test_torch_tensors_with_gradients_and_small_floats():
     assert as_rows(tensor.detach(), 3, "x").ctypes.data == tensor.data_ptr()
 
 
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn"])
+def test_small_floats_of_other_libraries(name):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    np.testing.assert_array_equal(as_rows(PLAIN.astype(getattr(ml_dtypes, name)), 3, "x"), PLAIN)
+
+
 def test_beyond_float32_is_infinite():
     rows = as_rows(np.array([[1e39, -1e300, 1e-60]]), 3, "x")
     np.testing.assert_array_equal(rows, [[np.inf, -np.inf, 0]])
