@@ -251,6 +251,7 @@ def test_the_models_own_environments_speak_sb3s_language():
     assert observations.shape == (2, 4) and rewards.tolist() == [1, 1] and not dones.any() and infos == [{}, {}]
     assert env.env_is_wrapped(gymnasium.wrappers.TimeLimit) == [True, True]
     assert env.get_attr("gravity", indices=0) == [9.8] and env.has_attr("gravity") and not env.has_attr("levity")
+    assert len(env.envs) == 2 and env.envs[0].unwrapped.gravity == 9.8
     env.set_attr("tau", 0.5)
     assert env.get_attr("tau") == [0.5, 0.5] and isinstance(env.action_space, spaces.Discrete)
     env.close()

@@ -199,3 +199,12 @@ def test_an_sb3_model_that_takes_no_masks_is_evaluated_without():
     env = gymnasium.wrappers.TransformAction(gymnasium.make("CartPole-v1"), lambda action: action, None)
     env.action_masks = lambda: np.ones(2, dtype=bool)
     assert gbrl_rs.evaluate_policy(model, env, 1)[0] > 0
+
+
+def test_sb3_takes_the_models_environments_for_its_own():
+    model = gbrl_rs.PPO("MlpPolicy", Monitor(Count(4)), **SMALL)
+    env = model.get_env()
+    returns, lengths = evaluation.evaluate_policy(model, env, n_eval_episodes=3, return_episode_rewards=True)
+    assert lengths == [4] * 3
+    wrapped = VecNormalize(VecMonitor(env))
+    assert gbrl_rs.PPO("MlpPolicy", wrapped, **SMALL).learn(32, callback=callbacks.EvalCallback(wrapped, eval_freq=16))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,11 @@ class ModelVecEnv:
         self.render_mode = getattr(envs.envs[0] if isinstance(envs, GymEnvs) else envs.given, "render_mode", None)
         self._seed: int | None = None
         self._actions: Any = None
+
+    @property
+    def envs(self) -> list[Any]:
+        """The copies; none where they live in other processes."""
+        return self._copies()
 
     @property
     def unwrapped(self) -> ModelVecEnv:
@@ -113,6 +119,13 @@ class ModelVecEnv:
         if indices is None:
             return all_of_them
         return [all_of_them[i] for i in ([indices] if isinstance(indices, int) else indices)]
+
+
+def introduce_to_sb3() -> None:
+    """Makes SB3, where a script has loaded it, take a ModelVecEnv for a VecEnv; SB3 is never loaded for it."""
+    module = sys.modules.get("stable_baselines3.common.vec_env.base_vec_env")
+    if module is not None:
+        module.VecEnv.register(ModelVecEnv)
 
 
 def _has_wrapper(env: Any, wrapper_class: type) -> bool:

@@ -19,7 +19,7 @@ from gbrl_rs import _gbrl, _options
 from gbrl_rs._envs import Envs, GymEnvs, RustEnvs, Step, adapt
 from gbrl_rs._episodes import EpisodeStatistics
 from gbrl_rs._files import ModelFile
-from gbrl_rs._model_env import ModelVecEnv
+from gbrl_rs._model_env import ModelVecEnv, introduce_to_sb3
 from gbrl_rs._rollout import RolloutView
 from gbrl_rs._spaces import FlatSpace
 from gbrl_rs.callbacks import BaseCallback, as_callback, vec_normalize_of
@@ -424,6 +424,7 @@ class OnPolicyModel(ModelFile):
 
     def get_env(self) -> Any:
         """The environments in use: a vector as it was given, a single one with the methods of SB3's VecEnv."""
+        introduce_to_sb3()
         return self.env
 
     def get_vec_normalize_env(self) -> Any:
