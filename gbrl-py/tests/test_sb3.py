@@ -13,12 +13,16 @@ pytestmark = pytest.mark.sb3
 pytest.importorskip("stable_baselines3")
 pytest.importorskip("sb3_contrib")
 
+import torch  # noqa: E402
 from sb3_contrib.common.wrappers import ActionMasker  # noqa: E402
 from stable_baselines3 import PPO as Sb3PPO  # noqa: E402
 from stable_baselines3.common import callbacks, evaluation, logger  # noqa: E402
 from stable_baselines3.common.env_util import make_vec_env  # noqa: E402
 from stable_baselines3.common.monitor import Monitor, load_results  # noqa: E402
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack, VecMonitor, VecNormalize  # noqa: E402
+
+# Networks this small only wait for each other on several threads.
+torch.set_num_threads(1)
 
 SMALL = {"n_steps": 32, "batch_size": 32, "n_epochs": 1, "seed": 0}
 
@@ -130,8 +134,6 @@ def test_environments_made_by_us_for_sb3():
 
 
 def test_tensors_and_the_policy():
-    import torch
-
     model = gbrl_rs.PPO("MlpPolicy", "CartPole-v1", **SMALL).learn(32)
     tensor = torch.zeros((3, 4), dtype=torch.float64, requires_grad=True)
     array = np.zeros((3, 4))
@@ -148,7 +150,6 @@ def test_tensors_and_the_policy():
 @pytest.mark.parametrize(("gamma", "gae_lambda"), [(0.9, 0.8), (1.0, 1.0), (0.99, 0.0), (0.0, 0.5)])
 def test_gae_is_sb3s(gamma, gae_lambda):
     """The same rewards, values and ends give the same advantages in SB3's buffer, time limits included."""
-    import torch
     from stable_baselines3.common.buffers import RolloutBuffer
 
     env = DummyVecEnv([lambda: Count(7), lambda: Count(5, offset=9)])
