@@ -1,0 +1,459 @@
+"""One way to step environments, whatever they are: an id, a gymnasium.Env, a VectorEnv, a Stable-Baselines3 VecEnv.
+
+Every adapter resets an ended copy **in the same step** and hands over the final observation beside the new one, so
+that whoever learns sees each transition once and can bootstrap where an episode was only cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gbrl_rs.vec_env import RustVectorEnv
+
+Flags = NDArray[np.bool_]
+Info = dict[str, Any]
+
+
+class Step(NamedTuple):
+    """What one step of all n copies gave. Batches are laid out as Gymnasium's vector environments lay them out."""
+
+    observations: Any
+    """What the next decision is about: after an end, the new episode's first observation."""
+    rewards: NDArray[np.float32]
+    terminated: Flags
+    truncated: Flags
+    finals: Any
+    """A batch whose values of ended copies are their last observations; None where no copy ended."""
+    infos: Callable[[], list[Info]]
+    """One dictionary per copy in the form of Stable-Baselines3; made only when asked for."""
+
+
+class Envs:
+    """n copies of an environment. The base of all adapters."""
+
+    def __init__(
+        self, n_envs: int, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], given: Any
+    ) -> None:
+        self.n_envs = n_envs
+        self.observation_space = observation_space
+        self.action_space = action_space
+        self.given = given
+        """What the user handed in."""
+        self.has_masks = False
+
+    def reset(self, seed: int | None) -> Any:
+        """Starts n new episodes and gives their first observations. Copy i gets seed + i; None draws fresh ones."""
+        raise NotImplementedError
+
+    def step(self, actions: Any) -> Step:
+        """Advances all copies by a batch of actions."""
+        raise NotImplementedError
+
+    def masks(self) -> Flags:
+        """Which choices are allowed now, bool `[n, choices]`; only where `has_masks`."""
+        raise NotImplementedError
+
+    def render(self, mode: str) -> None:
+        """Shows the first copy."""
+        self.given.render()
+
+    @property
+    def env_id(self) -> str:
+        """The registered name, or what comes closest."""
+        return _env_id(self.given)
+
+
+class GymEnvs(Envs):
+    """Environments stepped one after the other in this process: the quickest way where a step takes microseconds.
+
+    Gymnasium's own SyncVectorEnv is taken apart and stepped through here too, since most of its time per step goes
+    into bookkeeping that nobody reads.
+    """
+
+    def __init__(self, envs: Sequence[gymnasium.Env[Any, Any]], given: Any) -> None:
+        first = envs[0]
+        super().__init__(len(envs), first.observation_space, first.action_space, given)
+        self.envs = list(envs)
+        space = first.observation_space
+        self._box = space if isinstance(space, spaces.Box) else None
+        self._mask_functions = [function for env in envs if (function := mask_function(env)) is not None]
+        self.has_masks = len(self._mask_functions) == len(self.envs)
+
+    def reset(self, seed: int | None) -> Any:
+        return self._stack([env.reset(seed=None if seed is None else seed + i)[0] for i, env in enumerate(self.envs)])
+
+    def step(self, actions: Any) -> Step:
+        n = self.n_envs
+        rewards = np.empty(n, dtype=np.float32)
+        terminated, truncated = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+        infos: list[Info] = []
+        following = []
+        finals: dict[int, Any] = {}
+        for i, (env, action) in enumerate(zip(self.envs, unstack(self.action_space, actions, n), strict=True)):
+            observation, rewards[i], ended, cut, info = env.step(action)
+            if ended or cut:
+                terminated[i], truncated[i] = ended, cut
+                # The reset may write into the very objects that the step gave, so copies are kept.
+                finals[i] = copied(observation)
+                info = _with_end(dict(info), finals[i], bool(ended), bool(cut))
+                observation, _ = env.reset()
+            following.append(observation)
+            infos.append(info)
+        last = self._stack([finals.get(i, x) for i, x in enumerate(following)]) if finals else None
+        return Step(self._stack(following), rewards, terminated, truncated, last, lambda: infos)
+
+    def masks(self) -> Flags:
+        return np.array([function() for function in self._mask_functions], dtype=np.bool_)
+
+    def render(self, mode: str) -> None:
+        self.envs[0].render()
+
+    @property
+    def env_id(self) -> str:
+        return _env_id(self.envs[0])
+
+    def _stack(self, observations: list[Any]) -> Any:
+        if self._box is not None:
+            batch = np.empty((len(observations), *self._box.shape), dtype=self._box.dtype)
+            for i, observation in enumerate(observations):
+                batch[i] = observation
+            return batch
+        return stack(self.observation_space, observations)
+
+
+class VectorEnvs(Envs):
+    """A gymnasium.vector.VectorEnv in any of the three modes of autoreset.
+
+    * SAME_STEP is taken as it is.
+    * DISABLED, and NEXT_STEP where it is Gymnasium's own Sync- or AsyncVectorEnv: ended copies are reset at once
+      through ``options={"reset_mask": ...}``.
+    * NEXT_STEP of others: the step in which such an environment resets itself ignores its action. It reaches the
+      learner as an episode of one step that is cut off where it began, with reward 0: almost no gradient, and never a
+      transition across episodes. It counts as a step, but not in the statistics of episodes (info "ignored").
+    """
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space, env)
+        self.env = env
+        mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
+        inner = env.unwrapped
+        can_reset_some = mode is AutoresetMode.DISABLED or isinstance(inner, (SyncVectorEnv, AsyncVectorEnv))
+        self._resets_itself = mode is AutoresetMode.SAME_STEP
+        self._waits = mode is AutoresetMode.NEXT_STEP and not can_reset_some
+        self._resetting = np.zeros(self.n_envs, dtype=np.bool_)
+        self._before: Any = None
+        self._env_id, self._masks = _described_copies(env)
+        self.has_masks = self._masks is not None
+
+    @property
+    def env_id(self) -> str:
+        return self._env_id
+
+    def reset(self, seed: int | None) -> Any:
+        self._resetting[:] = False
+        return self.env.reset(seed=seed)[0]
+
+    def step(self, actions: Any) -> Step:
+        observations, rewards, terminated, truncated, info = self.env.step(actions)
+        rewards = np.array(rewards, dtype=np.float32)
+        terminated, truncated = np.array(terminated, dtype=np.bool_), np.array(truncated, dtype=np.bool_)
+        ended = terminated | truncated
+        if self._waits:
+            return self._waiting_step(observations, rewards, terminated, truncated, info)
+        finals = None
+        if ended.any():
+            if self._resets_itself:
+                finals = self._finals(observations, info, ended)
+            else:
+                # Some vector environments write the new observations into the array they gave before.
+                finals = copied(observations)
+                observations, _ = self.env.reset(options={"reset_mask": ended})
+        return Step(
+            observations,
+            rewards,
+            terminated,
+            truncated,
+            finals,
+            lambda: self._infos(info, finals, terminated, truncated),
+        )
+
+    def masks(self) -> Flags:
+        assert self._masks is not None
+        return np.array(self._masks(), dtype=np.bool_).reshape(self.n_envs, -1)
+
+    def _waiting_step(
+        self,
+        observations: Any,
+        rewards: NDArray[np.float32],
+        terminated: Flags,
+        truncated: Flags,
+        info: Mapping[str, Any],
+    ) -> Step:
+        ended = terminated | truncated
+        reset_now = self._resetting
+        self._resetting = ended
+        finals = copied(observations) if (ended | reset_now).any() else None
+        if reset_now.any():
+            # The value of the state that the wait began in, which is the final one, is what a cut-off bootstraps from.
+            finals = stack(
+                self.observation_space,
+                [
+                    last if waited else now
+                    for last, now, waited in zip(
+                        self._each(self._before), self._each(observations), reset_now, strict=True
+                    )
+                ],
+            )
+            truncated = truncated | reset_now
+            rewards[reset_now] = 0.0
+        self._before = copied(observations) if ended.any() else None
+        ignored = reset_now.copy()
+
+        def infos() -> list[Info]:
+            described = self._infos(info, finals, terminated, truncated)
+            for i in np.flatnonzero(ignored):
+                described[i]["ignored"] = True
+            return described
+
+        return Step(observations, rewards, terminated, truncated, finals, infos)
+
+    def _finals(self, observations: Any, info: Mapping[str, Any], ended: Flags) -> Any:
+        last = info.get("final_obs", info.get("final_observation"))
+        if last is None:
+            raise RuntimeError(
+                f"{self.given}: expected infos['final_obs'] with the last observations of the episodes that ended, "
+                f"as autoreset in the same step demands, got the keys {sorted(info)}"
+            )
+        if isinstance(self.observation_space, spaces.Box):
+            batch = np.array(observations)
+            batch[ended] = [last[i] for i in np.flatnonzero(ended)]
+            return batch
+        each = list(self._each(observations))
+        return stack(self.observation_space, [last[i] if ended[i] else each[i] for i in range(self.n_envs)])
+
+    def _each(self, observations: Any) -> Any:
+        return unstack(self.observation_space, observations, self.n_envs)
+
+    def _infos(self, info: Mapping[str, Any], finals: Any, terminated: Flags, truncated: Flags) -> list[Info]:
+        described = split_infos(info, self.n_envs)
+        ends = info.get("final_info")
+        if isinstance(ends, Mapping):
+            for i, end in enumerate(split_infos(ends, self.n_envs)):
+                described[i].update(end)
+        ended = np.flatnonzero(terminated | truncated)
+        if len(ended):
+            last = list(self._each(finals))
+            for i in ended.tolist():
+                described[i].pop("final_obs", None)
+                _with_end(described[i], last[i], bool(terminated[i]), bool(truncated[i]))
+        return described
+
+
+class Sb3Envs(Envs):
+    """A Stable-Baselines3 VecEnv, or anything with its methods."""
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env.num_envs, env.observation_space, env.action_space, env)
+        self.env = env
+        self.has_masks = _sb3_has_masks(env)
+
+    def reset(self, seed: int | None) -> Any:
+        if seed is not None:
+            self.env.seed(seed)
+        return self.env.reset()
+
+    def step(self, actions: Any) -> Step:
+        observations, rewards, dones, infos = self.env.step(actions)
+        dones = np.array(dones, dtype=np.bool_)
+        truncated = np.zeros(self.n_envs, dtype=np.bool_)
+        finals = None
+        if dones.any():
+            each = list(unstack(self.observation_space, observations, self.n_envs))
+            for i in np.flatnonzero(dones).tolist():
+                truncated[i] = infos[i].get("TimeLimit.truncated", False)
+                each[i] = infos[i]["terminal_observation"]
+            finals = stack(self.observation_space, each)
+        rewards = np.array(rewards, dtype=np.float32)
+        return Step(observations, rewards, dones & ~truncated, truncated, finals, lambda: list(infos))
+
+    def masks(self) -> Flags:
+        return np.array(self.env.env_method("action_masks"), dtype=np.bool_).reshape(self.n_envs, -1)
+
+    def render(self, mode: str) -> None:
+        self.env.render(mode)
+
+    @property
+    def env_id(self) -> str:
+        spec = self.env.get_attr("spec")[0]
+        return str(spec.id) if spec is not None else type(self.env.unwrapped).__name__
+
+
+class RustEnvs(Envs):
+    """Environments of the extension, :func:`gbrl_rs.make_vec`, stepped through Python."""
+
+    def __init__(self, env: RustVectorEnv) -> None:
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space, env)
+        self.env = env
+        self.has_masks = env.has_masks
+
+    def reset(self, seed: int | None) -> Any:
+        return self.env.reset(seed=seed)[0]
+
+    def step(self, actions: Any) -> Step:
+        flat = self.env.flat_observations
+        rows = self.env.flat_actions.rows(actions, self.n_envs)
+        observations, rewards, terminated, truncated, finals = self.env.core.step(rows)
+        last = None if finals is None else flat.values(finals)
+
+        def infos() -> list[Info]:
+            described: list[Info] = [{} for _ in range(self.n_envs)]
+            if last is not None:
+                each = list(unstack(self.observation_space, last, self.n_envs))
+                for i in np.flatnonzero(terminated | truncated):
+                    _with_end(described[i], each[i], bool(terminated[i]), bool(truncated[i]))
+            return described
+
+        return Step(flat.values(observations), rewards, terminated, truncated, last, infos)
+
+    def masks(self) -> Flags:
+        return self.env.action_masks()
+
+    @property
+    def env_id(self) -> str:
+        return self.env.name
+
+
+def adapt(env: Any) -> Envs:
+    """The adapter of an id, a gymnasium.Env, a VectorEnv or an SB3 VecEnv.
+
+    Raises:
+        TypeError: for anything else.
+        gymnasium.error.Error: for an id that is not registered.
+    """
+    if isinstance(env, Envs):
+        return env
+    if isinstance(env, str):
+        env = gymnasium.make(env)
+    if isinstance(env, gymnasium.Env):
+        return GymEnvs([env], env)
+    if isinstance(env, VectorEnv):
+        return _adapt_vector(env)
+    if is_sb3_vec_env(env):
+        adapted = getattr(env, "gbrl_envs", None)
+        return adapted if isinstance(adapted, Envs) else Sb3Envs(env)
+    if hasattr(env, "num_envs") and hasattr(env, "single_observation_space"):
+        return VectorEnvs(env)
+    raise TypeError(
+        "env: expected an id, a gymnasium.Env, a gymnasium.vector.VectorEnv or a Stable-Baselines3 VecEnv, "
+        f"got {type(env).__module__}.{type(env).__qualname__}"
+    )
+
+
+def _adapt_vector(env: Any) -> Envs:
+    from gbrl_rs.vec_env import RustVectorEnv
+
+    if isinstance(env, RustVectorEnv):
+        return RustEnvs(env)
+    # A subclass or a wrapper may do more in step() than to step its copies.
+    if type(env) is SyncVectorEnv and all(copy.observation_space == env.single_observation_space for copy in env.envs):
+        return GymEnvs(env.envs, env)
+    return VectorEnvs(env)
+
+
+def is_sb3_vec_env(env: Any) -> bool:
+    """Whether `env` speaks Stable-Baselines3's VecEnv language: reset() gives observations, step() four things."""
+    return all(
+        hasattr(env, name) for name in ("num_envs", "step_async", "step_wait", "env_method", "observation_space")
+    ) and (not isinstance(env, VectorEnv))
+
+
+def mask_function(env: gymnasium.Env[Any, Any]) -> Callable[[], Any] | None:
+    """The method ``action_masks()`` of an environment or of a wrapper around it (sb3-contrib's ActionMasker)."""
+    if not env.has_wrapper_attr("action_masks"):
+        return None
+    function = env.get_wrapper_attr("action_masks")
+    return function if callable(function) else None
+
+
+def stack(space: spaces.Space[Any], values: Sequence[Any]) -> Any:
+    """A new batch of values, as Gymnasium lays it out."""
+    empty: Any = create_empty_array(space, len(values))
+    return concatenate(space, values, empty)
+
+
+def unstack(space: spaces.Space[Any], batch: Any, n: int) -> Any:
+    """The n values of a batch, one after the other; the inverse of :func:`stack`."""
+    if isinstance(batch, np.ndarray) and not isinstance(space, (spaces.Dict, spaces.Tuple)):
+        return batch
+    return iterate(batch_space(space, n), batch)
+
+
+def copied(observations: Any) -> Any:
+    """Observations, alone or as a batch, that nobody else writes to."""
+    if isinstance(observations, Mapping):
+        return {key: copied(part) for key, part in observations.items()}
+    if isinstance(observations, tuple):
+        return tuple(copied(part) for part in observations)
+    return observations.copy() if isinstance(observations, np.ndarray) else observations
+
+
+def split_infos(info: Mapping[str, Any], n: int) -> list[Info]:
+    """Gymnasium's dictionary of arrays as one dictionary per copy; ``_key`` says which copies have the key."""
+    each: list[Info] = [{} for _ in range(n)]
+    for key, values in info.items():
+        if key.startswith("_") and key[1:] in info:
+            continue
+        has = info.get(f"_{key}")
+        if isinstance(values, Mapping):
+            # Of a nested dictionary each copy has the keys that are its own.
+            for i, part in enumerate(split_infos(values, n)):
+                if part and (has is None or has[i]):
+                    each[i][key] = part
+            continue
+        for i in range(n) if has is None else np.flatnonzero(has).tolist():
+            each[i][key] = values[i] if isinstance(values, (np.ndarray, list, tuple)) and len(values) == n else values
+    return each
+
+
+def _with_end(info: Info, observation: Any, terminated: bool, truncated: bool) -> Info:
+    info["terminal_observation"] = observation
+    info["TimeLimit.truncated"] = truncated and not terminated
+    return info
+
+
+def _described_copies(env: Any) -> tuple[str, Callable[[], Any] | None]:
+    """The id of a vector environment's copies, and what gives their masks, if anything does."""
+    inner = env.unwrapped
+    own: Callable[[], Any] | None = getattr(env, "action_masks", None)
+    if isinstance(inner, SyncVectorEnv):
+        functions = [function for copy in inner.envs if (function := mask_function(copy)) is not None]
+        each = (lambda: [function() for function in functions]) if len(functions) == inner.num_envs else None
+        return _env_id(inner.envs[0]), own or each
+    if isinstance(inner, AsyncVectorEnv):
+        # A worker that is asked for what it does not have ends; a copy made here can be asked safely.
+        probe = inner.env_fns[0]()
+        has_masks, env_id = mask_function(probe) is not None, _env_id(probe)
+        probe.close()
+        return env_id, own or ((lambda: inner.call("action_masks")) if has_masks else None)
+    return _env_id(env), own
+
+
+def _sb3_has_masks(env: Any) -> bool:
+    has_attr = getattr(env, "has_attr", None)
+    return has_attr is not None and bool(has_attr("action_masks"))
+
+
+def _env_id(env: Any) -> str:
+    spec = getattr(env, "spec", None)
+    if spec is not None and getattr(spec, "id", None):
+        return str(spec.id)
+    return type(getattr(env, "unwrapped", env)).__name__

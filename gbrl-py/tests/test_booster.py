@@ -1,0 +1,230 @@
+"""The learner itself: any array in, the same trees out."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import gbrl_rs
+from gbrl_rs import ActorCritic, Booster
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(300, 4)).astype(np.float32)
+Y = np.stack([np.sin(2 * X[:, 0]) + X[:, 1], X[:, 2] * X[:, 3]], axis=1).astype(np.float32)
+
+
+def grown(x=X, y=Y, n_trees=20, **settings):
+    booster = Booster(n_outputs=2, **settings)
+    for _ in range(n_trees):
+        booster.step(x, booster.predict(x) - y)
+    return booster
+
+
+def test_steps_lower_the_loss_and_are_what_fit_does():
+    booster = Booster(n_outputs=2, learning_rate=0.3)
+    losses = booster.fit(X, Y, 50)
+    assert losses.shape == (50,) and losses[-1] < 0.1 * losses[0]
+    np.testing.assert_allclose(losses[-1], 0.5 * ((booster.predict(X) - Y) ** 2).sum(axis=1).mean(), rtol=1e-4)
+    by_hand = Booster(n_outputs=2, n_features=4, learning_rate=0.3)
+    by_hand.bias = booster.bias
+    for _ in range(50):
+        report = by_hand.step(X, by_hand.predict(X) - Y)
+    assert report == {"n_trees": 1, "n_leaves": 16, "depth": 4, "n_rows": 300}
+    np.testing.assert_allclose(by_hand.predict(X), booster.predict(X), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda a: a.astype(np.float64),
+        np.asfortranarray,
+        lambda a: np.repeat(a, 2, axis=1)[:, ::2],
+        lambda a: a.T.copy().T,
+        lambda a: a[::-1].copy()[::-1],
+        lambda a: a.tolist(),
+        lambda a: a.astype(">f8"),
+        lambda a: np.ma.array(a),
+    ],
+)
+def test_every_dtype_and_layout_grows_the_same_trees(form):
+    assert grown(form(X), Y).to_bytes() == grown().to_bytes()
+    booster = grown()
+    np.testing.assert_array_equal(booster.predict(form(X)), booster.predict(X))
+    other = Booster(2, 4)
+    other.step(X, form(Y))
+    plain = Booster(2, 4)
+    plain.step(X, Y)
+    assert other.to_bytes() == plain.to_bytes()
+
+
+def test_ranges_of_trees_add_up():
+    booster = grown()
+    parts = booster.predict(X, 0, 7) - booster.bias, booster.predict(X, 7) - booster.bias
+    np.testing.assert_allclose(sum(parts) + booster.bias, booster.predict(X), atol=1e-6)
+    np.testing.assert_array_equal(booster.predict(X, 3, 3), np.tile(booster.bias, (300, 1)))
+
+
+def test_leaves_tell_rows_apart():
+    booster = grown(n_trees=3)
+    leaves = booster.leaf_index(X)
+    assert leaves.shape == (300, 3) and leaves.dtype == np.uint32 and leaves.max() < 16
+    outputs = booster.predict(X)
+    same = (leaves == leaves[0]).all(axis=1)
+    assert same.sum() > 1 and (outputs[same] == outputs[0]).all()
+
+
+def test_strings_are_categories():
+    words = RNG.choice(["red", "green", "blue", None], size=300)
+    x = np.array([words, X[:, 0]], dtype=object).T
+    y = (words == "green").astype(np.float32)
+    booster = Booster(learning_rate=1.0, min_data_in_leaf=1)
+    booster.fit(x, y, 30)
+    predicted = booster.predict([["green", 0.1], ["red", 0.1], [None, 0.1]])[:, 0]
+    np.testing.assert_allclose(predicted, [1, 0, 0], atol=0.05)
+    again = Booster.from_bytes(booster.to_bytes())
+    np.testing.assert_array_equal(again.predict(x), booster.predict(x))
+    with pytest.raises(TypeError, match="column 1: expected numbers"):
+        booster.predict([["green", "green"]])
+
+
+def test_data_frames_name_the_columns():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"speed": X[:, 0], "colour": np.where(X[:, 1] > 0, "red", "blue")})
+    booster = Booster()
+    booster.fit(frame, X[:, 1] > 0, 10)
+    assert booster.feature_names == ["speed", "colour"]
+    assert booster.feature_importances()[1] > 0.9
+
+
+def test_one_tree_at_a_time_equals_all_at_once():
+    whole = Booster(n_outputs=2).fit(X, Y, 6)
+    parts = Booster(n_outputs=2)
+    losses = [parts.partial_fit(X, Y).n_trees for _ in range(6)]
+    assert losses == [1, 2, 3, 4, 5, 6]
+    assert Booster(n_outputs=2).fit(X, Y, 6).tolist() == whole.tolist()
+    other = Booster(n_outputs=2)
+    other.fit(X, Y, 6)
+    assert other.to_bytes() == parts.to_bytes()
+
+
+def test_weights_and_rates():
+    booster, doubled = Booster(1, 4), Booster(1, 4)
+    booster.step(X, X[:, 0], weights=np.ones(300))
+    doubled.step(X, X[:, 0], weights=np.full(300, 2.0))
+    np.testing.assert_allclose(booster.predict(X), doubled.predict(X))
+    fast = Booster(1, 4, learning_rate="lin_0.2")
+    fast.step(X, X[:, 0])
+    np.testing.assert_allclose(fast.predict(X), 2 * booster.predict(X), rtol=1e-6)
+    fast.set_progress(0.5)
+    fast.step(X, X[:, 0])
+    np.testing.assert_allclose(fast.predict(X), 3 * booster.predict(X), rtol=1e-5)
+    fast.set_learning_rate(0.0)
+    fast.step(X, X[:, 0])
+    np.testing.assert_allclose(fast.predict(X), 3 * booster.predict(X), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "clone",
+    [
+        lambda b, path: pickle.loads(pickle.dumps(b)),
+        lambda b, path: copy.copy(b),
+        lambda b, path: copy.deepcopy(b),
+        lambda b, path: (b.save(path), type(b).load(path))[1],
+    ],
+)
+def test_copies_go_on_alike(clone, tmp_path):
+    booster = grown(max_depth=3, optimizer="adam")
+    other = clone(booster, tmp_path / "x.ext")
+    assert [path.name for path in tmp_path.iterdir()] in ([], ["x.ext"])
+    for trees in (booster, other):
+        trees.step(X, trees.predict(X) - Y)
+    assert other.to_bytes() == booster.to_bytes() and other.n_trees == 21
+    model = ActorCritic(3, 4)
+    model.step(X, np.ones((300, 3)), np.ones(300))
+    again = clone(model, tmp_path / "y")
+    assert isinstance(again, ActorCritic) and again.to_bytes() == model.to_bytes()
+
+
+def test_blank_boosters_can_be_copied_and_say_what_they_lack():
+    blank = pickle.loads(pickle.dumps(Booster(2, max_depth=2)))
+    assert blank.fit(X, Y, 1).shape == (1,) and "depth 2" in blank.dump(0)
+    with pytest.raises(RuntimeError, match="expected data"):
+        _ = Booster().n_trees
+
+
+def test_mistakes_are_named(tmp_path):
+    booster = grown(n_trees=1)
+    for call, error, message in [
+        (lambda: Booster(max_dept=3), TypeError, "did you mean 'max_depth'"),
+        (lambda: Booster(1, 4, max_depth=0), ValueError, "max_depth"),
+        (lambda: booster.step(X[:, :3], Y), ValueError, r"observations: expected shape \[n, 4\], got \[300, 3\]"),
+        (lambda: booster.step(X, Y[:5]), ValueError, "gradients"),
+        (lambda: booster.step(X, Y * np.nan), ValueError, "gradients"),
+        (lambda: booster.step(X, Y + 1j), TypeError, "complex"),
+        (lambda: booster.predict(X[0]), ValueError, r"got \[4\]"),
+        (lambda: booster.dump(99), ValueError, "99"),
+        (lambda: booster.dump(0, "xml"), ValueError, "text, dot or json"),
+        (lambda: Booster.load(tmp_path / "none"), FileNotFoundError, "none"),
+        (lambda: Booster.from_bytes(b"junk"), gbrl_rs.FormatError, "expected"),
+        (lambda: ActorCritic(2), TypeError, "expected n_features"),
+    ]:
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_an_actor_and_a_critic_share_trees_and_not_rates():
+    model = ActorCritic(n_actions=2, n_features=4, policy_lr=0.5, value_lr=0.0)
+    policy, value = model(X)
+    assert policy.shape == (300, 2) and value.shape == (300,)
+    model.step(X, -Y, -Y[:, 0])
+    policy, value = model(X)
+    assert np.abs(policy).max() > 0 and not value.any()
+    model.set_value_lr(1.0)
+    model.step(X, -Y, -Y[:, :1])
+    assert model(X)[1].any() and model.n_actions == 2
+
+
+@pytest.mark.sb3
+def test_torch_computes_the_gradients():
+    torch = pytest.importorskip("torch")
+
+    target = torch.tensor(Y)
+    model = ActorCritic(n_actions=2, n_features=4, policy_lr=0.3)
+    for _ in range(30):
+        outputs = torch.tensor(model(torch.tensor(X))[0], requires_grad=True)
+        loss = 0.5 * ((outputs - target) ** 2).sum()
+        loss.backward()
+        model.step(torch.tensor(X), outputs.grad, torch.zeros(300))
+    assert loss / 300 < 0.3
+
+
+def test_step_copies_nothing_of_float32():
+    """A large batch raises the peak by less than a copy of it would."""
+    tracemalloc = pytest.importorskip("tracemalloc")
+    x, g = np.zeros((100_000, 16), dtype=np.float32), np.zeros((100_000, 1), dtype=np.float32)
+    booster = Booster(1, 16)
+    booster.step(x, g)
+    tracemalloc.start()
+    booster.step(x, g)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000
+
+
+def test_scikit_learns_checks():
+    estimator_checks = pytest.importorskip("sklearn.utils.estimator_checks")
+    from gbrl_rs import GBRLRegressor
+
+    estimator_checks.check_estimator(GBRLRegressor(n_estimators=30, learning_rate=0.3))
+
+
+def test_the_regressor():
+    pytest.importorskip("sklearn")
+    from gbrl_rs import GBRLRegressor
+
+    model = GBRLRegressor(n_estimators=40, learning_rate=0.3).fit(X, Y)
+    assert model.score(X, Y) > 0.9 and model.predict(X).shape == (300, 2)
+    one = GBRLRegressor().partial_fit(X, Y[:, 0], 5).partial_fit(X, Y[:, 0], 5)
+    assert one.booster_.n_trees == 10 and one.predict(X).shape == (300,) and one.train_score_.shape == (10,)
+    assert one.feature_importances_.sum() == pytest.approx(1)
