@@ -28,8 +28,8 @@ use gbrl_core::rl::env::{Action, Env, Step, mask_len, mask_parts};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-/// Steps of each trajectory; the longest registered episode has 1,000.
-const STEPS: usize = 1_500;
+/// Steps of each trajectory; the longest registered episode has 2,560.
+const STEPS: usize = 3_000;
 /// Steps replayed from each restored state.
 const REPLAYED: usize = 60;
 /// Steps played before each saved state.

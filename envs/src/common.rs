@@ -84,7 +84,6 @@ impl StateWriter {
         self.u64(draws.seed).u64(draws.count)
     }
 
-    #[cfg_attr(not(feature = "box2d"), expect(dead_code, reason = "only LunarLander's state has a variable part"))]
     pub(crate) fn bytes(mut self, bytes: &[u8]) -> Self {
         self.0.extend(bytes);
         self
@@ -149,7 +148,6 @@ impl<'a> StateReader<'a> {
         Ok(Draws { seed: self.u64()?, count: self.u64()? })
     }
 
-    #[cfg_attr(not(feature = "box2d"), expect(dead_code, reason = "only LunarLander's state has a variable part"))]
     pub(crate) fn bytes(&mut self, n: usize) -> Result<&'a [u8]> {
         match self.rest.split_at_checked(n) {
             Some((bytes, rest)) => {

@@ -18,8 +18,8 @@
 //! # Ok::<(), gbrl_core::error::Error>(())
 //! ```
 //!
-//! The classic-control tasks, FrozenLake and Taxi are Gymnasium's, checked against it step by step from the same
-//! states. What differs: the random bits of a seed (the distributions are the same), sine, cosine and friends are
+//! The classic-control tasks, FrozenLake and Taxi are Gymnasium's, and those of [`minigrid`] the package `minigrid`'s,
+//! checked against them step by step from the same states. What differs: the random bits of a seed (the distributions are the same), sine, cosine and friends are
 //! [`gbrl_core::math`]'s, so that an episode is the same on every machine, and `step` without an episode is an error.
 //!
 //! Every environment can save and restore its complete state, as fixed-width little-endian bytes.
@@ -33,6 +33,7 @@ pub mod frozen_lake;
 pub mod linear_equation;
 #[cfg(feature = "box2d")]
 pub mod lunar_lander;
+pub mod minigrid;
 pub mod mountain_car;
 pub mod mountain_car_continuous;
 pub mod pendulum;

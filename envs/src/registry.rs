@@ -9,6 +9,7 @@ use crate::frozen_lake::FrozenLake;
 use crate::linear_equation::{self, LinearEquation};
 #[cfg(feature = "box2d")]
 use crate::lunar_lander::LunarLander;
+use crate::minigrid::{DoorKey, Empty, Fetch, GoToDoor, MiniGrid, Unlock};
 use crate::mountain_car::MountainCar;
 use crate::mountain_car_continuous::MountainCarContinuous;
 use crate::pendulum::Pendulum;
@@ -81,8 +82,20 @@ const LUNAR_LANDER: Option<Maker> = Some(|limit| boxed(LunarLander::new()?, limi
 #[cfg(not(feature = "box2d"))]
 const LUNAR_LANDER: Option<Maker> = None;
 
+const DOOR_KEY: &str = "fetch a key, unlock the door with it and walk to the goal behind it, in a 7x7 view";
+const EMPTY: &str = "walk from one corner of an empty room to the goal in the other, in a 7x7 view";
+const EMPTY_RANDOM: &str = "walk from anywhere in an empty room to the goal in the corner, in a 7x7 view";
+const FETCH: &str = "pick up the one of several objects that a sentence asks for, in a 7x7 view";
+const GO_TO_DOOR: &str =
+    "walk to the door of the colour that a sentence asks for and say that it is done, in a 7x7 view";
+const UNLOCK: &str = "fetch a key and unlock the door between two rooms with it, in a 7x7 view";
+
+const fn minigrid(id: &'static str, max_steps: u32, description: &'static str, make: Maker) -> EnvSpec {
+    EnvSpec { id, max_steps, reward_threshold: None, description, feature: None, make: Some(make) }
+}
+
 /// Sorted by id.
-static SPECS: [EnvSpec; 10] = [
+static SPECS: [EnvSpec; 27] = [
     EnvSpec {
         id: "Acrobot-v1",
         max_steps: 500,
@@ -131,6 +144,55 @@ static SPECS: [EnvSpec; 10] = [
         feature: Some("box2d"),
         make: LUNAR_LANDER,
     },
+    minigrid("MiniGrid-DoorKey-16x16-v0", DoorKey::max_steps_of(16), DOOR_KEY, |limit| {
+        boxed(MiniGrid::new(DoorKey::new(16)?)?, limit)
+    }),
+    minigrid("MiniGrid-DoorKey-5x5-v0", DoorKey::max_steps_of(5), DOOR_KEY, |limit| {
+        boxed(MiniGrid::new(DoorKey::new(5)?)?, limit)
+    }),
+    minigrid("MiniGrid-DoorKey-6x6-v0", DoorKey::max_steps_of(6), DOOR_KEY, |limit| {
+        boxed(MiniGrid::new(DoorKey::new(6)?)?, limit)
+    }),
+    minigrid("MiniGrid-DoorKey-8x8-v0", DoorKey::max_steps_of(8), DOOR_KEY, |limit| {
+        boxed(MiniGrid::new(DoorKey::new(8)?)?, limit)
+    }),
+    minigrid("MiniGrid-Empty-16x16-v0", Empty::max_steps_of(16), EMPTY, |limit| {
+        boxed(MiniGrid::new(Empty::new(16)?)?, limit)
+    }),
+    minigrid("MiniGrid-Empty-5x5-v0", Empty::max_steps_of(5), EMPTY, |limit| {
+        boxed(MiniGrid::new(Empty::new(5)?)?, limit)
+    }),
+    minigrid("MiniGrid-Empty-6x6-v0", Empty::max_steps_of(6), EMPTY, |limit| {
+        boxed(MiniGrid::new(Empty::new(6)?)?, limit)
+    }),
+    minigrid("MiniGrid-Empty-8x8-v0", Empty::max_steps_of(8), EMPTY, |limit| {
+        boxed(MiniGrid::new(Empty::new(8)?)?, limit)
+    }),
+    minigrid("MiniGrid-Empty-Random-5x5-v0", Empty::max_steps_of(5), EMPTY_RANDOM, |limit| {
+        boxed(MiniGrid::new(Empty::random(5)?)?, limit)
+    }),
+    minigrid("MiniGrid-Empty-Random-6x6-v0", Empty::max_steps_of(6), EMPTY_RANDOM, |limit| {
+        boxed(MiniGrid::new(Empty::random(6)?)?, limit)
+    }),
+    minigrid("MiniGrid-Fetch-5x5-N2-v0", Fetch::max_steps_of(5), FETCH, |limit| {
+        boxed(MiniGrid::new(Fetch::new(5, 2)?)?, limit)
+    }),
+    minigrid("MiniGrid-Fetch-6x6-N2-v0", Fetch::max_steps_of(6), FETCH, |limit| {
+        boxed(MiniGrid::new(Fetch::new(6, 2)?)?, limit)
+    }),
+    minigrid("MiniGrid-Fetch-8x8-N3-v0", Fetch::max_steps_of(8), FETCH, |limit| {
+        boxed(MiniGrid::new(Fetch::new(8, 3)?)?, limit)
+    }),
+    minigrid("MiniGrid-GoToDoor-5x5-v0", GoToDoor::max_steps_of(5), GO_TO_DOOR, |limit| {
+        boxed(MiniGrid::new(GoToDoor::new(5)?)?, limit)
+    }),
+    minigrid("MiniGrid-GoToDoor-6x6-v0", GoToDoor::max_steps_of(6), GO_TO_DOOR, |limit| {
+        boxed(MiniGrid::new(GoToDoor::new(6)?)?, limit)
+    }),
+    minigrid("MiniGrid-GoToDoor-8x8-v0", GoToDoor::max_steps_of(8), GO_TO_DOOR, |limit| {
+        boxed(MiniGrid::new(GoToDoor::new(8)?)?, limit)
+    }),
+    minigrid("MiniGrid-Unlock-v0", Unlock::MAX_STEPS, UNLOCK, |limit| boxed(MiniGrid::new(Unlock)?, limit)),
     EnvSpec {
         id: "MountainCar-v0",
         max_steps: 200,
