@@ -10,19 +10,23 @@
 //! | `launch` | a kernel's arguments have the types and lengths that it reads: the only unsafe code here |
 //! | [`image`] | the kernels compiled beforehand, or at run time |
 //! | `device` | a device, its stream, and buffers that grow |
-//! | [`backend`] | [`Backend`](gbrl_core::backend::Backend) on top: safe |
+//! | [`CudaBackend`] | [`Backend`](gbrl_core::backend::Backend) on top: safe |
 
-pub mod backend;
+mod cuda_backend;
 mod device;
 pub mod image;
 mod launch;
 
 use gbrl_core::backend::MakeBackend;
+use gbrl_core::config;
 
-pub use backend::CudaBackend;
+pub use cuda_backend::CudaBackend;
 pub use device::n_devices;
 
-/// Grows trees on device number `ordinal`; what is missing is said when a backend is made.
-pub fn on(ordinal: usize) -> MakeBackend {
-    MakeBackend::new(move |_| Ok(Box::new(CudaBackend::new(ordinal)?)))
+/// What grows trees on `device`; whether it is there is said when a backend is made.
+pub fn backend(device: config::Device) -> MakeBackend {
+    match device {
+        config::Device::Cpu => MakeBackend::default(),
+        config::Device::Cuda(ordinal) => MakeBackend::new(move |_| Ok(Box::new(CudaBackend::new(ordinal)?))),
+    }
 }

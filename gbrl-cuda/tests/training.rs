@@ -3,7 +3,7 @@
 use envs::make;
 use gbrl_core::ErrorClass;
 use gbrl_core::backend::MakeBackend;
-use gbrl_core::config::Settings;
+use gbrl_core::config::{Device, Settings};
 use gbrl_core::io::model;
 use gbrl_core::rl::algo::Trainer;
 use gbrl_core::rl::event::Control;
@@ -32,7 +32,10 @@ fn a_run_on_the_device_writes_the_same_model() {
         ("Pendulum-v1", &[("grow_policy", "depthwise"), ("norm_obs", "true"), ("edges", "step")]),
         ("FrozenLake-v1", &[("split_score", "l2"), ("shared_structure", "false")]),
     ] {
-        assert!(trained(&gbrl_cuda::on(0), env, pairs) == trained(&MakeBackend::default(), env, pairs), "{env}");
+        assert!(
+            trained(&gbrl_cuda::backend(Device::Cuda(0)), env, pairs) == trained(&MakeBackend::default(), env, pairs),
+            "{env}"
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 //! An agent without environments.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use gbrl_core::error::{Error, Result};
 use gbrl_core::io::{Checkpoint, model};
@@ -69,7 +70,9 @@ impl Agent {
         let mut settings = settings::settings(&settings)?;
         settings.run.n_envs = n_envs;
         let spaces = (space("observation_space", observation_space)?, space("action_space", action_space)?);
-        let inner = algo::Agent::new(env_name, &spaces.0, &spaces.1, has_masks, &settings).map_err(to_py)?;
+        let backend = gbrl_cuda::backend(settings.run.device);
+        let spaces = (&spaces.0, &spaces.1);
+        let inner = algo::Agent::new_on(&backend, env_name, spaces, has_masks, &settings).map_err(to_py)?;
         Ok(Agent { predictions: predictions(settings.run.seed), inner })
     }
 
@@ -89,8 +92,11 @@ impl Agent {
     }
 
     /// Takes what the environments show after a reset, float32 [n_envs, n_features], and starts an empty rollout.
-    fn begin(&mut self, observations: PyReadonlyArray2<'_, f32>) -> PyResult<()> {
-        self.inner.begin(slice("observations", &observations)?).map_err(to_py)
+    /// learn=False where a saved agent has seen these observations before: they do not count twice.
+    #[pyo3(signature = (observations, learn = true))]
+    fn begin(&mut self, observations: PyReadonlyArray2<'_, f32>, learn: bool) -> PyResult<()> {
+        let observations = slice("observations", &observations)?;
+        if learn { self.inner.begin(observations) } else { self.inner.begin_again(observations) }.map_err(to_py)
     }
 
     /// Samples an action for every environment, given which choices masks allow, bool [n_envs, mask_len].
@@ -132,11 +138,6 @@ impl Agent {
         self.inner.outcome(&step, next).map_err(to_py)
     }
 
-    /// Starts over on environments written in Rust, which must be reset; begin is its counterpart.
-    fn begin_on(&mut self, mut envs: PyRefMut<'_, VecEnv>) -> PyResult<()> {
-        self.inner.begin(envs.envs().observations()).map_err(to_py)
-    }
-
     /// Fills a rollout with steps of environments written in Rust, instead of decide and outcome.
     ///
     /// Returns the episodes that ended: index of the environment, raw return, length, whether the task ended it.
@@ -169,6 +170,10 @@ impl Agent {
     /// Copies of the last full rollout, [n_steps, n_envs, …]: observations (as the trees see them), actions (as kept),
     /// action_masks (where there are some), rewards (as learnt from), values, log_probs, advantages, returns,
     /// episode_ends.
+    #[gen_stub(override_return_type(
+        type_repr = "dict[str, numpy.typing.NDArray[typing.Any]]",
+        imports = ("typing", "numpy.typing")
+    ))]
     fn rollout<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (rollout, head) = (self.inner.rollout(), self.inner.head());
         let n_envs = self.inner.settings().run.n_envs;
@@ -333,26 +338,38 @@ impl Agent {
     }
 
     /// An agent that to_bytes wrote, and the note. Every altered byte is refused with a FormatError.
+    ///
+    /// device is where trees are grown from now on: "cpu", "cuda" or "cuda:N".
     #[staticmethod]
-    #[pyo3(signature = (data, n_threads = None))]
-    fn from_bytes(py: Python<'_>, data: Bound<'_, PyBytes>, n_threads: Option<usize>) -> PyResult<(Agent, String)> {
+    #[pyo3(signature = (data, n_threads = None, device = "cpu"))]
+    fn from_bytes(
+        py: Python<'_>,
+        data: Bound<'_, PyBytes>,
+        n_threads: Option<usize>,
+        device: &str,
+    ) -> PyResult<(Agent, String)> {
         let data = data.as_bytes();
         long(py, |_| {
             let read = Checkpoint::from_bytes(data)?;
             let mut saved: Saved = serde_json::from_value(read.state)
                 .map_err(|error| Error::format("agent", "invalid contents", "what to_bytes wrote", error))?;
-            if let Some(n_threads) = n_threads {
-                let mut settings = saved.agent.settings().clone();
-                settings.run.n_threads = n_threads;
-                saved.agent.set_settings(settings)?;
-            }
-            let inner = algo::Agent::resume(&saved.agent, read.model)?;
+            let mut settings = saved.agent.settings().clone();
+            settings.set("device", device)?;
+            settings.run.n_threads = n_threads.unwrap_or(settings.run.n_threads);
+            let backend = gbrl_cuda::backend(settings.run.device);
+            saved.agent.set_settings(settings)?;
+            let inner = algo::Agent::resume_on(&backend, &saved.agent, read.model)?;
             Ok((Agent { inner, predictions: saved.predictions }, saved.note))
         })
     }
 
     /// Writes the policy as a model file, what the program `gbrl` and Policy::load read, in one step.
-    fn save_model(&self, py: Python<'_>, path: std::path::PathBuf, timesteps: u64) -> PyResult<()> {
+    fn save_model(
+        &self,
+        py: Python<'_>,
+        #[gen_stub(override_type(type_repr = "str | os.PathLike[str]", imports = ("os")))] path: PathBuf,
+        timesteps: u64,
+    ) -> PyResult<()> {
         long(py, |_| model::save(path, self.inner.model(timesteps)?))
     }
 

@@ -5,7 +5,7 @@ use numpy::{Element, Ix1, Ix2, PyArray, PyArrayMethods, PyReadonlyArray, PyUntyp
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
-use pyo3_stub_gen::{ImportRef, PyStubType, TypeInfo};
+use pyo3_stub_gen::{PyStubType, TypeInfo};
 
 /// A bool array that is read. The stub generator knows numpy's numbers, but not its bool.
 pub struct Flags<'py, D: Dimension>(pub PyReadonlyArray<'py, bool, D>);
@@ -44,9 +44,7 @@ impl<D> PyStubType for NewFlags<'_, D> {
 }
 
 fn bools() -> TypeInfo {
-    let mut info = TypeInfo::with_module("numpy.typing.NDArray[numpy.bool_]", "numpy.typing".into());
-    info.import.insert(ImportRef::Module("numpy".into()));
-    info
+    TypeInfo { name: "numpy.typing.NDArray[numpy.bool_]".into(), ..PyArray::<f32, Ix1>::type_output() }
 }
 
 /// The numbers of a C-contiguous array, where they are.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use gbrl_core::boost;
 use gbrl_core::config::{ParamValue, Schedule};
@@ -221,14 +222,24 @@ impl Booster {
 
     /// Writes a model file, exactly at path, in one step.
     #[pyo3(signature = (path, note = ""))]
-    fn save(&self, py: Python<'_>, path: std::path::PathBuf, note: &str) -> PyResult<()> {
+    fn save(
+        &self,
+        py: Python<'_>,
+        #[gen_stub(override_type(type_repr = "str | os.PathLike[str]", imports = ("os")))] path: PathBuf,
+        note: &str,
+    ) -> PyResult<()> {
         long(py, |_| model::save(path, self.model(note)))
     }
 
     /// A booster from a model file, and its note. Every altered byte is refused with a FormatError.
     #[staticmethod]
     #[pyo3(signature = (path, seed = 0, n_threads = 0))]
-    fn load(py: Python<'_>, path: std::path::PathBuf, seed: u64, n_threads: usize) -> PyResult<(Booster, String)> {
+    fn load(
+        py: Python<'_>,
+        #[gen_stub(override_type(type_repr = "str | os.PathLike[str]", imports = ("os")))] path: PathBuf,
+        seed: u64,
+        n_threads: usize,
+    ) -> PyResult<(Booster, String)> {
         long(py, |_| Booster::from_model(model::load(path)?, seed, n_threads))
     }
 }

@@ -34,4 +34,5 @@ mod module {
     }
 }
 
+pyo3_stub_gen::module_variable!("gbrl_rs._gbrl", "__version__", &str);
 pyo3_stub_gen::define_stub_info_gatherer!(stub_info);

@@ -105,6 +105,11 @@ impl VecEnv {
         ))
     }
 
+    /// What the next actions are chosen from, float32 [n_envs, n_features].
+    fn observations<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        observations(py, self.envs())
+    }
+
     /// Which choices the next actions allow, bool [n_envs, mask_len]; None without masks.
     fn masks<'py>(&mut self, py: Python<'py>) -> PyResult<Option<NewFlags<'py, Ix2>>> {
         let envs = self.envs();

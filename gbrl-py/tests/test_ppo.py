@@ -188,8 +188,8 @@ def test_going_on_after_a_file_equals_never_stopping(tmp_path):
     def envs():
         return make_vec("CartPole-v1", 4)
 
-    whole = small(envs(), norm_reward=True).learn(1024)
-    first = small(envs(), norm_reward=True)
+    whole = small(envs(), norm_reward=True, norm_obs=True).learn(1024)
+    first = small(envs(), norm_reward=True, norm_obs=True)
     first.learn(512)
     path = first.save(tmp_path / "half")
     assert path == str(tmp_path / "half.gbrl")
@@ -400,7 +400,8 @@ def test_attributes_changed_by_a_callback_count_from_the_next_update():
         ({"max_depth": 99}, ValueError, "max_depth"),
         ({"gamma": "x"}, ValueError, "gamma"),
         ({"use_sde": True}, NotImplementedError, "use_sde: expected False.*network"),
-        ({"device": "cuda"}, gbrl_rs.DeviceError, "expected 'auto' or 'cpu', got 'cuda'"),
+        ({"device": "tpu"}, gbrl_rs.DeviceError, "expected 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
+        ({"device": "cuda:99"}, gbrl_rs.DeviceError, "device cuda:99: "),
         ({"rollout_buffer_class": list}, NotImplementedError, "rollout_buffer_class"),
         ({"batch_size": 1}, AssertionError, "`batch_size` must be greater than 1"),
         ({"n_steps": 1}, AssertionError, "`n_steps \\* n_envs` must be greater than 1"),

@@ -15,8 +15,7 @@ mod watcher;
 
 use std::path::{Path, PathBuf};
 
-use gbrl_core::backend::MakeBackend;
-use gbrl_core::config::{Device, Settings};
+use gbrl_core::config::Settings;
 use gbrl_core::rl::algo::Trainer;
 use gbrl_core::rl::env::Env;
 
@@ -115,7 +114,7 @@ fn start(args: &Args) -> Result<Session, Failure> {
     apply(args, &mut settings)?;
     settings.check()?;
     let (states, copies) = States::watch(copies(env_id, settings.run.n_envs)?, settings.run.seed);
-    let trainer = Trainer::new_on(&backend(&settings), copies, &settings)?;
+    let trainer = Trainer::new_on(&gbrl_cuda::backend(settings.run.device), copies, &settings)?;
     let wanted = args.out.clone().unwrap_or_else(|| default_folder(env_id, &preset, &settings));
     let progress = Progress::new(0, settings.run.total_timesteps, args.quiet || args.json);
     let interrupt = Interrupt::listen(progress.clone())?;
@@ -148,7 +147,7 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
     }
     let (states, copies) = States::watch(copies(env_id, settings.run.n_envs)?, settings.run.seed);
     states.restore(saved.states)?;
-    let trainer = Trainer::resume_on(&backend(&settings), copies, &saved.trainer, saved.model)?;
+    let trainer = Trainer::resume_on(&gbrl_cuda::backend(settings.run.device), copies, &saved.trainer, saved.model)?;
     let progress = Progress::new(start, total, args.quiet || args.json);
     let interrupt = Interrupt::listen(progress.clone())?;
     let resumed = Some((start, &saved.program));
@@ -174,14 +173,6 @@ fn apply(args: &Args, settings: &mut Settings) -> Result<(), Failure> {
         settings.set("device", device)?;
     }
     Ok(())
-}
-
-/// What grows the trees.
-fn backend(settings: &Settings) -> MakeBackend {
-    match settings.run.device {
-        Device::Cpu => MakeBackend::default(),
-        Device::Cuda(ordinal) => gbrl_cuda::on(ordinal),
-    }
 }
 
 /// Copies of an environment.

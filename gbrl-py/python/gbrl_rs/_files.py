@@ -80,7 +80,7 @@ class ModelFile:
             path: a path, also without its ending and with SB3's ``.zip`` instead of it, or a file open for reading.
             env: environments to go on with, same spaces. Another number of copies than before makes a new learner
                 around the same policy.
-            device: "auto" or "cpu".
+            device: "auto", "cpu", "cuda" or "cuda:N", whatever the model was trained on.
             custom_objects: constructor arguments that replace what the file says (functions, which it cannot hold).
             print_system_info: print versions.
             force_reset: whether the next learn() starts new episodes; False goes on in the middle of them, where the
@@ -95,7 +95,7 @@ class ModelFile:
         if print_system_info:
             print(system_info())
         n_threads = kwargs.get("n_threads")
-        agent, text = _gbrl.Agent.from_bytes(_read(path), n_threads)
+        agent, text = _gbrl.Agent.from_bytes(_read(path), n_threads, _options.device(device))
         note = json.loads(text) if text else {}
         if note.get("format") != FORMAT or note.get("algorithm") != cls.ALGORITHM:
             raise _gbrl.FormatError(
@@ -190,7 +190,7 @@ class ModelFile:
         self._envs = None
         model.env = None
         model._last_obs = model._last_episode_starts = model._next_seed = None
-        model._stage_begun = model._in_rust = False
+        model._stage_begun = model._in_rust = model._seen = False
 
     def _go_on_with(self, envs: Envs, note: dict[str, Any], force_reset: bool) -> None:
         model: Any = self
@@ -205,7 +205,7 @@ class ModelFile:
         state = note.get("environments")
         if not force_reset and state is not None and isinstance(envs, RustEnvs):
             envs.env.core.restore(base64.b64decode(state))
-            model._in_rust = True
+            model._in_rust = model._seen = True
 
 
 def system_info() -> str:

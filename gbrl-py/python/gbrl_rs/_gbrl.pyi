@@ -5,7 +5,6 @@ import builtins
 import numpy
 import numpy.typing
 import os
-import pathlib
 import typing
 __all__ = [
     "Agent",
@@ -19,6 +18,7 @@ __all__ = [
     "preset",
 ]
 
+__version__: builtins.str
 @typing.final
 class Agent:
     r"""
@@ -84,9 +84,10 @@ class Agent:
         r"""
         A setting as text.
         """
-    def begin(self, observations: numpy.typing.NDArray[numpy.float32]) -> None:
+    def begin(self, observations: numpy.typing.NDArray[numpy.float32], learn: builtins.bool = True) -> None:
         r"""
         Takes what the environments show after a reset, float32 [n_envs, n_features], and starts an empty rollout.
+        learn=False where a saved agent has seen these observations before: they do not count twice.
         """
     def decide(self, masks: typing.Optional[numpy.typing.NDArray[numpy.bool_]] = None) -> tuple[numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.float64]]:
         r"""
@@ -95,15 +96,11 @@ class Agent:
         Returns the actions as the rollout keeps them, float32 [n_envs, action_len] (indices, or numbers before clipping or
         squashing), the same as the environments are to get them, and their log-probabilities, float64 [n_envs].
         """
-    def outcome(self, rewards: numpy.typing.NDArray[numpy.float32], terminated: typing.numpy.typing.NDArray[numpy.bool_], truncated: typing.numpy.typing.NDArray[numpy.bool_], final_observations: typing.Optional[numpy.typing.NDArray[numpy.float32]], observations: numpy.typing.NDArray[numpy.float32]) -> builtins.bool:
+    def outcome(self, rewards: numpy.typing.NDArray[numpy.float32], terminated: numpy.typing.NDArray[numpy.bool_], truncated: numpy.typing.NDArray[numpy.bool_], final_observations: typing.Optional[numpy.typing.NDArray[numpy.float32]], observations: numpy.typing.NDArray[numpy.float32]) -> builtins.bool:
         r"""
         Remembers what came of the last decision: rewards float32 [n_envs], terminated and truncated bool [n_envs], the
         last observations of episodes that ended, float32 [n_envs, n_features] (None when none ended by truncation), and the
         observations that come next. Returns whether the rollout is full.
-        """
-    def begin_on(self, envs: VecEnv) -> None:
-        r"""
-        Starts over on environments written in Rust, which must be reset; begin is its counterpart.
         """
     def collect(self, envs: VecEnv) -> builtins.list[tuple[builtins.int, builtins.float, builtins.int, builtins.bool]]:
         r"""
@@ -121,7 +118,7 @@ class Agent:
 
         Ctrl-C ends it between two minibatches; what was learnt until then stays.
         """
-    def rollout(self) -> dict:
+    def rollout(self) -> dict[str, numpy.typing.NDArray[typing.Any]]:
         r"""
         Copies of the last full rollout, [n_steps, n_envs, …]: observations (as the trees see them), actions (as kept),
         action_masks (where there are some), rewards (as learnt from), values, log_probs, advantages, returns,
@@ -155,11 +152,13 @@ class Agent:
         Everything that is needed to go on learning (trees, optimizers, statistics, random streams), and the caller's note.
         """
     @staticmethod
-    def from_bytes(data: bytes, n_threads: typing.Optional[builtins.int] = None) -> tuple[Agent, builtins.str]:
+    def from_bytes(data: bytes, n_threads: typing.Optional[builtins.int] = None, device: builtins.str = 'cpu') -> tuple[Agent, builtins.str]:
         r"""
         An agent that to_bytes wrote, and the note. Every altered byte is refused with a FormatError.
+
+        device is where trees are grown from now on: "cpu", "cuda" or "cuda:N".
         """
-    def save_model(self, path: builtins.str | os.PathLike | pathlib.Path, timesteps: builtins.int) -> None:
+    def save_model(self, path: str | os.PathLike[str], timesteps: builtins.int) -> None:
         r"""
         Writes the policy as a model file, what the program `gbrl` and Policy::load read, in one step.
         """
@@ -277,12 +276,12 @@ class Booster:
         r"""
         A booster that to_bytes or save wrote, and its note; seed drives the subsampling to come.
         """
-    def save(self, path: builtins.str | os.PathLike | pathlib.Path, note: builtins.str = '') -> None:
+    def save(self, path: str | os.PathLike[str], note: builtins.str = '') -> None:
         r"""
         Writes a model file, exactly at path, in one step.
         """
     @staticmethod
-    def load(path: builtins.str | os.PathLike | pathlib.Path, seed: builtins.int = 0, n_threads: builtins.int = 0) -> tuple[Booster, builtins.str]:
+    def load(path: str | os.PathLike[str], seed: builtins.int = 0, n_threads: builtins.int = 0) -> tuple[Booster, builtins.str]:
         r"""
         A booster from a model file, and its note. Every altered byte is refused with a FormatError.
         """
@@ -348,6 +347,10 @@ class VecEnv:
         Returns observations float32 [n_envs, n_features] (after a reset, where an episode ended), rewards float32
         [n_envs], terminated bool [n_envs], truncated bool [n_envs], and the last observations of the episodes that ended,
         or None where none did (rows of other copies are stale).
+        """
+    def observations(self) -> numpy.typing.NDArray[numpy.float32]:
+        r"""
+        What the next actions are chosen from, float32 [n_envs, n_features].
         """
     def masks(self) -> typing.Optional[numpy.typing.NDArray[numpy.bool_]]:
         r"""

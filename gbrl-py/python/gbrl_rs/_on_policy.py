@@ -50,6 +50,7 @@ class OnPolicyModel(ModelFile):
     n_epochs: int
     learning_rate: Any
     stats_window_size: int
+    device: str
     tensorboard_log: str | None
     verbose: int
     seed: int | None
@@ -58,6 +59,9 @@ class OnPolicyModel(ModelFile):
     _agent: _gbrl.Agent
     _next_seed: int | None
     """Seed of the next reset of the environments."""
+
+    _seen: bool
+    """Whether normalisation has counted the observations that the environments show now."""
 
     # -- set up ----------------------------------------------------------------------------------------------------
 
@@ -78,7 +82,7 @@ class OnPolicyModel(ModelFile):
 
     def _new_agent(self, envs: Envs, settings: dict[str, str]) -> _gbrl.Agent:
         observation, action = self._flat_observations.json, self._flat_actions.json
-        all_settings = {**settings, "seed": str(self._root_seed)}
+        all_settings = {**settings, "seed": str(self._root_seed), "device": self.device}
         return _gbrl.Agent(self.ALGORITHM, envs.env_id, observation, action, envs.n_envs, envs.has_masks, all_settings)
 
     def _take_spaces(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
@@ -107,6 +111,7 @@ class OnPolicyModel(ModelFile):
         self._last_episode_starts: NDArray[np.bool_] | None = None
         self._stage_begun = False
         self._in_rust = False
+        self._seen = False
 
     def _reset_counters(self) -> None:
         self.num_timesteps = 0
@@ -115,7 +120,6 @@ class OnPolicyModel(ModelFile):
         self._n_updates = 0
         self._current_progress_remaining = 1.0
         self.start_time = 0.0
-        self.device = "cpu"
         self._custom_logger: Logger | None = None
         self._logger: Logger | None = None
         self._statistics = EpisodeStatistics(self.n_envs, self.stats_window_size)
@@ -258,12 +262,14 @@ class OnPolicyModel(ModelFile):
         self._next_seed = None
         self._stage_begun = False
         self._in_rust = False
+        self._seen = False
         self._statistics.restart()
 
     def _collect(self, envs: Envs, callback: BaseCallback) -> bool:
         agent, flat, n = self._agent, self._flat_observations, self.n_envs
         if not self._stage_begun:
-            agent.begin(flat.rows(self._last_obs, n, learn=True))
+            agent.begin(flat.rows(self._last_obs, n, learn=True), learn=not self._seen)
+            self._seen = True
         # Until the rollout is whole: whatever stops it in the middle, the next one begins anew.
         self._stage_begun = False
         self._in_rust = False
@@ -322,7 +328,8 @@ class OnPolicyModel(ModelFile):
     def _collect_in_rust(self, envs: RustEnvs, callback: BaseCallback) -> bool:
         agent, core = self._agent, envs.env.core
         if not (self._in_rust and self._stage_begun):
-            agent.begin_on(core)
+            agent.begin(core.observations(), learn=not self._seen)
+            self._seen = True
         self._in_rust = True
         self._stage_begun = False
         for _, total, length, _ in agent.collect(core):
@@ -421,6 +428,7 @@ class OnPolicyModel(ModelFile):
         last = None if force_reset else self._last_obs
         self._take_envs(envs)
         self._last_obs = last
+        self._seen = last is not None
 
     def get_env(self) -> Any:
         """The environments in use: a vector as it was given, a single one with the methods of SB3's VecEnv."""

@@ -19,6 +19,7 @@ Schedule = float | str | Callable[[float], float]
 ELSEWHERE = {
     "total_timesteps": "learn(total_timesteps)",
     "n_envs": "the environments",
+    "device": "the argument device",
     "env_threads": "make_vec(n_threads=...)",
     "eval_every": "an EvalCallback",
     "eval_episodes": "an EvalCallback",
@@ -33,6 +34,20 @@ NETWORK_ONLY = frozenset(
     "share_features_extractor normalize_images optimizer_class optimizer_kwargs lstm_hidden_size n_lstm_layers "
     "shared_lstm enable_critic_lstm lstm_kwargs".split()
 )
+
+
+def device(name: Any) -> str:
+    """The setting `device` for SB3's argument of that name.
+
+    Raises:
+        gbrl_rs.DeviceError: for a device of another kind.
+    """
+    text = str(name)
+    if text == "auto":
+        return "cpu"
+    if text == "cpu" or text == "cuda" or (text.startswith("cuda:") and text[5:].isdigit()):
+        return text
+    raise _gbrl.DeviceError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got '{text}'")
 
 
 @functools.cache

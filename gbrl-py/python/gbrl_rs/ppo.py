@@ -62,7 +62,7 @@ class PPO(OnPolicyModel):
         policy_kwargs: settings of the trees, as the keywords below; what only networks have is ignored with a warning.
         verbose: 1 prints a table at each log.
         seed: root of all random numbers; None draws one. A seed fixes the run to the byte, on any number of threads.
-        device: "auto" or "cpu".
+        device: "cpu" or "auto": the processor; "cuda" or "cuda:N": an NVIDIA GPU grows the trees, the same ones to the bit.
         policy_lr, value_lr: the trees' rates themselves, which then win over `learning_rate`: numbers, texts such as
             "lin_0.1", or functions of the remaining progress.
         **settings: every other setting of docs/parameters.md, with its default there except norm_reward (False) and
@@ -155,9 +155,7 @@ class PPO(OnPolicyModel):
     def _configure(self, arguments: dict[str, Any]) -> None:
         given = dict(arguments)
         self.policy_class = _policy_class(given.pop("policy"))
-        device = str(given.pop("device"))
-        if device not in ("auto", "cpu"):
-            raise _gbrl.DeviceError(f"device: expected 'auto' or 'cpu', got '{device}'")
+        self.device = _options.device(given.pop("device"))
         if given.pop("use_sde"):
             raise NotImplementedError(
                 "use_sde: expected False, got True: generalized State-Dependent Exploration (gSDE) draws its noise "

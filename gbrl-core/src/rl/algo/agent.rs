@@ -290,6 +290,17 @@ impl Agent {
         Ok(())
     }
 
+    /// [`begin`](Agent::begin) for a resumed agent whose environments stand where they stood: the statistics have seen these
+    /// observations before.
+    ///
+    /// # Errors
+    /// As [`begin`](Agent::begin).
+    pub fn begin_again(&mut self, observations: &[f32]) -> Result<()> {
+        self.check_observations("observations", observations)?;
+        self.start(observations, false);
+        Ok(())
+    }
+
     /// [`begin`](Agent::begin) without checks; `learn` says whether the statistics see these observations the first time.
     pub(super) fn start(&mut self, observations: &[f32], learn: bool) {
         self.actor.clear(&mut self.data);
