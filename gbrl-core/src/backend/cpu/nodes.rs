@@ -2,7 +2,6 @@
 
 use super::gradients::Gradients;
 use super::simd::Simd;
-use super::worth_waking;
 use crate::backend::{NodeId, Task};
 use crate::config::SplitScore;
 use crate::data::{BinSlice, FeatureBins};
@@ -40,6 +39,8 @@ pub(super) struct Nodes {
     score_totals: Vec<i64>,
     leaf_totals: Vec<i64>,
     two_kinds: bool,
+    /// The score sums of each node as numbers, one per output.
+    scaled_totals: Vec<f64>,
     /// The score of each node left whole.
     unsplit: Vec<f64>,
     free_slots: Vec<u32>,
@@ -91,6 +92,21 @@ impl Nodes {
         &self.order[start..start + len]
     }
 
+    /// Where a node's rows start, and how many they are.
+    pub fn range(&self, node: NodeId) -> (usize, usize) {
+        (self.nodes[node].start, self.nodes[node].len)
+    }
+
+    /// How many nodes there are.
+    pub fn n_nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The rows of the two nodes made last.
+    pub fn last_two(&self) -> (&[u32], &[u32]) {
+        (self.rows_listed(self.nodes.len() - 2), self.rows_listed(self.nodes.len() - 1))
+    }
+
     pub fn histogram(&self, node: NodeId) -> Histogram {
         self.nodes[node].histogram
     }
@@ -104,6 +120,11 @@ impl Nodes {
         &totals[node * self.lanes..][..self.lanes]
     }
 
+    pub fn scaled_totals(&self, node: NodeId) -> &[f64] {
+        let n_outputs = self.scaled_totals.len() / self.nodes.len();
+        &self.scaled_totals[node * n_outputs..][..n_outputs]
+    }
+
     /// The score of the node left whole.
     pub fn unsplit(&self, node: NodeId) -> f64 {
         self.unsplit[node]
@@ -113,9 +134,11 @@ impl Nodes {
         let totals = &self.score_totals[self.unsplit.len() * self.lanes..];
         let (n_outputs, rule) = (gradients.score_rule.units.len(), &gradients.score_rule);
         self.unsplit.push(rule.unsplit_of(&totals[..n_outputs], totals[n_outputs]));
+        self.scaled_totals.extend(totals.iter().zip(&rule.units).map(|(&total, unit)| total as f64 * unit));
     }
 
-    pub fn begin(&mut self, simd: Simd, threads: &Threads, task: &Task<'_>, gradients: &Gradients) {
+    /// `keep` says whether nodes may keep histograms.
+    pub fn begin(&mut self, simd: Simd, threads: &Threads, task: &Task<'_>, gradients: &Gradients, keep: bool) {
         let n = task.rows.len();
         self.lanes = gradients.lanes;
         self.table_of = None;
@@ -123,14 +146,15 @@ impl Nodes {
         self.order.clear();
         self.order.extend(0..n as u32);
         self.spare.resize(n, 0);
-        let n_parts = worth_waking(threads, n * self.lanes);
+        let n_parts = threads.worth(n * self.lanes / 2);
         sum_all(simd, threads, &mut self.score_totals, self.lanes, gradients.score(), &self.order, n_parts);
         if self.two_kinds {
             sum_all(simd, threads, &mut self.leaf_totals, self.lanes, gradients.leaf(), &self.order, n_parts);
         }
         self.unsplit.clear();
+        self.scaled_totals.clear();
         self.push_unsplit(gradients);
-        self.n_slots = (n / KEEP_MIN).min(MAX_SLOTS);
+        self.n_slots = if keep { (n / KEEP_MIN).min(MAX_SLOTS) } else { 0 };
         self.free_slots.clear();
         self.free_slots.extend((0..self.n_slots as u32).rev());
         self.nodes.clear();
