@@ -97,10 +97,12 @@ impl Gradients {
         self.leaf_rule.clone_from(&self.score_rule);
         if self.has_standard() {
             self.standard.resize(self.leaf.len());
-            self.standard.copy_from_slice(&self.leaf);
             match task.weights {
                 None => self.standardise_plain(simd, task),
-                Some(weights) => self.standardise_weighted(task, weights),
+                Some(weights) => {
+                    self.standard.copy_from_slice(&self.leaf);
+                    self.standardise_weighted(task, weights);
+                }
             }
         }
         Ok(())

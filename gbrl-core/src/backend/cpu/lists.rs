@@ -74,9 +74,10 @@ impl Lists {
         if !self.are_kept() {
             return;
         }
-        let (left, right) = nodes.last_two();
-        self.stale.side.set(left, false);
-        self.stale.side.set(right, true);
+        if self.stale.split.is_empty() {
+            self.stale.side.clear();
+        }
+        self.stale.side.set(nodes.rows_listed(nodes.n_nodes() - 1));
         self.stale.split.push(nodes.range(node));
     }
 }

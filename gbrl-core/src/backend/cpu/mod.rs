@@ -39,6 +39,8 @@ pub struct CpuBackend {
     lists: Lists,
     histograms: Aligned<i64>,
     scratch: Vec<FeatureScratch>,
+    /// Sums of one leaf.
+    leaf_cell: Vec<i64>,
 }
 
 /// The bins of a step's rows: the dataset's own columns where the step takes all rows in order, gathered ones
@@ -72,6 +74,7 @@ impl CpuBackend {
             lists: Lists::default(),
             histograms: Aligned::default(),
             scratch: Vec::new(),
+            leaf_cell: Vec::new(),
         }
     }
 
@@ -234,6 +237,12 @@ impl Backend for CpuBackend {
     }
 
     fn sums(&mut self, _task: &Task<'_>, node: NodeId) -> Result<Sums> {
-        Ok(self.gradients.sums(self.nodes.leaf_totals(node)))
+        if !self.gradients.has_standard() {
+            return Ok(self.gradients.sums(self.nodes.score_totals(node)));
+        }
+        self.leaf_cell.clear();
+        self.leaf_cell.resize(self.gradients.lanes, 0);
+        self.simd.sum_rows(&mut self.leaf_cell, self.gradients.leaf(), self.nodes.rows_listed(node));
+        Ok(self.gradients.sums(&self.leaf_cell))
     }
 }

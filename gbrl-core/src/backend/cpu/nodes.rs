@@ -3,7 +3,6 @@
 use super::gradients::Gradients;
 use super::simd::Simd;
 use crate::backend::{NodeId, Task};
-use crate::config::SplitScore;
 use crate::data::{BinSlice, FeatureBins};
 use crate::threads::Threads;
 use crate::tree::Candidate;
@@ -35,10 +34,8 @@ pub(super) struct Nodes {
     spare: Vec<u32>,
     nodes: Vec<Node>,
     lanes: usize,
-    /// One cell per node: sums that scores are made of, and (for L2) that leaves are made of.
+    /// One cell per node: sums that scores are made of.
     score_totals: Vec<i64>,
-    leaf_totals: Vec<i64>,
-    two_kinds: bool,
     /// The score sums of each node as numbers, one per output.
     scaled_totals: Vec<f64>,
     /// The score of each node left whole.
@@ -102,22 +99,12 @@ impl Nodes {
         self.nodes.len()
     }
 
-    /// The rows of the two nodes made last.
-    pub fn last_two(&self) -> (&[u32], &[u32]) {
-        (self.rows_listed(self.nodes.len() - 2), self.rows_listed(self.nodes.len() - 1))
-    }
-
     pub fn histogram(&self, node: NodeId) -> Histogram {
         self.nodes[node].histogram
     }
 
     pub fn score_totals(&self, node: NodeId) -> &[i64] {
         &self.score_totals[node * self.lanes..][..self.lanes]
-    }
-
-    pub fn leaf_totals(&self, node: NodeId) -> &[i64] {
-        let totals = if self.two_kinds { &self.leaf_totals } else { &self.score_totals };
-        &totals[node * self.lanes..][..self.lanes]
     }
 
     pub fn scaled_totals(&self, node: NodeId) -> &[f64] {
@@ -142,15 +129,11 @@ impl Nodes {
         let n = task.rows.len();
         self.lanes = gradients.lanes;
         self.table_of = None;
-        self.two_kinds = task.score == SplitScore::L2;
         self.order.clear();
         self.order.extend(0..n as u32);
         self.spare.resize(n, 0);
         let n_parts = threads.worth(n * self.lanes / 2);
         sum_all(simd, threads, &mut self.score_totals, self.lanes, gradients.score(), &self.order, n_parts);
-        if self.two_kinds {
-            sum_all(simd, threads, &mut self.leaf_totals, self.lanes, gradients.leaf(), &self.order, n_parts);
-        }
         self.unsplit.clear();
         self.scaled_totals.clear();
         self.push_unsplit(gradients);
@@ -189,10 +172,6 @@ impl Nodes {
         let (small_start, small_len) = (self.nodes[small].start, self.nodes[small].len);
         let small_rows = &self.order[small_start..small_start + small_len];
         split_totals(simd, &mut self.score_totals, self.lanes, (node, small, large), gradients.score(), small_rows);
-        if self.two_kinds {
-            split_totals(simd, &mut self.leaf_totals, self.lanes, (node, small, large), gradients.leaf(), small_rows);
-        }
-
         self.push_unsplit(gradients);
         self.push_unsplit(gradients);
 

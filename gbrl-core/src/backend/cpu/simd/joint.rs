@@ -35,7 +35,7 @@ fn add_steps_body<V: Vector>(sums: &mut [f64], scores: &[f64], occupied: &[u64],
         let (groups, rest) = sums.as_chunks_mut::<8>();
         for (group_idx, sums) in groups.iter_mut().enumerate() {
             let bits = (word >> (8 * group_idx)) as u8;
-            let scores: &[f64; 16] = scores[first..].first_chunk().expect("scores are padded");
+            let scores = scores[first + usize::from(bits & 1)..].first_chunk().expect("scores are padded");
             V::add_steps(sums, scores, bits);
             first += bits.count_ones() as usize;
         }

@@ -22,11 +22,15 @@ pub const PADDING: usize = 8;
 pub struct Side(Sides);
 
 impl Side {
-    /// Sets the side of some rows.
-    pub fn set(&mut self, rows: &[u32], goes_right: bool) {
+    /// Sends all rows left.
+    pub fn clear(&mut self) {
+        self.0.fill(0);
+    }
+
+    /// Sends some rows right.
+    pub fn set(&mut self, rows: &[u32]) {
         for &row in rows {
-            let (word, bit) = (&mut self.0[row as usize >> 5 & 31], 1 << (row & 31));
-            *word = if goes_right { *word | bit } else { *word & !bit };
+            self.0[row as usize >> 5 & 31] |= 1 << (row & 31);
         }
     }
 }
@@ -59,7 +63,7 @@ pub struct SortedRule<'a> {
 /// A node's scores as a step function over bins.
 #[derive(Debug, Default)]
 pub struct Steps {
-    /// The score below the first occupied bin, then one from each occupied bin on, then sixteen more of any value.
+    /// The score below the first occupied bin, then one from each occupied bin on, then eight more of any value.
     scores: Vec<f64>,
     /// A bit per bin.
     occupied: [u64; 4],
@@ -253,8 +257,8 @@ fn finish<const COSINE: bool>(rule: &SortedRule<'_>, before: f64, left: &[f64; 8
 
 #[inline(always)]
 fn sorted_steps_body<V: Vector>(list: &[u32], n: usize, scores: &[f64], unmoved: f64, steps: &mut Steps) {
-    if steps.scores.len() < n + 17 {
-        steps.scores.resize(n + 17, 0.0);
+    if steps.scores.len() < n + 9 {
+        steps.scores.resize(n + 9, 0.0);
     }
     steps.occupied = V::upper_bits(&list[..n]);
     // Of the last row on there is nothing to keep.
@@ -270,7 +274,7 @@ fn sorted_steps_body<V: Vector>(list: &[u32], n: usize, scores: &[f64], unmoved:
         if n_inner - i < 8 {
             kept &= (1 << (n_inner - i)) - 1;
         }
-        V::compress(scores, kept, out[at..].first_chunk_mut().expect("room for sixteen more"));
+        V::compress(scores, kept, out[at..].first_chunk_mut().expect("room for eight more"));
         at += kept.count_ones() as usize;
     }
     out[at] = unmoved;
@@ -287,7 +291,8 @@ fn best_of_steps_body<V: Vector>(nodes: &mut [Steps], useful: &[u64; 4], weight:
             let mut sums = [0.0; 8];
             for node in nodes.iter_mut() {
                 let bits = (node.occupied[word_idx] >> shift) as u8;
-                V::add_steps(&mut sums, node.scores[node.at..].first_chunk().expect("sixteen more"), bits);
+                let scores = node.scores[node.at + usize::from(bits & 1)..].first_chunk().expect("eight more");
+                V::add_steps(&mut sums, scores, bits);
                 node.at += bits.count_ones() as usize;
             }
             let useful = useful >> shift;

@@ -51,8 +51,8 @@ pub trait Vector {
     /// Asks for the cache line at an address, which need not be valid.
     fn prefetch(_address: *const u8) {}
 
-    /// `sums[i] += scores[number of bits of `bits` up to and including i]`.
-    fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8);
+    /// `sums[i] += scores[number of bits of `bits` from 1 up to and including i]`.
+    fn add_steps(sums: &mut [f64; 8], scores: &[f64; 8], bits: u8);
 
     /// Bit i is byte i, each 0 or 1.
     fn bits(bytes: &[u8; 64]) -> u64;
@@ -198,21 +198,22 @@ fn part_portable(entries: &[u32; 16], side: &Sides, left: &mut [u32; 16], right:
 }
 
 #[inline(always)]
-fn add_steps_portable(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+fn add_steps_portable(sums: &mut [f64; 8], scores: &[f64; 8], bits: u8) {
     let mut step = 0;
-    for i in 0..8 {
+    sums[0] += scores[0];
+    for i in 1..8 {
         step += usize::from(bits >> i & 1);
         sums[i] += scores[step];
     }
 }
 
-/// Bits set up to and including each position, one byte per position, for every byte.
+/// Bits set from 1 up to and including each position, one byte per position, for every byte.
 #[cfg(target_arch = "x86_64")]
 const STEPS: [u64; 256] = {
     let mut table = [0; 256];
     let mut bits = 0;
     while bits < 256 {
-        let (mut i, mut step) = (0, 0u64);
+        let (mut i, mut step) = (1, 0u64);
         while i < 8 {
             step += (bits as u64 >> i) & 1;
             table[bits] |= step << (8 * i);
@@ -331,7 +332,7 @@ impl Vector for Portable {
         }
     }
     #[inline(always)]
-    fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+    fn add_steps(sums: &mut [f64; 8], scores: &[f64; 8], bits: u8) {
         add_steps_portable(sums, scores, bits);
     }
     #[inline(always)]
@@ -527,7 +528,7 @@ mod avx2 {
             }
         }
         #[inline(always)]
-        fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+        fn add_steps(sums: &mut [f64; 8], scores: &[f64; 8], bits: u8) {
             add_steps_portable(sums, scores, bits);
         }
         #[inline(always)]
@@ -782,12 +783,11 @@ mod avx512 {
             }
         }
         #[inline(always)]
-        fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+        fn add_steps(sums: &mut [f64; 8], scores: &[f64; 8], bits: u8) {
             // SAFETY: AVX-512 as said above; loads and the store stay within the arrays.
             unsafe {
                 let steps = _mm512_cvtepu8_epi64(_mm_cvtsi64_si128(STEPS[usize::from(bits)] as i64));
-                let (low, high) = (_mm512_loadu_pd(scores.as_ptr()), _mm512_loadu_pd(scores.as_ptr().add(8)));
-                let scores = _mm512_permutex2var_pd(low, steps, high);
+                let scores = _mm512_permutexvar_pd(steps, _mm512_loadu_pd(scores.as_ptr()));
                 _mm512_storeu_pd(sums.as_mut_ptr(), _mm512_add_pd(_mm512_loadu_pd(sums.as_ptr()), scores));
             }
         }
@@ -852,16 +852,21 @@ mod avx512 {
                 },
                 // SAFETY: as above.
                 _ => unsafe {
-                    let mut sum = _mm256_loadu_pd(run);
-                    let mut sums = [sum; 8];
-                    for j in 0..8 {
-                        sum = _mm256_add_pd(sum, _mm256_loadu_pd(rows[j].as_ptr()));
-                        sums[j] = sum;
-                    }
-                    _mm256_storeu_pd(run, sum);
+                    // Rows j and j + 4 side by side. Sums are exact, so they may be grouped as is quickest.
                     let mut pairs = [_mm512_setzero_pd(); 4];
                     for j in 0..4 {
-                        pairs[j] = _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(sums[j]), sums[j + 4]);
+                        let (low, high) = (_mm256_loadu_pd(rows[j].as_ptr()), _mm256_loadu_pd(rows[j + 4].as_ptr()));
+                        pairs[j] = _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(low), high);
+                        if j > 0 {
+                            pairs[j] = _mm512_add_pd(pairs[j - 1], pairs[j]);
+                        }
+                    }
+                    let before = _mm256_loadu_pd(run);
+                    let half = _mm256_add_pd(before, _mm512_castpd512_pd256(pairs[3]));
+                    _mm256_storeu_pd(run, _mm256_add_pd(half, _mm512_extractf64x4_pd::<1>(pairs[3])));
+                    let before = _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(before), half);
+                    for pair in &mut pairs {
+                        *pair = _mm512_add_pd(before, *pair);
                     }
                     transpose4(pairs, out);
                 },
