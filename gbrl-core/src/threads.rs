@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 
 /// As many threads as a caller wants to use, itself included: a clone uses the same ones.
 ///
-/// Nothing is process-wide, and nothing runs between calls. Work is cut into parts before it is shared, so what a part
-/// computes cannot depend on which thread computes it.
+/// Nothing is process-wide, and nothing runs between calls but where a guard keeps threads awake. Work is cut into
+/// parts before it is shared, so what a part computes cannot depend on which thread computes it.
 ///
 /// ```
 /// use gbrl_core::threads::Threads;

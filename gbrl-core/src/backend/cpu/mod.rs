@@ -3,7 +3,8 @@
 //! Per level, features are independent of each other, so they are what threads share out. Within a feature, each node
 //! is summed in the way that costs least: a node with many rows keeps a dense histogram between levels (the larger
 //! child inherits its parent's and the smaller one is taken out of it), a small one is summed afresh into the few bins
-//! where it has rows. Sums are integers, so none of these choices can change a byte.
+//! where it has rows. A small step makes no histogram at all: its rows are listed in the order of each feature's bins, and
+//! sums run along the lists. Sums are exact, so none of these choices can change a byte.
 
 mod aligned;
 mod gradients;
