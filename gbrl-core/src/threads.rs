@@ -33,6 +33,8 @@ struct Others {
     pool: ThreadPool,
     /// Guards that keep the threads awake.
     n_guards: AtomicUsize,
+    /// Guards that are not given, since threads came late: awake ones only take time from the programs that kept them.
+    n_refused: AtomicUsize,
     pulses: Arc<[Pulse]>,
 }
 
@@ -68,7 +70,14 @@ impl Threads {
         match ThreadPoolBuilder::new().num_threads(n - 1).thread_name(|i| format!("gbrl-{}", i + 1)).build() {
             Ok(pool) => {
                 let pulses = (1..n).map(|_| Pulse::default()).collect();
-                Ok(Threads { others: Some(Arc::new(Others { pool, n_guards: AtomicUsize::new(0), pulses })) })
+                Ok(Threads {
+                    others: Some(Arc::new(Others {
+                        pool,
+                        n_guards: AtomicUsize::new(0),
+                        n_refused: AtomicUsize::new(0),
+                        pulses,
+                    })),
+                })
             }
             Err(_) => Err(Error::parameter("n_threads", n, "as many threads as the system allows")),
         }
@@ -128,17 +137,23 @@ impl Threads {
             // Parts are alike, so the others end about now: falling asleep would cost more than waiting.
             for _ in 0..MAX_SPINS {
                 if n_open.load(Ordering::Acquire) == 0 {
-                    break;
+                    return;
                 }
                 spin_loop();
             }
+            others.n_refused.store(MAX_REFUSED, Ordering::Relaxed);
         });
     }
 
     /// Wakes the other threads and keeps them awake until the guard is dropped, for several short pieces of work in a
-    /// row that take one thread so many nanoseconds together; `None` where that does not pay.
+    /// row that take one thread so many nanoseconds together; `None` where that does not pay, or has not lately.
     pub fn keep_awake(&self, nanoseconds: usize) -> Option<Awake> {
         let others = self.others.as_ref().filter(|_| nanoseconds >= MIN_KEEP_AWAKE)?;
+        let n_refused = others.n_refused.load(Ordering::Relaxed);
+        if n_refused > 0 {
+            others.n_refused.store(n_refused - 1, Ordering::Relaxed);
+            return None;
+        }
         others.n_guards.fetch_add(1, Ordering::Relaxed);
         others.n_awake();
         let done = Arc::new(AtomicBool::new(false));
@@ -183,6 +198,9 @@ impl Drop for Awake {
         self.others.n_guards.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+/// Guards that are refused after a thread has come late.
+const MAX_REFUSED: usize = 16;
 
 /// How often the end of the other parts is looked for before the calling thread falls asleep; some 50 µs.
 const MAX_SPINS: usize = 4096;
