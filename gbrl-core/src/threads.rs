@@ -1,16 +1,19 @@
 //! Threads that share one piece of work, the calling one among them.
 
+use std::hint::spin_loop;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield, yield_now};
 
 use crate::error::{Error, Result};
 
 /// As many threads as a caller wants to use, itself included: a clone uses the same ones.
 ///
-/// Nothing is process-wide, and nothing runs between calls. In a forked child the calling thread works alone. Work is cut into parts before it is shared, so what a part
-/// computes cannot depend on which thread computes it.
+/// Nothing is process-wide, and nothing runs between calls but where a guard keeps threads awake. In a forked child the
+/// calling thread works alone. Work is cut into parts before it is shared, so what a part computes cannot depend on which
+/// thread computes it.
 ///
 /// ```
 /// use gbrl_core::threads::Threads;
@@ -31,7 +34,31 @@ struct Others {
     pool: ThreadPool,
     /// A process forked from this one has the pool's memory and none of its threads.
     process: u32,
+    /// Guards that keep the threads awake.
+    n_guards: AtomicUsize,
+    /// Guards that are not given, since threads came late: awake ones only take time from the programs that kept them.
+    n_refused: AtomicUsize,
+    pulses: Arc<[Pulse]>,
 }
+
+/// A sign of life of one thread.
+#[derive(Default)]
+struct Pulse {
+    /// Rises while the thread is awake and has nothing to do.
+    beats: AtomicUsize,
+    /// What it was when it was last looked at.
+    seen: AtomicUsize,
+}
+
+/// Nanoseconds of work that pay for threads that must be woken for it, and for those that are awake.
+const MIN_ASLEEP: usize = 200_000;
+const MIN_AWAKE: usize = 5_000;
+
+/// Nanoseconds of several pieces of work in a row that pay for waking the threads once.
+const MIN_KEEP_AWAKE: usize = 50_000;
+
+/// Nanoseconds after which a thread that the system has put aside for another program runs again, roughly.
+const TIME_SLICE: usize = 1_000_000;
 
 impl Threads {
     /// `n` threads; 0 means one per core that this process may use.
@@ -44,7 +71,18 @@ impl Threads {
             return Ok(Threads::one());
         }
         match ThreadPoolBuilder::new().num_threads(n - 1).thread_name(|i| format!("gbrl-{}", i + 1)).build() {
-            Ok(pool) => Ok(Threads { others: Some(Arc::new(Others { pool, process: std::process::id() })) }),
+            Ok(pool) => {
+                let pulses = (1..n).map(|_| Pulse::default()).collect();
+                Ok(Threads {
+                    others: Some(Arc::new(Others {
+                        pool,
+                        process: std::process::id(),
+                        n_guards: AtomicUsize::new(0),
+                        n_refused: AtomicUsize::new(0),
+                        pulses,
+                    })),
+                })
+            }
             Err(_) => Err(Error::parameter("n_threads", n, "as many threads as the system allows")),
         }
     }
@@ -56,12 +94,25 @@ impl Threads {
 
     /// How many there are, the calling one included.
     pub fn count(&self) -> usize {
-        1 + self.pool().map_or(0, ThreadPool::current_num_threads)
+        1 + self.others().map_or(0, |others| others.pulses.len())
     }
 
     /// The other threads, where this process has any.
-    fn pool(&self) -> Option<&ThreadPool> {
-        self.others.as_ref().filter(|others| others.process == std::process::id()).map(|others| &others.pool)
+    fn others(&self) -> Option<&Others> {
+        self.others.as_deref().filter(|others| others.process == std::process::id())
+    }
+
+    /// How many threads pay for work that takes one of them so many nanoseconds, roughly.
+    pub fn worth(&self, nanoseconds: usize) -> usize {
+        let Some(others) = self.others() else { return 1 };
+        let is_guarded = others.n_guards.load(Ordering::Relaxed) > 0;
+        if nanoseconds >= if is_guarded { TIME_SLICE } else { MIN_ASLEEP } {
+            self.count()
+        } else if is_guarded && nanoseconds >= MIN_AWAKE {
+            1 + others.n_awake()
+        } else {
+            1
+        }
     }
 
     /// Calls `run` on every part and returns when all are done. The last part is done here, so that a thread less has to be
@@ -72,15 +123,19 @@ impl Threads {
     pub fn share<T: Send>(&self, parts: impl IntoIterator<Item = T>, run: impl Fn(T) + Sync) {
         let mut parts = parts.into_iter();
         let Some(mut last) = parts.next() else { return };
-        let Some(pool) = self.pool() else {
+        let Some(others) = self.others() else {
             run(last);
             return parts.for_each(run);
         };
         let Some(mut next) = parts.next() else { return run(last) };
-        let run = &run;
-        pool.in_place_scope(|scope| {
+        let (run, n_open) = (&run, &AtomicUsize::new(0));
+        others.pool.in_place_scope(|scope| {
             loop {
-                scope.spawn(move |_| run(last));
+                n_open.fetch_add(1, Ordering::Relaxed);
+                scope.spawn(move |_| {
+                    run(last);
+                    n_open.fetch_sub(1, Ordering::Release);
+                });
                 last = next;
                 match parts.next() {
                     Some(part) => next = part,
@@ -88,9 +143,77 @@ impl Threads {
                 }
             }
             run(last);
+            // Parts are alike, so the others end about now: falling asleep would cost more than waiting.
+            for _ in 0..MAX_SPINS {
+                if n_open.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                spin_loop();
+            }
+            others.n_refused.store(MAX_REFUSED, Ordering::Relaxed);
         });
     }
+
+    /// Wakes the other threads and keeps them awake until the guard is dropped, for several short pieces of work in a
+    /// row that take one thread so many nanoseconds together; `None` where that does not pay, or has not lately.
+    pub fn keep_awake(&self, nanoseconds: usize) -> Option<Awake> {
+        self.others()?;
+        let others = self.others.as_ref().filter(|_| nanoseconds >= MIN_KEEP_AWAKE)?;
+        let n_refused = others.n_refused.load(Ordering::Relaxed);
+        if n_refused > 0 {
+            others.n_refused.store(n_refused - 1, Ordering::Relaxed);
+            return None;
+        }
+        others.n_guards.fetch_add(1, Ordering::Relaxed);
+        others.n_awake();
+        let done = Arc::new(AtomicBool::new(false));
+        let (is_done, pulses) = (done.clone(), others.pulses.clone());
+        others.pool.spawn_broadcast(move |context| {
+            while !is_done.load(Ordering::Acquire) {
+                pulses[context.index()].beats.fetch_add(1, Ordering::Relaxed);
+                if yield_now() != Some(Yield::Executed) {
+                    spin_loop();
+                }
+            }
+        });
+        Some(Awake { done, others: others.clone() })
+    }
 }
+
+impl Others {
+    /// Threads that were ready to work at some time since this was last asked. One that the system has put aside for other
+    /// programs does not count: waiting for it would take longer than doing its part.
+    fn n_awake(&self) -> usize {
+        self.pulses.iter().filter(|pulse| pulse.has_beaten()).count()
+    }
+}
+
+impl Pulse {
+    /// Whether the thread has been idle and awake since this was last asked.
+    fn has_beaten(&self) -> bool {
+        let beats = self.beats.load(Ordering::Relaxed);
+        self.seen.swap(beats, Ordering::Relaxed) != beats
+    }
+}
+
+/// Keeps threads awake; see [`Threads::keep_awake`].
+pub struct Awake {
+    done: Arc<AtomicBool>,
+    others: Arc<Others>,
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Release);
+        self.others.n_guards.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Guards that are refused after a thread has come late.
+const MAX_REFUSED: usize = 16;
+
+/// How often the end of the other parts is looked for before the calling thread falls asleep; some 50 µs.
+const MAX_SPINS: usize = 4096;
 
 /// `0..n` cut into `n_parts` ranges whose lengths differ by one at most.
 pub(crate) fn even_ranges(n: usize, n_parts: usize) -> impl Iterator<Item = Range<usize>> {
@@ -129,6 +252,24 @@ mod tests {
         let seen = seen.into_inner().unwrap();
         assert_eq!(seen.len(), 3);
         assert!(seen.contains(&std::thread::current().id()));
+    }
+
+    #[test]
+    fn threads_that_are_kept_awake_pay_for_less_work() {
+        let threads = Threads::new(2).unwrap();
+        assert_eq!((threads.worth(MIN_AWAKE), threads.worth(MIN_ASLEEP)), (1, 2));
+        assert!(threads.keep_awake(MIN_KEEP_AWAKE - 1).is_none());
+        assert!(Threads::one().keep_awake(TIME_SLICE).is_none());
+        let guard = threads.keep_awake(MIN_KEEP_AWAKE).unwrap();
+        assert_eq!(threads.worth(MIN_AWAKE - 1), 1);
+        while threads.worth(MIN_AWAKE) == 1 {
+            std::thread::yield_now();
+        }
+        let mut parts = [0, 0];
+        threads.share(parts.iter_mut(), |part| *part += 1);
+        assert_eq!(parts, [1, 1]);
+        drop(guard);
+        assert_eq!(threads.worth(MIN_AWAKE), 1);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! An agent without environments.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use gbrl_core::error::{Error, Result};
 use gbrl_core::io::{Checkpoint, model};
@@ -16,9 +15,10 @@ use pyo3::types::{PyBytes, PyDict};
 use pyo3_stub_gen::derive::{gen_stub_pyclass, gen_stub_pymethods};
 use serde::{Deserialize, Serialize};
 
-use crate::arrays::{Flags, matrix, rows, slice, vector};
+use crate::arrays::{matrix, rows, slice, vector};
 use crate::doorway::long;
 use crate::error::to_py;
+use crate::stub::{FilePath, Flags, NamedArrays};
 use crate::vec_env::VecEnv;
 use crate::{look, settings};
 
@@ -170,11 +170,7 @@ impl Agent {
     /// Copies of the last full rollout, [n_steps, n_envs, …]: observations (as the trees see them), actions (as kept),
     /// action_masks (where there are some), rewards (as learnt from), values, log_probs, advantages, returns,
     /// episode_ends.
-    #[gen_stub(override_return_type(
-        type_repr = "dict[str, numpy.typing.NDArray[typing.Any]]",
-        imports = ("typing", "numpy.typing")
-    ))]
-    fn rollout<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    fn rollout<'py>(&self, py: Python<'py>) -> PyResult<NamedArrays<'py>> {
         let (rollout, head) = (self.inner.rollout(), self.inner.head());
         let n_envs = self.inner.settings().run.n_envs;
         let steps = rollout.n_rows() / n_envs;
@@ -201,7 +197,7 @@ impl Agent {
         all.set_item("advantages", vector(py, rollout.advantages()).reshape(shape)?)?;
         all.set_item("returns", vector(py, rollout.returns()).reshape(shape)?)?;
         all.set_item("episode_ends", vector(py, rollout.ends()).reshape(shape)?)?;
-        Ok(all)
+        Ok(NamedArrays(all))
     }
 
     /// Actions for observations, float32 [n, n_features], as environments get them: float32 [n, action_len].
@@ -364,13 +360,8 @@ impl Agent {
     }
 
     /// Writes the policy as a model file, what the program `gbrl` and Policy::load read, in one step.
-    fn save_model(
-        &self,
-        py: Python<'_>,
-        #[gen_stub(override_type(type_repr = "str | os.PathLike[str]", imports = ("os")))] path: PathBuf,
-        timesteps: u64,
-    ) -> PyResult<()> {
-        long(py, |_| model::save(path, self.inner.model(timesteps)?))
+    fn save_model(&self, py: Python<'_>, path: FilePath, timesteps: u64) -> PyResult<()> {
+        long(py, |_| model::save(path.0, self.inner.model(timesteps)?))
     }
 
     /// The policy alone, as the bytes of a model file.

@@ -4,48 +4,6 @@ use numpy::ndarray::Dimension;
 use numpy::{Element, Ix1, Ix2, PyArray, PyArrayMethods, PyReadonlyArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyAny;
-use pyo3_stub_gen::{PyStubType, TypeInfo};
-
-/// A bool array that is read. The stub generator knows numpy's numbers, but not its bool.
-pub struct Flags<'py, D: Dimension>(pub PyReadonlyArray<'py, bool, D>);
-
-impl<'py, D: Dimension + 'static> FromPyObject<'_, 'py> for Flags<'py, D> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        Ok(Flags(object.extract::<PyReadonlyArray<'py, bool, D>>()?))
-    }
-}
-
-impl<D: Dimension> PyStubType for Flags<'_, D> {
-    fn type_output() -> TypeInfo {
-        bools()
-    }
-}
-
-/// A bool array that is returned.
-pub struct NewFlags<'py, D>(pub Bound<'py, PyArray<bool, D>>);
-
-impl<'py, D> IntoPyObject<'py> for NewFlags<'py, D> {
-    type Target = PyArray<bool, D>;
-    type Output = Bound<'py, Self::Target>;
-    type Error = std::convert::Infallible;
-
-    fn into_pyobject(self, _: Python<'py>) -> Result<Self::Output, Self::Error> {
-        Ok(self.0)
-    }
-}
-
-impl<D> PyStubType for NewFlags<'_, D> {
-    fn type_output() -> TypeInfo {
-        bools()
-    }
-}
-
-fn bools() -> TypeInfo {
-    TypeInfo { name: "numpy.typing.NDArray[numpy.bool_]".into(), ..PyArray::<f32, Ix1>::type_output() }
-}
 
 /// The numbers of a C-contiguous array, where they are.
 ///

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 
 use gbrl_core::boost;
 use gbrl_core::config::{ParamValue, Schedule};
@@ -19,6 +18,7 @@ use serde_json::Value;
 use crate::arrays::{matrix, rows, slice, vector};
 use crate::doorway::long;
 use crate::error::to_py;
+use crate::stub::FilePath;
 use crate::{look, settings};
 
 /// Gradient-boosted trees with vector leaves, grown one per step.
@@ -222,25 +222,15 @@ impl Booster {
 
     /// Writes a model file, exactly at path, in one step.
     #[pyo3(signature = (path, note = ""))]
-    fn save(
-        &self,
-        py: Python<'_>,
-        #[gen_stub(override_type(type_repr = "str | os.PathLike[str]", imports = ("os")))] path: PathBuf,
-        note: &str,
-    ) -> PyResult<()> {
-        long(py, |_| model::save(path, self.model(note)))
+    fn save(&self, py: Python<'_>, path: FilePath, note: &str) -> PyResult<()> {
+        long(py, |_| model::save(path.0, self.model(note)))
     }
 
     /// A booster from a model file, and its note. Every altered byte is refused with a FormatError.
     #[staticmethod]
     #[pyo3(signature = (path, seed = 0, n_threads = 0))]
-    fn load(
-        py: Python<'_>,
-        #[gen_stub(override_type(type_repr = "str | os.PathLike[str]", imports = ("os")))] path: PathBuf,
-        seed: u64,
-        n_threads: usize,
-    ) -> PyResult<(Booster, String)> {
-        long(py, |_| Booster::from_model(model::load(path)?, seed, n_threads))
+    fn load(py: Python<'_>, path: FilePath, seed: u64, n_threads: usize) -> PyResult<(Booster, String)> {
+        long(py, |_| Booster::from_model(model::load(path.0)?, seed, n_threads))
     }
 }
 

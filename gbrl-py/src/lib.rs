@@ -10,6 +10,7 @@ mod doorway;
 mod error;
 mod look;
 mod settings;
+mod stub;
 mod vec_env;
 
 use pyo3::prelude::*;

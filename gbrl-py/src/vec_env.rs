@@ -12,8 +12,9 @@ use pyo3::types::PyBytes;
 use pyo3_stub_gen::derive::{gen_stub_pyclass, gen_stub_pymethods};
 
 use crate::agent::to_json;
-use crate::arrays::{NewFlags, matrix, rows, vector};
+use crate::arrays::{matrix, rows, vector};
 use crate::error::to_py;
+use crate::stub::NewFlags;
 
 /// Copies of an environment written in Rust, with autoreset in the same step.
 ///

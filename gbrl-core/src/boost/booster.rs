@@ -12,7 +12,7 @@ use crate::backend::cpu::predict::Predictor;
 use crate::backend::cpu::{CpuBackend, Simd};
 use crate::backend::{Backend, Task};
 use crate::config::{Edges, TreeParams};
-use crate::data::{BinnedMatrix, Binning, FeatureBins, Lanes, SortScratch, TILE, Tiles, tiles};
+use crate::data::{BinnedMatrix, Binning, FeatureBins, Lanes, SortScratch, TILE, Tiles, matrix, tiles};
 use crate::ensemble::adam::Moments;
 use crate::ensemble::{Ensemble, Optimizer, Schedule};
 use crate::error::{Error, Result};
@@ -337,6 +337,10 @@ impl Booster {
         let n_outputs = self.ensemble.n_outputs();
         self.check_own(data)?;
         check_step(data, rows, gradients, n_outputs, weights)?;
+        // A step is a dozen pieces of work, each too short to wake a thread for.
+        let binning = if self.params.edges == Edges::Step { matrix::NANOSECONDS } else { 0 };
+        let per_value = binning + (3 + n_outputs / 2) * self.params.max_depth;
+        let _awake = self.threads.keep_awake(rows.len() * self.ensemble.n_features() * per_value);
         if self.params.row_subsample < 1.0 || self.params.control_variates {
             // Later on rows are picked and gradients mixed: the backend would name the wrong ones.
             check_finite(gradients, n_outputs)?;

@@ -26,6 +26,7 @@ pub struct BinnedColumn {
     pub bins: FeatureBins,
     narrow: Vec<u8>,
     wide: Vec<u16>,
+    entries: Vec<u32>,
 }
 
 /// The stored bins of one feature.
@@ -47,6 +48,9 @@ pub struct Binning {
     /// Keep a bin for NaN even where none occurs yet, because the edges will outlive these rows.
     pub reserve_missing: bool,
 }
+
+/// What it takes to place bins, per value.
+pub(crate) const NANOSECONDS: usize = 7;
 
 impl BinnedMatrix {
     /// Rows.
@@ -82,21 +86,31 @@ impl BinnedMatrix {
         threads: &Threads,
         scratch: &mut Vec<SortScratch>,
     ) {
-        const PARALLEL_MIN: usize = 32_768;
         self.stamp = NEXT_STAMP.fetch_add(1, Ordering::Relaxed);
         self.columns.resize_with(raw.n_features(), BinnedColumn::default);
         self.n_rows = rows.map_or(raw.n_rows(), <[u32]>::len);
-        let n_parts = if self.n_rows * raw.n_features() < PARALLEL_MIN { 1 } else { threads.count() };
-        let share = raw.n_features().div_ceil(n_parts).max(1);
-        scratch.resize_with(scratch.len().max(n_parts), SortScratch::default);
-        let parts = self.columns.chunks_mut(share).zip(scratch).enumerate();
-        threads.share(parts, |(part, (columns, scratch))| {
-            for (i, column) in columns.iter_mut().enumerate() {
-                let feature_idx = part * share + i;
+        let rows = rows.filter(|rows| !is_all(rows, raw.n_rows()));
+        scratch.resize_with(scratch.len().max(threads.count()), SortScratch::default);
+        let rebin = |first: usize, columns: &mut [BinnedColumn], scratch: &mut SortScratch| {
+            for (feature_idx, column) in (first..).zip(columns) {
                 let categorical = schema.features()[feature_idx].is_categorical();
                 column.rebin(raw, feature_idx, rows, categorical, binning, scratch);
             }
-        });
+        };
+        let (mut first, mut columns) = (0, self.columns.as_mut_slice());
+        while !columns.is_empty() {
+            let n_parts = threads.worth(self.n_rows * columns.len() * NANOSECONDS);
+            if n_parts > 1 {
+                let share = columns.len().div_ceil(n_parts);
+                let parts = columns.chunks_mut(share).zip(scratch).enumerate();
+                return threads
+                    .share(parts, |(part, (columns, scratch))| rebin(first + part * share, columns, scratch));
+            }
+            // The others may be awake when the next one is begun.
+            let (column, rest) = std::mem::take(&mut columns).split_at_mut(1);
+            rebin(first, column, &mut scratch[0]);
+            (first, columns) = (first + 1, rest);
+        }
     }
 
     /// Bins all rows of `raw` by numeric edges that are given; categories get bins by what occurs.
@@ -111,6 +125,7 @@ impl BinnedMatrix {
             } else {
                 column.bins.clone_from(&edges[feature_idx]);
                 column.wide.clear();
+                column.entries.clear();
                 column.narrow.clear();
                 column.narrow.extend(raw.column(feature_idx).map(|x| column.bins.bin(x) as u8));
             }
@@ -124,6 +139,12 @@ impl BinnedColumn {
         if self.wide.is_empty() { BinSlice::Narrow(&self.narrow) } else { BinSlice::Wide(&self.wide) }
     }
 
+    /// All rows as [entries](binning::entry) in the order of their bins, of numeric columns; empty where that order is
+    /// not known.
+    pub fn entries(&self) -> &[u32] {
+        if self.bins.categorical { &[] } else { &self.entries }
+    }
+
     fn rebin(
         &mut self,
         raw: &Tiles,
@@ -134,29 +155,28 @@ impl BinnedColumn {
         scratch: &mut SortScratch,
     ) {
         let Binning { n_bins, strategy, reserve_missing } = binning;
-        let bins = &mut self.bins;
-        let n = match rows {
-            None => {
-                let column = raw.column(feature_idx);
-                binning::place(column, categorical, n_bins, strategy, reserve_missing, scratch, bins);
-                raw.n_rows()
-            }
-            Some(rows) => {
-                let gathered = rows.iter().map(|&row| raw.get(row as usize, feature_idx));
-                binning::place(gathered, categorical, n_bins, strategy, reserve_missing, scratch, bins);
-                rows.len()
-            }
-        };
+        scratch.start(categorical);
+        match rows {
+            None => raw.column_parts(feature_idx).for_each(|part| scratch.extend(part.iter().copied())),
+            Some(rows) => scratch.extend(rows.iter().map(|&row| raw.get(row as usize, feature_idx))),
+        }
+        let n = rows.map_or(raw.n_rows(), <[u32]>::len);
+        binning::place(n_bins, strategy, reserve_missing, scratch, &mut self.bins);
         self.wide.clear();
-        if bins.n_bins() <= 256 {
+        if self.bins.n_bins() <= 256 {
             self.narrow.resize(n, 0);
-            binning::assign(scratch, bins, &mut self.narrow);
+            binning::assign(scratch, &self.bins, &mut self.narrow, &mut self.entries);
         } else {
             self.narrow.clear();
             self.wide.resize(n, 0);
-            binning::assign(scratch, bins, &mut self.wide);
+            binning::assign(scratch, &self.bins, &mut self.wide, &mut self.entries);
         }
     }
+}
+
+/// Whether `rows` are all of `n_rows` rows, in order.
+pub(crate) fn is_all(rows: &[u32], n_rows: usize) -> bool {
+    rows.len() == n_rows && rows.iter().enumerate().all(|(i, &row)| i == row as usize)
 }
 
 impl BinSlice<'_> {

@@ -68,6 +68,12 @@ impl Tiles {
         (0..self.n_rows).map(move |row| self.get(row, feature_idx))
     }
 
+    /// The values of one feature, those of a tile at a time.
+    pub fn column_parts(&self, feature_idx: usize) -> impl Iterator<Item = &[f32]> {
+        let n_rows = self.n_rows;
+        self.tiles().enumerate().map(move |(i, tile)| &tile[feature_idx][..(n_rows - TILE * i).min(TILE)])
+    }
+
     /// The tiles, each `[n_features][16]`; the last one may be padded.
     pub fn tiles(&self) -> impl ExactSizeIterator<Item = &[Lanes<f32>]> {
         self.data.chunks_exact(self.n_features.max(1))

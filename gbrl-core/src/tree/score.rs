@@ -43,13 +43,16 @@ pub fn denominator(weight: f64, lambda: f64) -> f64 {
     if weight > 0.0 { weight + lambda } else { 1.0 }
 }
 
-/// The score from the squared lengths and the denominators of both sides.
+/// The L2 score from the squared lengths and the denominators of both sides.
 #[inline(always)]
-pub fn combine(score: SplitScore, left: (f64, f64), right: (f64, f64)) -> f64 {
-    let ratio = (left.0 * right.1 + right.0 * left.1) / (left.1 * right.1);
+pub fn ratio(left: (f64, f64), right: (f64, f64)) -> f64 {
+    (left.0 * right.1 + right.0 * left.1) / (left.1 * right.1)
+}
+
+fn combine(score: SplitScore, left: (f64, f64), right: (f64, f64)) -> f64 {
     match score {
-        SplitScore::L2 => ratio,
-        SplitScore::Cosine => ratio.sqrt(),
+        SplitScore::L2 => ratio(left, right),
+        SplitScore::Cosine => ratio(left, right).sqrt(),
     }
 }
 

@@ -19,18 +19,18 @@ pub struct Case {
     n_rows: usize,
     n_features: usize,
     n_outputs: usize,
-    n_bins: usize,
-    categorical: usize,
+    pub n_bins: usize,
+    pub categorical: usize,
     n_codes: u32,
-    missing: f64,
+    pub missing: f64,
     /// Values are rounded to multiples of this, to make ties.
     grid: f32,
     zero_gradients: bool,
     weighted: bool,
-    subset: bool,
+    pub subset: bool,
     columns: Range<usize>,
     monotone: Vec<(u32, u32, i8)>,
-    params: TreeParams,
+    pub params: TreeParams,
 }
 
 pub struct Data {
@@ -48,7 +48,8 @@ pub struct Tree {
 }
 
 impl Case {
-    fn data(&self) -> Data {
+    /// Rows, bins and gradients.
+    pub fn data(&self) -> Data {
         let mut stream = Stream::new(self.seed, "case", 0);
         let feature = |f: usize| {
             if f < self.categorical {
@@ -83,7 +84,8 @@ impl Case {
         Data { bins, rows, gradients, weights, feature_weights }
     }
 
-    fn task<'a>(&'a self, data: &'a Data) -> Task<'a> {
+    /// The step.
+    pub fn task<'a>(&'a self, data: &'a Data) -> Task<'a> {
         Task {
             bins: &data.bins,
             rows: &data.rows,

@@ -5,6 +5,7 @@ import builtins
 import numpy
 import numpy.typing
 import os
+import pathlib
 import typing
 __all__ = [
     "Agent",
@@ -118,7 +119,7 @@ class Agent:
 
         Ctrl-C ends it between two minibatches; what was learnt until then stays.
         """
-    def rollout(self) -> dict[str, numpy.typing.NDArray[typing.Any]]:
+    def rollout(self) -> builtins.dict[builtins.str, numpy.typing.NDArray[typing.Any]]:
         r"""
         Copies of the last full rollout, [n_steps, n_envs, …]: observations (as the trees see them), actions (as kept),
         action_masks (where there are some), rewards (as learnt from), values, log_probs, advantages, returns,
@@ -158,7 +159,7 @@ class Agent:
 
         device is where trees are grown from now on: "cpu", "cuda" or "cuda:N".
         """
-    def save_model(self, path: str | os.PathLike[str], timesteps: builtins.int) -> None:
+    def save_model(self, path: builtins.str | os.PathLike[builtins.str], timesteps: builtins.int) -> None:
         r"""
         Writes the policy as a model file, what the program `gbrl` and Policy::load read, in one step.
         """
@@ -276,12 +277,12 @@ class Booster:
         r"""
         A booster that to_bytes or save wrote, and its note; seed drives the subsampling to come.
         """
-    def save(self, path: str | os.PathLike[str], note: builtins.str = '') -> None:
+    def save(self, path: builtins.str | os.PathLike[builtins.str], note: builtins.str = '') -> None:
         r"""
         Writes a model file, exactly at path, in one step.
         """
     @staticmethod
-    def load(path: str | os.PathLike[str], seed: builtins.int = 0, n_threads: builtins.int = 0) -> tuple[Booster, builtins.str]:
+    def load(path: builtins.str | os.PathLike[builtins.str], seed: builtins.int = 0, n_threads: builtins.int = 0) -> tuple[Booster, builtins.str]:
         r"""
         A booster from a model file, and its note. Every altered byte is refused with a FormatError.
         """

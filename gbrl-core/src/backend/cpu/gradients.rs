@@ -3,7 +3,7 @@
 use super::aligned::Aligned;
 use super::simd::Simd;
 use super::simd::quantise::larger;
-use super::worth_waking;
+use super::simd::sorted::Scaled;
 use crate::backend::Task;
 use crate::config::SplitScore;
 use crate::error::{Error, Result};
@@ -23,6 +23,8 @@ pub(super) struct Gradients {
     leaf: Aligned<i32>,
     /// What scores are made of, where it differs (L2).
     standard: Aligned<i32>,
+    /// What scores are made of as numbers, where rows are kept in the order of their bins.
+    pub scaled: Scaled,
     pub score_rule: ScoreRule,
     pub leaf_rule: ScoreRule,
     largest: Vec<f32>,
@@ -57,6 +59,12 @@ impl Gradients {
         self.score_rule.score == SplitScore::L2
     }
 
+    /// Makes the numbers of `scaled`.
+    pub fn scale(&mut self, simd: Simd) {
+        let ints = if self.has_standard() { &self.standard } else { &self.leaf };
+        simd.scale_rows(ints, self.lanes, &self.score_rule.units, &mut self.scaled);
+    }
+
     /// One cell as sums.
     pub fn sums(&self, cell: &[i64]) -> Sums {
         Sums {
@@ -76,7 +84,7 @@ impl Gradients {
         rule.units.clear();
         rule.units.resize(width, 0.0);
         // Rows in parts: neither a largest value nor an integer depends on where they are cut.
-        let share = n.div_ceil(worth_waking(threads, n * self.lanes)).max(1);
+        let share = n.div_ceil(threads.worth(n * self.lanes / 2)).max(1);
         self.find_largest(simd, threads, task, share);
         if self.largest.iter().any(|x| !x.is_finite()) {
             return Err(first_not_finite(task));
@@ -89,10 +97,12 @@ impl Gradients {
         self.leaf_rule.clone_from(&self.score_rule);
         if self.has_standard() {
             self.standard.resize(self.leaf.len());
-            self.standard.copy_from_slice(&self.leaf);
             match task.weights {
                 None => self.standardise_plain(simd, task),
-                Some(weights) => self.standardise_weighted(task, weights),
+                Some(weights) => {
+                    self.standard.copy_from_slice(&self.leaf);
+                    self.standardise_weighted(task, weights);
+                }
             }
         }
         Ok(())

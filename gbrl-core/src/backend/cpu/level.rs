@@ -1,10 +1,15 @@
 //! One feature at one level: sums per bin for the nodes asked for, scores, and the best candidate.
 
+use std::ops::Range;
+
 use super::aligned::Aligned;
 use super::gradients::Gradients;
+use super::lists::Stale;
 use super::nodes::{Histogram, Nodes, kept_bins};
+use super::simd::sorted::{self, SortedRule, Steps};
 use super::simd::{NodeRule, Simd, Sparse};
 use crate::backend::{NodeId, Task, breaks_monotone};
+use crate::data::binning::bin_of_entry;
 use crate::data::{BinSlice, FeatureBins};
 use crate::tree::{Candidate, Scored};
 
@@ -15,6 +20,8 @@ pub(super) struct Level<'a> {
     pub task: &'a Task<'a>,
     pub gradients: &'a Gradients,
     pub nodes: &'a Nodes,
+    /// What is to be done to lists first; `None` where none are kept.
+    pub stale: Option<&'a Stale>,
     /// The nodes to split.
     pub wanted: &'a [NodeId],
 }
@@ -26,10 +33,18 @@ pub(super) struct LevelFeature<'a> {
     feature_idx: u32,
     /// Bins of the step's rows.
     bins: BinSlice<'a>,
+    /// All rows in the order of their bins, where that is known.
+    sorted: &'a [u32],
     /// What they mean.
     meaning: &'a FeatureBins,
     /// The monotone constraints on this feature.
     monotone: &'a [(u32, u32, i8)],
+}
+
+/// What features keep from level to level, one after the other.
+pub(super) struct Kept<'m> {
+    pub histograms: &'m mut [i64],
+    pub list: &'m mut [u32],
 }
 
 /// Buffers of one thread, and what it found.
@@ -43,6 +58,22 @@ pub(super) struct FeatureScratch {
     run: Vec<i64>,
     node: NodeScores,
     joint: JointScores,
+    /// Entries being moved, or counts of bins.
+    spare: Vec<u32>,
+    /// The score behind each row of a list.
+    row_scores: Vec<f64>,
+    /// The scores of each node of a level.
+    steps: Vec<Steps>,
+}
+
+impl<'m> Kept<'m> {
+    /// Takes the first features' part.
+    pub fn split_off(&mut self, n_sums: usize, n_entries: usize) -> Kept<'m> {
+        let (histograms, sums) = std::mem::take(&mut self.histograms).split_at_mut(n_sums);
+        let (list, entries) = std::mem::take(&mut self.list).split_at_mut(n_entries);
+        (self.histograms, self.list) = (sums, entries);
+        Kept { histograms, list }
+    }
 }
 
 /// Scores of one node, one per cell, with missing values left and right.
@@ -86,7 +117,7 @@ struct Counts {
 }
 
 impl<'a> LevelFeature<'a> {
-    pub fn new(level: &'a Level<'a>, feature_idx: usize, bins: BinSlice<'a>) -> Self {
+    pub fn new(level: &'a Level<'a>, feature_idx: usize, (bins, sorted): (BinSlice<'a>, &'a [u32])) -> Self {
         let monotone = level.task.monotone;
         let from = monotone.partition_point(|&(f, ..)| (f as usize) < feature_idx);
         let to = monotone.partition_point(|&(f, ..)| (f as usize) <= feature_idx);
@@ -94,13 +125,27 @@ impl<'a> LevelFeature<'a> {
             level,
             feature_idx: feature_idx as u32,
             bins,
+            sorted,
             meaning: &level.task.bins.column(feature_idx).bins,
             monotone: &monotone[from..to],
         }
     }
 
     /// The best candidate of this feature for all nodes together, kept in `scratch.found` if it beats what is there.
-    pub fn best_joint(&self, histograms: &mut [i64], scratch: &mut FeatureScratch) {
+    pub fn best_joint(&self, kept: Kept<'_>, scratch: &mut FeatureScratch) {
+        let Kept { histograms, list } = kept;
+        self.refresh(list, scratch);
+        if let [node] = *self.level.wanted
+            && let Some(entries) = self.entries(node, list)
+        {
+            // One node's level is that node's best.
+            let best = self.best_sorted(node, entries, &mut scratch.row_scores);
+            return keep_best(&mut scratch.found[0], self.better(best, None));
+        }
+        if self.level.wanted.iter().all(|&node| self.entries(node, list).is_some()) {
+            let best = self.best_joint_sorted(list, &mut scratch.row_scores, &mut scratch.steps);
+            return keep_best(&mut scratch.found[0], self.better(best, None));
+        }
         self.update_kept(histograms);
         scratch.joint.reset(self.meaning);
         for &node in self.level.wanted {
@@ -138,13 +183,20 @@ impl<'a> LevelFeature<'a> {
     }
 
     /// The best candidate of this feature for each node by itself, kept in `scratch.found` where it beats what is there.
-    pub fn best_each(&self, histograms: &mut [i64], scratch: &mut FeatureScratch) {
+    pub fn best_each(&self, kept: Kept<'_>, scratch: &mut FeatureScratch) {
+        let Kept { histograms, list } = kept;
+        self.refresh(list, scratch);
         self.update_kept(histograms);
         let min_rows = self.level.task.min_data_in_leaf.max(1);
         let weight = self.level.task.feature_weights[self.feature_idx as usize];
         let edges = self.meaning.values.len();
-        let FeatureScratch { sparse, dense, run, node: scores, found, .. } = scratch;
+        let FeatureScratch { sparse, dense, run, node: scores, found, row_scores, .. } = scratch;
         for (&node, found) in self.level.wanted.iter().zip(found) {
+            if let Some(entries) = self.entries(node, list) {
+                let best = self.best_sorted(node, entries, row_scores);
+                keep_best(found, self.better(best, None));
+                continue;
+            }
             let cells = self.cells(node, histograms, sparse, dense);
             self.score(node, &cells, min_rows, run, scores);
             // Of a run of bins with equal scores the first is meant: that of the cell, or 0 for the cell of zeros.
@@ -185,6 +237,72 @@ impl<'a> LevelFeature<'a> {
             (None, Some(r)) => Some(scored(r, true)),
             (None, None) => None,
         }
+    }
+
+    /// Brings the feature's list up to date.
+    pub fn refresh(&self, list: &mut [u32], scratch: &mut FeatureScratch) {
+        if let Some(stale) = self.level.stale
+            && !self.meaning.categorical
+        {
+            stale.refresh(self.level.simd, self.bins, self.sorted, list, &mut scratch.spare);
+        }
+    }
+
+    /// The node's rows in the order of their bins, and [`sorted::PADDING`] more; `None` where there is no list, or where
+    /// it is not enough: missing values may go either way, and constraints need the sums.
+    fn entries<'l>(&self, node: NodeId, list: &'l [u32]) -> Option<&'l [u32]> {
+        self.level.stale?;
+        let (start, len) = self.level.nodes.range(node);
+        let entries = &list[start..start + len + sorted::PADDING];
+        let is_plain = !self.meaning.categorical && self.monotone.is_empty();
+        let last = entries[..len].last().map(|&entry| bin_of_entry(entry));
+        (is_plain && (last.is_none() || last != self.meaning.missing_bin())).then_some(entries)
+    }
+
+    fn score_sorted(&self, node: NodeId, entries: &[u32], out: &mut Vec<f64>) {
+        let Level { simd, gradients, nodes, .. } = *self.level;
+        let (n_rows, min_rows) = (nodes.len(node), self.level.task.min_data_in_leaf);
+        let rule = SortedRule {
+            score: gradients.score_rule.score,
+            scaled: &gradients.scaled,
+            totals: nodes.scaled_totals(node),
+            n_rows,
+            lambda: gradients.score_rule.lambda,
+        };
+        out.resize(out.len().max(n_rows + 8), 0.0);
+        simd.score_sorted(entries, &rule, out);
+        let few = min_rows.min(n_rows);
+        out[..few.saturating_sub(1)].fill(f64::NEG_INFINITY);
+        out[n_rows - few.max(1).min(n_rows)..n_rows + 8].fill(f64::NEG_INFINITY);
+    }
+
+    /// The best bin of one node, and its weighted score.
+    fn best_sorted(&self, node: NodeId, entries: &[u32], scores: &mut Vec<f64>) -> Option<(usize, f64)> {
+        let Level { simd, nodes, task, .. } = *self.level;
+        self.score_sorted(node, entries, scores);
+        let (mut best, weight) = (None, task.feature_weights[self.feature_idx as usize]);
+        let n = nodes.len(node).next_multiple_of(8);
+        simd.best_sorted(&entries[..(n + 1).min(entries.len())], &scores[..n], weight, &mut best);
+        best.map(|(row, score)| (bin_of_entry(entries[row]), score))
+    }
+
+    /// The best bin for all nodes together, and its weighted score.
+    fn best_joint_sorted(&self, list: &[u32], scores: &mut Vec<f64>, steps: &mut Vec<Steps>) -> Option<(usize, f64)> {
+        let Level { simd, nodes, task, wanted, .. } = *self.level;
+        steps.resize_with(steps.len().max(wanted.len()), Steps::default);
+        let mut useful = [0; 4];
+        for (&node, steps) in wanted.iter().zip(steps.iter_mut()) {
+            let entries = self.entries(node, list)?;
+            let n_rows = nodes.len(node);
+            self.score_sorted(node, entries, scores);
+            simd.sorted_steps(entries, n_rows, scores, self.unmoved(node, task.min_data_in_leaf), steps);
+            if n_rows > 0 {
+                set_bits(&mut useful, bin_of_entry(entries[0])..bin_of_entry(entries[n_rows - 1]));
+            }
+        }
+        let (mut best, weight) = (None, task.feature_weights[self.feature_idx as usize]);
+        simd.best_of_steps(&mut steps[..wanted.len()], &useful, weight, &mut best);
+        best
     }
 
     /// Brings the histograms that are kept between levels up to date: first those summed from rows, then those
@@ -436,6 +554,14 @@ impl JointScores {
             self.right[n_codes] += scores.right[0];
             self.useful_right[n_codes] |= u8::from(is_useful(missing));
         }
+    }
+}
+
+/// Sets a range of bits.
+fn set_bits(words: &mut [u64; 4], range: Range<usize>) {
+    let below = |end: usize| if end < 64 { (1 << end) - 1 } else { u64::MAX };
+    for (i, word) in words.iter_mut().enumerate() {
+        *word |= below(range.end.saturating_sub(64 * i)) & !below(range.start.saturating_sub(64 * i));
     }
 }
 

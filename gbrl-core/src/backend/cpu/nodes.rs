@@ -2,9 +2,7 @@
 
 use super::gradients::Gradients;
 use super::simd::Simd;
-use super::worth_waking;
 use crate::backend::{NodeId, Task};
-use crate::config::SplitScore;
 use crate::data::{BinSlice, FeatureBins};
 use crate::threads::Threads;
 use crate::tree::Candidate;
@@ -36,10 +34,10 @@ pub(super) struct Nodes {
     spare: Vec<u32>,
     nodes: Vec<Node>,
     lanes: usize,
-    /// One cell per node: sums that scores are made of, and (for L2) that leaves are made of.
+    /// One cell per node: sums that scores are made of.
     score_totals: Vec<i64>,
-    leaf_totals: Vec<i64>,
-    two_kinds: bool,
+    /// The score sums of each node as numbers, one per output.
+    scaled_totals: Vec<f64>,
     /// The score of each node left whole.
     unsplit: Vec<f64>,
     free_slots: Vec<u32>,
@@ -91,6 +89,16 @@ impl Nodes {
         &self.order[start..start + len]
     }
 
+    /// Where a node's rows start, and how many they are.
+    pub fn range(&self, node: NodeId) -> (usize, usize) {
+        (self.nodes[node].start, self.nodes[node].len)
+    }
+
+    /// How many nodes there are.
+    pub fn n_nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
     pub fn histogram(&self, node: NodeId) -> Histogram {
         self.nodes[node].histogram
     }
@@ -99,9 +107,9 @@ impl Nodes {
         &self.score_totals[node * self.lanes..][..self.lanes]
     }
 
-    pub fn leaf_totals(&self, node: NodeId) -> &[i64] {
-        let totals = if self.two_kinds { &self.leaf_totals } else { &self.score_totals };
-        &totals[node * self.lanes..][..self.lanes]
+    pub fn scaled_totals(&self, node: NodeId) -> &[f64] {
+        let n_outputs = self.scaled_totals.len() / self.nodes.len();
+        &self.scaled_totals[node * n_outputs..][..n_outputs]
     }
 
     /// The score of the node left whole.
@@ -113,24 +121,23 @@ impl Nodes {
         let totals = &self.score_totals[self.unsplit.len() * self.lanes..];
         let (n_outputs, rule) = (gradients.score_rule.units.len(), &gradients.score_rule);
         self.unsplit.push(rule.unsplit_of(&totals[..n_outputs], totals[n_outputs]));
+        self.scaled_totals.extend(totals.iter().zip(&rule.units).map(|(&total, unit)| total as f64 * unit));
     }
 
-    pub fn begin(&mut self, simd: Simd, threads: &Threads, task: &Task<'_>, gradients: &Gradients) {
+    /// `keep` says whether nodes may keep histograms.
+    pub fn begin(&mut self, simd: Simd, threads: &Threads, task: &Task<'_>, gradients: &Gradients, keep: bool) {
         let n = task.rows.len();
         self.lanes = gradients.lanes;
         self.table_of = None;
-        self.two_kinds = task.score == SplitScore::L2;
         self.order.clear();
         self.order.extend(0..n as u32);
         self.spare.resize(n, 0);
-        let n_parts = worth_waking(threads, n * self.lanes);
+        let n_parts = threads.worth(n * self.lanes / 2);
         sum_all(simd, threads, &mut self.score_totals, self.lanes, gradients.score(), &self.order, n_parts);
-        if self.two_kinds {
-            sum_all(simd, threads, &mut self.leaf_totals, self.lanes, gradients.leaf(), &self.order, n_parts);
-        }
         self.unsplit.clear();
+        self.scaled_totals.clear();
         self.push_unsplit(gradients);
-        self.n_slots = (n / KEEP_MIN).min(MAX_SLOTS);
+        self.n_slots = if keep { (n / KEEP_MIN).min(MAX_SLOTS) } else { 0 };
         self.free_slots.clear();
         self.free_slots.extend((0..self.n_slots as u32).rev());
         self.nodes.clear();
@@ -165,10 +172,6 @@ impl Nodes {
         let (small_start, small_len) = (self.nodes[small].start, self.nodes[small].len);
         let small_rows = &self.order[small_start..small_start + small_len];
         split_totals(simd, &mut self.score_totals, self.lanes, (node, small, large), gradients.score(), small_rows);
-        if self.two_kinds {
-            split_totals(simd, &mut self.leaf_totals, self.lanes, (node, small, large), gradients.leaf(), small_rows);
-        }
-
         self.push_unsplit(gradients);
         self.push_unsplit(gradients);
 

@@ -35,7 +35,7 @@ fn add_steps_body<V: Vector>(sums: &mut [f64], scores: &[f64], occupied: &[u64],
         let (groups, rest) = sums.as_chunks_mut::<8>();
         for (group_idx, sums) in groups.iter_mut().enumerate() {
             let bits = (word >> (8 * group_idx)) as u8;
-            let scores: &[f64; 16] = scores[first..].first_chunk().expect("scores are padded");
+            let scores = scores[first + usize::from(bits & 1)..].first_chunk().expect("scores are padded");
             V::add_steps(sums, scores, bits);
             first += bits.count_ones() as usize;
         }
@@ -46,36 +46,64 @@ fn add_steps_body<V: Vector>(sums: &mut [f64], scores: &[f64], occupied: &[u64],
     }
 }
 
-/// Eight running maxima, each with the group it stood in; a later one must be larger to take its place.
 #[inline(always)]
 fn best_body<V: Vector>(scores: &[f64], useful: &[u8], weight: f64, out: &mut Option<(usize, f64)>) {
     let (groups, rest) = scores.as_chunks::<8>();
     let (useful_groups, useful_rest) = useful.as_chunks::<8>();
-    let (mut largest, mut group_of) = ([f64::NEG_INFINITY; 8], [0.0; 8]);
-    let mut group_idx = 0.0;
+    let mut best = Best::default();
     for (scores, useful) in groups.iter().zip(useful_groups) {
+        let mut weighted = [0.0; 8];
         for lane in 0..8 {
-            let score = useful_or_lowest(weight * scores[lane], useful[lane]);
-            let better = score > largest[lane];
-            largest[lane] = if better { score } else { largest[lane] };
-            group_of[lane] = if better { group_idx } else { group_of[lane] };
+            weighted[lane] = useful_or_lowest(weight * scores[lane], useful[lane]);
         }
-        group_idx += 1.0;
+        best.take(&weighted);
     }
-    let mut best = (usize::MAX, f64::NEG_INFINITY);
-    for lane in 0..8 {
-        let candidate = (8 * group_of[lane] as usize + lane, largest[lane]);
-        if candidate.1 > best.1 || (candidate.1 == best.1 && candidate.0 < best.0) {
-            best = candidate;
-        }
-    }
+    let mut weighted = [f64::NEG_INFINITY; 8];
     for (i, &score) in rest.iter().enumerate() {
-        let score = useful_or_lowest(weight * score, useful_rest[i]);
-        if score > best.1 {
-            best = (8 * groups.len() + i, score);
-        }
+        weighted[i] = useful_or_lowest(weight * score, useful_rest[i]);
     }
-    *out = (best.1 > f64::NEG_INFINITY).then_some(best);
+    best.take(&weighted);
+    *out = best.largest();
+}
+
+/// Eight running maxima, each with the group it stood in; a later one must be larger to take its place.
+pub struct Best {
+    largest: [f64; 8],
+    group_of: [f64; 8],
+    next_group: f64,
+}
+
+impl Default for Best {
+    #[inline(always)]
+    fn default() -> Self {
+        Best { largest: [f64::NEG_INFINITY; 8], group_of: [0.0; 8], next_group: 0.0 }
+    }
+}
+
+impl Best {
+    /// Takes the next eight scores.
+    #[inline(always)]
+    pub fn take(&mut self, scores: &[f64; 8]) {
+        for lane in 0..8 {
+            let better = scores[lane] > self.largest[lane];
+            self.largest[lane] = if better { scores[lane] } else { self.largest[lane] };
+            self.group_of[lane] = if better { self.next_group } else { self.group_of[lane] };
+        }
+        self.next_group += 1.0;
+    }
+
+    /// The first of the largest scores, and where it stood, if it is above −∞.
+    #[inline(always)]
+    pub fn largest(&self) -> Option<(usize, f64)> {
+        let mut best = (usize::MAX, f64::NEG_INFINITY);
+        for lane in 0..8 {
+            let candidate = (8 * self.group_of[lane] as usize + lane, self.largest[lane]);
+            if candidate.1 > best.1 || (candidate.1 == best.1 && candidate.0 < best.0) {
+                best = candidate;
+            }
+        }
+        (best.1 > f64::NEG_INFINITY).then_some(best)
+    }
 }
 
 /// `score` where `useful` is 1, −∞ where it is 0: chosen by bits, because a branch would keep the loop from being

@@ -15,6 +15,7 @@ mod partition;
 mod predict;
 pub(super) mod quantise;
 mod score;
+pub(super) mod sorted;
 mod sparse;
 mod vector;
 

@@ -27,7 +27,7 @@ super::kernel! {
 }
 
 super::kernel! {
-    /// `quantise_rows` of (gradient − mean)/σ; 0 where σ is 0. The other lanes stay as they are.
+    /// `quantise_rows` of (gradient − mean)/σ; 0 where σ is 0.
     pub fn standardise_rows(
         gradients: &[f32], stride: usize, first: usize, moments: &[(f64, f64)], scales: &[f64], ints: &mut [i32],
         lanes: usize,
@@ -119,27 +119,53 @@ fn deviations_body<V: Vector>(
     largest: &mut [f64],
 ) {
     for from in (0..means.len()).step_by(8) {
-        let width = (means.len() - from).min(8);
-        let (mut mean, mut sum, mut square, mut most) = ([0.0; 8], [0.0; 8], [0.0; 8], [0.0f64; 8]);
-        mean[..width].copy_from_slice(&means[from..from + width]);
-        for row in gradients.chunks_exact(stride) {
-            let mut padded = [0.0; 8];
-            let row = &row[first + from..][..width];
-            for d in 0..8 {
-                padded[d] = if d < width { row[d] } else { 0.0 };
-            }
-            for d in 0..8 {
-                let deviation = f64::from(padded[d]) - mean[d];
-                sum[d] += deviation;
-                square[d] += deviation * deviation;
-                let size = deviation.abs();
-                most[d] = if size > most[d] { size } else { most[d] };
-            }
+        let (first, means) = (first + from, &means[from..]);
+        let out = (&mut sums[from..], &mut squares[from..], &mut largest[from..]);
+        match means.len() {
+            1 => deviations_lanes::<1>(gradients, stride, first, means, out),
+            2 => deviations_lanes::<2>(gradients, stride, first, means, out),
+            3 => deviations_lanes::<3>(gradients, stride, first, means, out),
+            4 => deviations_lanes::<4>(gradients, stride, first, means, out),
+            5 => deviations_lanes::<5>(gradients, stride, first, means, out),
+            6 => deviations_lanes::<6>(gradients, stride, first, means, out),
+            7 => deviations_lanes::<7>(gradients, stride, first, means, out),
+            _ => deviations_lanes::<8>(gradients, stride, first, means, out),
         }
-        sums[from..from + width].copy_from_slice(&sum[..width]);
-        squares[from..from + width].copy_from_slice(&square[..width]);
-        largest[from..from + width].copy_from_slice(&most[..width]);
     }
+}
+
+#[inline(always)]
+fn deviations_lanes<const D: usize>(
+    gradients: &[f32],
+    stride: usize,
+    first: usize,
+    means: &[f64],
+    (sums, squares, largest): (&mut [f64], &mut [f64], &mut [f64]),
+) {
+    let (mut mean, mut sum, mut square, mut most) = ([0.0; 8], [0.0; 8], [0.0; 8], [0.0f64; 8]);
+    mean[..D].copy_from_slice(&means[..D]);
+    for row in gradients.chunks_exact(stride) {
+        let row = padded::<D>(&row[first..]);
+        for d in 0..8 {
+            let deviation = f64::from(row[d]) - mean[d];
+            sum[d] += deviation;
+            square[d] += deviation * deviation;
+            let size = deviation.abs();
+            most[d] = if size > most[d] { size } else { most[d] };
+        }
+    }
+    sums[..D].copy_from_slice(&sum[..D]);
+    squares[..D].copy_from_slice(&square[..D]);
+    largest[..D].copy_from_slice(&most[..D]);
+}
+
+/// The first `D` numbers of a row, then zeros.
+#[inline(always)]
+fn padded<const D: usize>(row: &[f32]) -> [f32; 8] {
+    let row: &[f32; D] = row.first_chunk().expect("a number per output");
+    let mut padded = [0.0; 8];
+    padded[..D].copy_from_slice(row);
+    padded
 }
 
 #[inline(always)]
@@ -152,24 +178,60 @@ fn standardise_rows_body<V: Vector>(
     ints: &mut [i32],
     lanes: usize,
 ) {
-    for from in (0..scales.len()).step_by(8) {
-        let width = (scales.len() - from).min(8);
-        // Where σ is 0 so is the scale: whatever the quotient by 1 is becomes 0.
-        let (mut mean, mut std, mut scale) = ([0.0; 8], [1.0; 8], [0.0; 8]);
-        for d in 0..width {
-            scale[d] = scales[from + d];
-            if moments[from + d].1 > 0.0 {
-                (mean[d], std[d]) = moments[from + d];
+    for from in (0..lanes).step_by(8) {
+        let n_outputs = scales.len().saturating_sub(from);
+        let rows = Standardise { gradients, stride, first: first + from, from, lanes, moments, scales };
+        match n_outputs {
+            0 => rows.write::<0>(ints),
+            1 => rows.write::<1>(ints),
+            2 => rows.write::<2>(ints),
+            3 => rows.write::<3>(ints),
+            4 => rows.write::<4>(ints),
+            5 => rows.write::<5>(ints),
+            6 => rows.write::<6>(ints),
+            7 => rows.write::<7>(ints),
+            _ => rows.write::<8>(ints),
+        }
+    }
+}
+
+/// What becomes the lanes from `from` on, eight of them or four where there are no more.
+struct Standardise<'a> {
+    gradients: &'a [f32],
+    stride: usize,
+    first: usize,
+    from: usize,
+    lanes: usize,
+    moments: &'a [(f64, f64)],
+    scales: &'a [f64],
+}
+
+impl Standardise<'_> {
+    #[inline(always)]
+    fn write<const D: usize>(&self, ints: &mut [i32]) {
+        if self.lanes == 4 { self.write_lanes::<D, 4>(ints) } else { self.write_lanes::<D, 8>(ints) }
+    }
+
+    #[inline(always)]
+    fn write_lanes<const D: usize, const L: usize>(&self, ints: &mut [i32]) {
+        let n_outputs = self.scales.len();
+        // Where σ is 0 so is the scale: whatever the quotient by 1 is becomes 0. So do lanes without an output.
+        let (mut mean, mut std, mut scale, mut counts) = ([0.0; 8], [1.0; 8], [0.0; 8], [0; 8]);
+        for d in 0..D {
+            scale[d] = self.scales[self.from + d];
+            if self.moments[self.from + d].1 > 0.0 {
+                (mean[d], std[d]) = self.moments[self.from + d];
             }
         }
-        for (ints, row) in ints.chunks_exact_mut(lanes).zip(gradients.chunks_exact(stride)) {
-            let row = &row[first + from..][..width];
-            let mut standard = [0i32; 8];
-            for d in 0..8 {
-                let g = if d < width { row[d] } else { 0.0 };
-                standard[d] = quantise((f64::from(g) - mean[d]) / std[d], scale[d]);
+        if (self.from..self.from + L).contains(&n_outputs) {
+            counts[n_outputs - self.from] = 1;
+        }
+        for (ints, row) in ints.chunks_exact_mut(self.lanes).zip(self.gradients.chunks_exact(self.stride)) {
+            let row = padded::<D>(&row[self.first.min(self.stride)..]);
+            let ints: &mut [i32; L] = ints[self.from..].first_chunk_mut().expect("lanes are a multiple of L");
+            for d in 0..L {
+                ints[d] = quantise((f64::from(row[d]) - mean[d]) / std[d], scale[d]) + counts[d];
             }
-            ints[from..from + width].copy_from_slice(&standard[..width]);
         }
     }
 }

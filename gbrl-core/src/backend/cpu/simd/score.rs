@@ -2,7 +2,7 @@
 
 use super::vector::Vector;
 use crate::config::SplitScore;
-use crate::tree::score::{combine, denominator};
+use crate::tree::score::{denominator, ratio};
 
 /// What scoring a node needs besides its cells. Lanes of a cell: one per output, the weight, and the row count, which
 /// is the weight's lane where rows are not weighted; the rest is padding.
@@ -49,23 +49,28 @@ fn score_running_body<V: Vector>(
         Some(init) => run.copy_from_slice(init),
         None => run.fill(0),
     }
-    match rule.totals.len() {
-        4 => score_cells::<V, 4, true>(cells, rule, run, out),
-        _ => score_cells::<V, 8, true>(cells, rule, run, out),
-    }
+    score_lanes::<V, true>(cells, rule, run, out);
 }
 
 #[inline(always)]
 fn score_single_body<V: Vector>(cells: &[i64], rule: &NodeRule<'_>, out: &mut [f64]) {
-    match rule.totals.len() {
-        4 => score_cells::<V, 4, false>(cells, rule, &mut [], out),
-        _ => score_cells::<V, 8, false>(cells, rule, &mut [], out),
+    score_lanes::<V, false>(cells, rule, &mut [], out);
+}
+
+/// Which score is fixed here: inside a loop the compiler would take the root for both and throw one away.
+#[inline(always)]
+fn score_lanes<V: Vector, const RUNNING: bool>(cells: &[i64], rule: &NodeRule<'_>, run: &mut [i64], out: &mut [f64]) {
+    match (rule.totals.len(), rule.score) {
+        (4, SplitScore::L2) => score_cells::<V, 4, RUNNING, false>(cells, rule, run, out),
+        (4, SplitScore::Cosine) => score_cells::<V, 4, RUNNING, true>(cells, rule, run, out),
+        (_, SplitScore::L2) => score_cells::<V, 8, RUNNING, false>(cells, rule, run, out),
+        (_, SplitScore::Cosine) => score_cells::<V, 8, RUNNING, true>(cells, rule, run, out),
     }
 }
 
 /// Blocks of eight cells; the last one is padded with zeros, whose scores are thrown away.
 #[inline(always)]
-fn score_cells<V: Vector, const W: usize, const RUNNING: bool>(
+fn score_cells<V: Vector, const W: usize, const RUNNING: bool, const COSINE: bool>(
     cells: &[i64],
     rule: &NodeRule<'_>,
     run: &mut [i64],
@@ -75,25 +80,25 @@ fn score_cells<V: Vector, const W: usize, const RUNNING: bool>(
     let mut blocks = cells.chunks_exact(8 * lanes);
     let (whole, rest) = out.as_chunks_mut::<8>();
     for (block, out) in (&mut blocks).zip(whole) {
-        *out = score_block::<V, W, RUNNING>(block, rule, run);
+        *out = score_block::<V, W, RUNNING, COSINE>(block, rule, run);
     }
     if !rest.is_empty() {
         let tail = blocks.remainder();
         let mut padded = [0i64; 8 * 32];
         let scores = if tail.len() <= padded.len() && 8 * lanes <= padded.len() {
             padded[..tail.len()].copy_from_slice(tail);
-            score_block::<V, W, RUNNING>(&padded[..8 * lanes], rule, run)
+            score_block::<V, W, RUNNING, COSINE>(&padded[..8 * lanes], rule, run)
         } else {
             let mut padded = tail.to_vec();
             padded.resize(8 * lanes, 0);
-            score_block::<V, W, RUNNING>(&padded, rule, run)
+            score_block::<V, W, RUNNING, COSINE>(&padded, rule, run)
         };
         rest.copy_from_slice(&scores[..rest.len()]);
     }
 }
 
 #[inline(always)]
-fn score_block<V: Vector, const W: usize, const RUNNING: bool>(
+fn score_block<V: Vector, const W: usize, const RUNNING: bool, const COSINE: bool>(
     block: &[i64],
     rule: &NodeRule<'_>,
     run: &mut [i64],
@@ -138,7 +143,7 @@ fn score_block<V: Vector, const W: usize, const RUNNING: bool>(
         let w = weight[j] * rule.weight_unit;
         let l = (left[j], denominator(w, rule.lambda));
         let r = (right[j], denominator(total_weight - w, rule.lambda));
-        scores[j] = combine(rule.score, l, r);
+        scores[j] = if COSINE { ratio(l, r).sqrt() } else { ratio(l, r) };
     }
     if rule.min_rows > 0 {
         let least = rule.min_rows as f64;

@@ -51,11 +51,31 @@ pub trait Vector {
     /// Asks for the cache line at an address, which need not be valid.
     fn prefetch(_address: *const u8) {}
 
-    /// `sums[i] += scores[number of bits of `bits` up to and including i]`.
-    fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8);
+    /// `sums[i] += scores[number of bits of `bits` from 1 up to and including i]`.
+    fn add_steps(sums: &mut [f64; 8], scores: &[f64; 8], bits: u8);
 
     /// Bit i is byte i, each 0 or 1.
     fn bits(bytes: &[u8; 64]) -> u64;
+
+    /// Bit i says whether the upper halves of `a[i]` and `b[i]` differ.
+    fn upper_differ(a: &[u32; 8], b: &[u32; 8]) -> u8;
+
+    /// Bit b of the 256 says whether an entry's upper half is b.
+    fn upper_bits(entries: &[u32]) -> [u64; 4];
+
+    /// Writes the numbers whose bit is set to the front of `out`, in order; what stands behind them is unspecified.
+    #[inline(always)]
+    fn compress(x: &[f64; 8], bits: u8, out: &mut [f64; 8]) {
+        compress_portable(x, bits, out);
+    }
+
+    /// Parts sixteen list entries by the bit of `side` that the lower half of each one names: those with 0 go to the
+    /// front of `left`, those with 1 to the front of `right`, in order; what stands behind them is unspecified. Gives
+    /// how many went right.
+    #[inline(always)]
+    fn part(entries: &[u32; 16], side: &Sides, left: &mut [u32; 16], right: &mut [u32; 16]) -> usize {
+        part_portable(entries, side, left, right)
+    }
 
     /// `cell[l] += grad[l]`, L a multiple of 4.
     fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]);
@@ -63,7 +83,13 @@ pub trait Vector {
     /// Adds eight cells of `W` lanes (stride `lanes`, from `cells[0]`) to the running sums one after the other and
     /// gives the eight intermediate sums, transposed: `planes[w][j]` is lane w after cell j, exact in f64.
     fn running_planes<const W: usize>(cells: &[i64], lanes: usize, run: &mut [i64; W]) -> [[f64; 8]; W];
+
+    /// The same of eight rows of numbers.
+    fn running_rows<const W: usize>(rows: &[&[f64; W]; 8], run: &mut [f64; W]) -> [[f64; 8]; W];
 }
+
+/// One bit per row.
+pub type Sides = [u32; 32];
 
 /// What every processor has.
 pub struct Portable;
@@ -99,6 +125,18 @@ fn running_planes_portable<const W: usize>(cells: &[i64], lanes: usize, run: &mu
 }
 
 #[inline(always)]
+fn running_rows_portable<const W: usize>(rows: &[&[f64; W]; 8], run: &mut [f64; W]) -> [[f64; 8]; W] {
+    let mut planes = [[0.0; 8]; W];
+    for j in 0..8 {
+        for w in 0..W {
+            run[w] += rows[j][w];
+            planes[w][j] = run[w];
+        }
+    }
+    planes
+}
+
+#[inline(always)]
 fn ask_row_portable(row: &[Lanes<f32>; 2], features: &[u32; 16], thresholds: &[f32; 16]) -> u16 {
     let mut answers = 0;
     for i in 0..16 {
@@ -120,21 +158,62 @@ fn bits_portable(bytes: &[u8; 64]) -> u64 {
 }
 
 #[inline(always)]
-fn add_steps_portable(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
-    let mut step = 0;
+fn upper_differ_portable(a: &[u32; 8], b: &[u32; 8]) -> u8 {
+    let mut bits = 0;
     for i in 0..8 {
+        bits |= u8::from((a[i] ^ b[i]) >> 16 != 0) << i;
+    }
+    bits
+}
+
+#[inline(always)]
+fn upper_bits_portable(entries: &[u32]) -> [u64; 4] {
+    let mut words = [0; 4];
+    for &entry in entries {
+        words[(entry >> 22 & 3) as usize] |= 1 << (entry >> 16 & 63);
+    }
+    words
+}
+
+#[inline(always)]
+fn compress_portable(x: &[f64; 8], bits: u8, out: &mut [f64; 8]) {
+    let mut at = 0;
+    for i in 0..8 {
+        out[at & 7] = x[i];
+        at += usize::from(bits >> i & 1);
+    }
+}
+
+/// Both ends are written for every entry and only one end advances: no branch to mispredict.
+#[inline(always)]
+fn part_portable(entries: &[u32; 16], side: &Sides, left: &mut [u32; 16], right: &mut [u32; 16]) -> usize {
+    let mut n_right = 0;
+    for i in 0..16 {
+        let entry = entries[i];
+        left[(i - n_right) & 15] = entry;
+        right[n_right & 15] = entry;
+        n_right += (side[(entry >> 5) as usize & 31] >> (entry & 31) & 1) as usize;
+    }
+    n_right
+}
+
+#[inline(always)]
+fn add_steps_portable(sums: &mut [f64; 8], scores: &[f64; 8], bits: u8) {
+    let mut step = 0;
+    sums[0] += scores[0];
+    for i in 1..8 {
         step += usize::from(bits >> i & 1);
         sums[i] += scores[step];
     }
 }
 
-/// Bits set up to and including each position, one byte per position, for every byte.
+/// Bits set from 1 up to and including each position, one byte per position, for every byte.
 #[cfg(target_arch = "x86_64")]
 const STEPS: [u64; 256] = {
     let mut table = [0; 256];
     let mut bits = 0;
     while bits < 256 {
-        let (mut i, mut step) = (0, 0u64);
+        let (mut i, mut step) = (1, 0u64);
         while i < 8 {
             step += (bits as u64 >> i) & 1;
             table[bits] |= step << (8 * i);
@@ -239,18 +318,30 @@ impl Vector for Portable {
         bits_portable(bytes)
     }
     #[inline(always)]
+    fn upper_differ(a: &[u32; 8], b: &[u32; 8]) -> u8 {
+        upper_differ_portable(a, b)
+    }
+    #[inline(always)]
+    fn upper_bits(entries: &[u32]) -> [u64; 4] {
+        upper_bits_portable(entries)
+    }
+    #[inline(always)]
     fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
         for l in 0..L {
             cell[l] += i64::from(grad[l]);
         }
     }
     #[inline(always)]
-    fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+    fn add_steps(sums: &mut [f64; 8], scores: &[f64; 8], bits: u8) {
         add_steps_portable(sums, scores, bits);
     }
     #[inline(always)]
     fn running_planes<const W: usize>(cells: &[i64], lanes: usize, run: &mut [i64; W]) -> [[f64; 8]; W] {
         running_planes_portable(cells, lanes, run)
+    }
+    #[inline(always)]
+    fn running_rows<const W: usize>(rows: &[&[f64; W]; 8], run: &mut [f64; W]) -> [[f64; 8]; W] {
+        running_rows_portable(rows, run)
     }
 }
 
@@ -399,6 +490,32 @@ mod avx2 {
             }
         }
         #[inline(always)]
+        fn upper_differ(a: &[u32; 8], b: &[u32; 8]) -> u8 {
+            // SAFETY: AVX2 as said above; both loads stay within the eight elements.
+            unsafe {
+                let changed =
+                    _mm256_xor_si256(_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast()));
+                let same = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(changed), _mm256_setzero_si256());
+                !_mm256_movemask_ps(_mm256_castsi256_ps(same)) as u8
+            }
+        }
+        #[inline(always)]
+        fn upper_bits(entries: &[u32]) -> [u64; 4] {
+            let mut words = [0; 4];
+            // SAFETY: AVX2 as said above; the store fills the four elements.
+            unsafe {
+                let (one, first) = (_mm256_set1_epi64x(1), _mm256_setr_epi64x(0, 64, 128, 192));
+                let mut bits = _mm256_setzero_si256();
+                for &entry in entries {
+                    // A shift by less than 0 or more than 63 gives no bit at all.
+                    let bin = _mm256_set1_epi64x(i64::from(entry >> 16));
+                    bits = _mm256_or_si256(bits, _mm256_sllv_epi64(one, _mm256_sub_epi64(bin, first)));
+                }
+                _mm256_storeu_si256(words.as_mut_ptr().cast(), bits);
+            }
+            words
+        }
+        #[inline(always)]
         fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
             const { assert!(L.is_multiple_of(4)) };
             for l in (0..L).step_by(4) {
@@ -411,7 +528,7 @@ mod avx2 {
             }
         }
         #[inline(always)]
-        fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+        fn add_steps(sums: &mut [f64; 8], scores: &[f64; 8], bits: u8) {
             add_steps_portable(sums, scores, bits);
         }
         #[inline(always)]
@@ -425,7 +542,8 @@ mod avx2 {
             for w in (0..W).step_by(4) {
                 let (from, run) = (cells.as_ptr(), run.as_mut_ptr());
                 // SAFETY: AVX2 as said above. Cell j is read at j·lanes + w to j·lanes + w + 4 ≤ j·lanes + W, which the
-                // assertion bounds for j ≤ 7; `run` has W elements and `planes` 8·W.
+                // assertion bounds for j ≤ 7; `run` has W elements and `planes` 8·W, of which those from 8·w on are
+                // `transpose`'s.
                 unsafe {
                     let magic = _mm256_set1_pd(MAGIC);
                     let mut sum = _mm256_loadu_si256(run.add(w).cast());
@@ -438,18 +556,52 @@ mod avx2 {
                             let biased = _mm256_add_epi64(sum, _mm256_castpd_si256(magic));
                             rows[j] = _mm256_sub_pd(_mm256_castsi256_pd(biased), magic);
                         }
-                        let even = (_mm256_unpacklo_pd(rows[0], rows[1]), _mm256_unpacklo_pd(rows[2], rows[3]));
-                        let odd = (_mm256_unpackhi_pd(rows[0], rows[1]), _mm256_unpackhi_pd(rows[2], rows[3]));
-                        let out = out.add(8 * w + 4 * half);
-                        _mm256_storeu_pd(out, _mm256_permute2f128_pd::<0x20>(even.0, even.1));
-                        _mm256_storeu_pd(out.add(8), _mm256_permute2f128_pd::<0x20>(odd.0, odd.1));
-                        _mm256_storeu_pd(out.add(16), _mm256_permute2f128_pd::<0x31>(even.0, even.1));
-                        _mm256_storeu_pd(out.add(24), _mm256_permute2f128_pd::<0x31>(odd.0, odd.1));
+                        transpose(rows, out.add(8 * w + 4 * half));
                     }
                     _mm256_storeu_si256(run.add(w).cast(), sum);
                 }
             }
             planes
+        }
+        #[inline(always)]
+        fn running_rows<const W: usize>(rows: &[&[f64; W]; 8], run: &mut [f64; W]) -> [[f64; 8]; W] {
+            const { assert!(W.is_multiple_of(4)) };
+            let mut planes = [[0.0; 8]; W];
+            let out = planes.as_mut_ptr().cast::<f64>();
+            for w in (0..W).step_by(4) {
+                // SAFETY: AVX2 as said above. Every row and `run` have W ≥ w + 4 elements, and `planes` 8·W, of which those
+                // from 8·w on are `transpose`'s.
+                unsafe {
+                    let mut sum = _mm256_loadu_pd(run.as_ptr().add(w));
+                    for half in 0..2 {
+                        let mut sums = [sum; 4];
+                        for j in 0..4 {
+                            sum = _mm256_add_pd(sum, _mm256_loadu_pd(rows[4 * half + j].as_ptr().add(w)));
+                            sums[j] = sum;
+                        }
+                        transpose(sums, out.add(8 * w + 4 * half));
+                    }
+                    _mm256_storeu_pd(run.as_mut_ptr().add(w), sum);
+                }
+            }
+            planes
+        }
+    }
+
+    /// Writes four rows of four lanes as columns, a column every eight elements.
+    ///
+    /// # Safety
+    /// AVX2, and 28 elements from `out` on that may be written.
+    #[inline(always)]
+    unsafe fn transpose(rows: [__m256d; 4], out: *mut f64) {
+        // SAFETY: as this function demands.
+        unsafe {
+            let even = (_mm256_unpacklo_pd(rows[0], rows[1]), _mm256_unpacklo_pd(rows[2], rows[3]));
+            let odd = (_mm256_unpackhi_pd(rows[0], rows[1]), _mm256_unpackhi_pd(rows[2], rows[3]));
+            _mm256_storeu_pd(out, _mm256_permute2f128_pd::<0x20>(even.0, even.1));
+            _mm256_storeu_pd(out.add(8), _mm256_permute2f128_pd::<0x20>(odd.0, odd.1));
+            _mm256_storeu_pd(out.add(16), _mm256_permute2f128_pd::<0x31>(even.0, even.1));
+            _mm256_storeu_pd(out.add(24), _mm256_permute2f128_pd::<0x31>(odd.0, odd.1));
         }
     }
 }
@@ -458,7 +610,7 @@ mod avx2 {
 mod avx512 {
     use std::arch::x86_64::*;
 
-    use super::{Avx512, STEPS, Vector, running_planes_portable};
+    use super::{Avx2, Avx512, STEPS, Sides, Vector, running_planes_portable};
     use crate::data::Lanes;
 
     impl Vector for Avx512 {
@@ -573,6 +725,42 @@ mod avx512 {
             }
         }
         #[inline(always)]
+        fn upper_differ(a: &[u32; 8], b: &[u32; 8]) -> u8 {
+            // SAFETY: AVX-512 as said above; both loads stay within the eight elements.
+            unsafe {
+                let changed =
+                    _mm256_xor_si256(_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast()));
+                _mm256_cmpgt_epu32_mask(changed, _mm256_set1_epi32(0xFFFF))
+            }
+        }
+        #[inline(always)]
+        fn upper_bits(entries: &[u32]) -> [u64; 4] {
+            Avx2::upper_bits(entries)
+        }
+        #[inline(always)]
+        fn compress(x: &[f64; 8], bits: u8, out: &mut [f64; 8]) {
+            // SAFETY: AVX-512 as said above; load and store stay within the eight elements.
+            unsafe {
+                let picked = _mm512_maskz_compress_pd(bits, _mm512_loadu_pd(x.as_ptr()));
+                _mm512_storeu_pd(out.as_mut_ptr(), picked);
+            }
+        }
+        #[inline(always)]
+        fn part(entries: &[u32; 16], side: &Sides, left: &mut [u32; 16], right: &mut [u32; 16]) -> usize {
+            // SAFETY: AVX-512 as said above; loads and stores stay within the arrays.
+            unsafe {
+                let entries = Self::ints(entries);
+                let (low, high) =
+                    (_mm512_loadu_si512(side.as_ptr().cast()), _mm512_loadu_si512(side.as_ptr().add(16).cast()));
+                let words = _mm512_permutex2var_epi32(low, _mm512_srli_epi32::<5>(entries), high);
+                let bit = _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_and_si512(entries, _mm512_set1_epi32(31)));
+                let goes_right = _mm512_test_epi32_mask(words, bit);
+                Self::store_ints(_mm512_maskz_compress_epi32(!goes_right, entries), left);
+                Self::store_ints(_mm512_maskz_compress_epi32(goes_right, entries), right);
+                goes_right.count_ones() as usize
+            }
+        }
+        #[inline(always)]
         fn accumulate<const L: usize>(cell: &mut [i64; L], grad: &[i32; L]) {
             const { assert!(L == 4 || L.is_multiple_of(8)) };
             if L == 4 {
@@ -595,12 +783,11 @@ mod avx512 {
             }
         }
         #[inline(always)]
-        fn add_steps(sums: &mut [f64; 8], scores: &[f64; 16], bits: u8) {
+        fn add_steps(sums: &mut [f64; 8], scores: &[f64; 8], bits: u8) {
             // SAFETY: AVX-512 as said above; loads and the store stay within the arrays.
             unsafe {
                 let steps = _mm512_cvtepu8_epi64(_mm_cvtsi64_si128(STEPS[usize::from(bits)] as i64));
-                let (low, high) = (_mm512_loadu_pd(scores.as_ptr()), _mm512_loadu_pd(scores.as_ptr().add(8)));
-                let scores = _mm512_permutex2var_pd(low, steps, high);
+                let scores = _mm512_permutexvar_pd(steps, _mm512_loadu_pd(scores.as_ptr()));
                 _mm512_storeu_pd(sums.as_mut_ptr(), _mm512_add_pd(_mm512_loadu_pd(sums.as_ptr()), scores));
             }
         }
@@ -624,36 +811,7 @@ mod avx512 {
                         rows[j] = _mm512_cvtepi64_pd(sum);
                     }
                     _mm512_storeu_si512(run.cast(), sum);
-                    for odd in 0..2 {
-                        let pair = if odd == 0 {
-                            [
-                                _mm512_unpacklo_pd(rows[0], rows[1]),
-                                _mm512_unpacklo_pd(rows[2], rows[3]),
-                                _mm512_unpacklo_pd(rows[4], rows[5]),
-                                _mm512_unpacklo_pd(rows[6], rows[7]),
-                            ]
-                        } else {
-                            [
-                                _mm512_unpackhi_pd(rows[0], rows[1]),
-                                _mm512_unpackhi_pd(rows[2], rows[3]),
-                                _mm512_unpackhi_pd(rows[4], rows[5]),
-                                _mm512_unpackhi_pd(rows[6], rows[7]),
-                            ]
-                        };
-                        // What remains is a 4 × 4 transposition of 128-bit pairs.
-                        let (a, b) = (
-                            _mm512_shuffle_f64x2::<0x88>(pair[0], pair[1]),
-                            _mm512_shuffle_f64x2::<0xDD>(pair[0], pair[1]),
-                        );
-                        let (c, d) = (
-                            _mm512_shuffle_f64x2::<0x88>(pair[2], pair[3]),
-                            _mm512_shuffle_f64x2::<0xDD>(pair[2], pair[3]),
-                        );
-                        _mm512_storeu_pd(out.add(8 * odd), _mm512_shuffle_f64x2::<0x88>(a, c));
-                        _mm512_storeu_pd(out.add(8 * (2 + odd)), _mm512_shuffle_f64x2::<0x88>(b, d));
-                        _mm512_storeu_pd(out.add(8 * (4 + odd)), _mm512_shuffle_f64x2::<0xDD>(a, c));
-                        _mm512_storeu_pd(out.add(8 * (6 + odd)), _mm512_shuffle_f64x2::<0xDD>(b, d));
-                    }
+                    transpose8(rows, out);
                 },
                 // SAFETY: as above.
                 _ => unsafe {
@@ -664,23 +822,112 @@ mod avx512 {
                         rows[j] = sum;
                     }
                     _mm256_storeu_si256(run.cast(), sum);
-                    // Cells j and j + 4 side by side.
                     let mut pairs = [_mm512_setzero_pd(); 4];
                     for j in 0..4 {
                         let pair = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(rows[j]), rows[j + 4]);
                         pairs[j] = _mm512_cvtepi64_pd(pair);
                     }
-                    let even = (_mm512_unpacklo_pd(pairs[0], pairs[1]), _mm512_unpacklo_pd(pairs[2], pairs[3]));
-                    let odd = (_mm512_unpackhi_pd(pairs[0], pairs[1]), _mm512_unpackhi_pd(pairs[2], pairs[3]));
-                    let first = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
-                    let second = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
-                    _mm512_storeu_pd(out, _mm512_permutex2var_pd(even.0, first, even.1));
-                    _mm512_storeu_pd(out.add(8), _mm512_permutex2var_pd(odd.0, first, odd.1));
-                    _mm512_storeu_pd(out.add(16), _mm512_permutex2var_pd(even.0, second, even.1));
-                    _mm512_storeu_pd(out.add(24), _mm512_permutex2var_pd(odd.0, second, odd.1));
+                    transpose4(pairs, out);
                 },
             }
             planes
+        }
+        #[inline(always)]
+        fn running_rows<const W: usize>(rows: &[&[f64; W]; 8], run: &mut [f64; W]) -> [[f64; 8]; W] {
+            const { assert!(W == 4 || W == 8) };
+            let mut planes = [[0.0; 8]; W];
+            let out = planes.as_mut_ptr().cast::<f64>();
+            let run = run.as_mut_ptr();
+            match W {
+                // SAFETY: AVX-512 as said above. Every row and `run` have W elements and `planes` 8·W.
+                8 => unsafe {
+                    let mut sum = _mm512_loadu_pd(run);
+                    let mut sums = [sum; 8];
+                    for j in 0..8 {
+                        sum = _mm512_add_pd(sum, _mm512_loadu_pd(rows[j].as_ptr()));
+                        sums[j] = sum;
+                    }
+                    _mm512_storeu_pd(run, sum);
+                    transpose8(sums, out);
+                },
+                // SAFETY: as above.
+                _ => unsafe {
+                    // Rows j and j + 4 side by side. Sums are exact, so they may be grouped as is quickest.
+                    let mut pairs = [_mm512_setzero_pd(); 4];
+                    for j in 0..4 {
+                        let (low, high) = (_mm256_loadu_pd(rows[j].as_ptr()), _mm256_loadu_pd(rows[j + 4].as_ptr()));
+                        pairs[j] = _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(low), high);
+                        if j > 0 {
+                            pairs[j] = _mm512_add_pd(pairs[j - 1], pairs[j]);
+                        }
+                    }
+                    let before = _mm256_loadu_pd(run);
+                    let half = _mm256_add_pd(before, _mm512_castpd512_pd256(pairs[3]));
+                    _mm256_storeu_pd(run, _mm256_add_pd(half, _mm512_extractf64x4_pd::<1>(pairs[3])));
+                    let before = _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(before), half);
+                    for pair in &mut pairs {
+                        *pair = _mm512_add_pd(before, *pair);
+                    }
+                    transpose4(pairs, out);
+                },
+            }
+            planes
+        }
+    }
+
+    /// Writes eight rows of eight lanes as columns, one behind the other.
+    ///
+    /// # Safety
+    /// AVX-512, and 64 elements from `out` on that may be written.
+    #[inline(always)]
+    unsafe fn transpose8(rows: [__m512d; 8], out: *mut f64) {
+        // SAFETY: as this function demands.
+        unsafe {
+            for odd in 0..2 {
+                let pair = if odd == 0 {
+                    [
+                        _mm512_unpacklo_pd(rows[0], rows[1]),
+                        _mm512_unpacklo_pd(rows[2], rows[3]),
+                        _mm512_unpacklo_pd(rows[4], rows[5]),
+                        _mm512_unpacklo_pd(rows[6], rows[7]),
+                    ]
+                } else {
+                    [
+                        _mm512_unpackhi_pd(rows[0], rows[1]),
+                        _mm512_unpackhi_pd(rows[2], rows[3]),
+                        _mm512_unpackhi_pd(rows[4], rows[5]),
+                        _mm512_unpackhi_pd(rows[6], rows[7]),
+                    ]
+                };
+                // What remains is a 4 × 4 transposition of 128-bit pairs.
+                let (a, b) =
+                    (_mm512_shuffle_f64x2::<0x88>(pair[0], pair[1]), _mm512_shuffle_f64x2::<0xDD>(pair[0], pair[1]));
+                let (c, d) =
+                    (_mm512_shuffle_f64x2::<0x88>(pair[2], pair[3]), _mm512_shuffle_f64x2::<0xDD>(pair[2], pair[3]));
+                _mm512_storeu_pd(out.add(8 * odd), _mm512_shuffle_f64x2::<0x88>(a, c));
+                _mm512_storeu_pd(out.add(8 * (2 + odd)), _mm512_shuffle_f64x2::<0x88>(b, d));
+                _mm512_storeu_pd(out.add(8 * (4 + odd)), _mm512_shuffle_f64x2::<0xDD>(a, c));
+                _mm512_storeu_pd(out.add(8 * (6 + odd)), _mm512_shuffle_f64x2::<0xDD>(b, d));
+            }
+        }
+    }
+
+    /// Writes eight rows of four lanes, j and j + 4 side by side, as columns, one behind the other.
+    ///
+    /// # Safety
+    /// AVX-512, and 32 elements from `out` on that may be written.
+    #[inline(always)]
+    unsafe fn transpose4(pairs: [__m512d; 4], out: *mut f64) {
+        // SAFETY: as this function demands.
+        unsafe {
+            let even = (_mm512_unpacklo_pd(pairs[0], pairs[1]), _mm512_unpacklo_pd(pairs[2], pairs[3]));
+            let odd = (_mm512_unpackhi_pd(pairs[0], pairs[1]), _mm512_unpackhi_pd(pairs[2], pairs[3]));
+            let first = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+            let second = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+            _mm512_storeu_pd(out, _mm512_permutex2var_pd(even.0, first, even.1));
+            _mm512_storeu_pd(out.add(8), _mm512_permutex2var_pd(odd.0, first, odd.1));
+            _mm512_storeu_pd(out.add(16), _mm512_permutex2var_pd(even.0, second, even.1));
+            _mm512_storeu_pd(out.add(24), _mm512_permutex2var_pd(odd.0, second, odd.1));
         }
     }
 }
