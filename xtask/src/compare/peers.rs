@@ -7,8 +7,9 @@ use anyhow::Result;
 
 use crate::{process, python};
 
-/// By the names of their packages, which also start the names of their scripts.
-pub const NAMES: [&str; 4] = ["gbrl", "catboost", "lightgbm", "xgboost"];
+/// By the names of their packages. The last is our own, from Python.
+pub const NAMES: [&str; 6] = ["gbrl", "catboost", "lightgbm", "xgboost", "stable-baselines3", OURS];
+const OURS: &str = "gbrl-rs";
 const FOLDER: &str = ".venv-compare";
 /// The system to beat is one version; the others are whatever is current.
 const PINNED: [(&str, &str); 1] = [("gbrl", "gbrl==1.1.9")];
@@ -59,6 +60,13 @@ impl Peers {
 }
 
 fn install_one(python: &PathBuf, name: &str) -> Result<String, String> {
+    if name == OURS {
+        // As it is now, whatever was installed before.
+        let pip = ["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", "./gbrl-py"];
+        return process::output(process::command(python).args(pip))
+            .and_then(|_| version(python, name))
+            .map_err(|error| format!("could not be installed: {error:#}"));
+    }
     if let Ok(version) = version(python, name) {
         return Ok(version);
     }
