@@ -14,6 +14,8 @@ use crate::launch::{Best, Cut, Feature, Ints, Kernels, Numbers, Pair, Rows, Rule
 
 /// Share of the free memory that histograms may take.
 const HISTOGRAM_SHARE: f64 = 0.8;
+/// Most levels that are asked for at once.
+const MOST_LEVELS: usize = 8;
 /// Most nodes that a grid's y can number.
 const MOST_NODES: usize = 65_535;
 
@@ -66,8 +68,6 @@ struct Step {
     /// Whether scores have integers of their own.
     two_kinds: bool,
     n_nodes: usize,
-    /// Left child of every split node.
-    left_of: BTreeMap<NodeId, NodeId>,
     parent_of: BTreeMap<NodeId, NodeId>,
     /// The slot that holds a node's histogram.
     slot_of: BTreeMap<NodeId, usize>,
@@ -283,58 +283,89 @@ impl CudaBackend {
         Ok(((free as f64 * HISTOGRAM_SHARE) as usize + there) / slot.max(1))
     }
 
-    /// Gives every one of `nodes` a slot with its histogram. At most [`most_slots`](Self::most_slots) of them.
-    fn make_histograms(&mut self, nodes: &[NodeId], most_slots: usize) -> Result<()> {
-        let mut wanted: Vec<NodeId> =
-            nodes.iter().copied().filter(|node| !self.step.slot_of.contains_key(node)).collect();
-        if self.step.n_slots - self.step.free_slots.len() + wanted.len() > most_slots {
+    /// Decides which histograms are summed for `nodes` and which are what remains of a parent; every one of `nodes` has a slot
+    /// afterwards. At most [`most_slots`](Self::most_slots) of them.
+    fn plan(&mut self, nodes: &[NodeId], most_slots: usize) -> Plan {
+        let step = &mut self.step;
+        let mut wanted: Vec<NodeId> = nodes.iter().copied().filter(|node| !step.slot_of.contains_key(node)).collect();
+        if step.n_slots - step.free_slots.len() + wanted.len() > most_slots {
             // No room for what may be of use later on.
-            self.step.slot_of.clear();
-            self.step.free_slots = (0..self.step.n_slots).rev().collect();
+            step.slot_of.clear();
+            step.free_slots = (0..step.n_slots).rev().collect();
             wanted = nodes.to_vec();
         }
-        let mut pairs = Vec::new();
-        let mut build = vec![-1; self.step.n_nodes];
-        let mut fresh = Vec::new();
+        let mut plan = Plan { build: vec![-1; step.n_nodes], ..Plan::default() };
         let mut i = 0;
         while i < wanted.len() {
             let node = wanted[i];
-            let parent = self.step.parent_of.get(&node).copied();
-            let parent_slot = parent.and_then(|parent| self.step.slot_of.get(&parent).copied());
-            let slot = self.step.free_slots.pop().unwrap_or_else(|| {
-                self.step.n_slots += 1;
-                self.step.n_slots - 1
+            let parent = step.parent_of.get(&node).copied();
+            let parent_slot = parent.and_then(|parent| step.slot_of.get(&parent).copied());
+            let slot = step.free_slots.pop().unwrap_or_else(|| {
+                step.n_slots += 1;
+                step.n_slots - 1
             });
-            fresh.push(slot);
+            plan.fresh.push(slot);
             match (parent, parent_slot) {
                 (Some(parent), Some(parent_slot)) if wanted.get(i + 1) == Some(&(node + 1)) => {
                     let (left, right) = (node as u32, node as u32 + 1);
-                    pairs.push(Pair { left, right, parent_slot: parent_slot as u32, fresh_slot: slot as u32 });
-                    self.step.slot_of.remove(&parent);
-                    self.step.slot_of.insert(node, parent_slot);
-                    self.step.slot_of.insert(node + 1, slot);
+                    plan.pairs.push(Pair { left, right, parent_slot: parent_slot as u32, fresh_slot: slot as u32 });
+                    step.slot_of.remove(&parent);
+                    step.slot_of.insert(node, parent_slot);
+                    step.slot_of.insert(node + 1, slot);
                     i += 2;
                 }
                 _ => {
-                    build[node] = slot as i32;
-                    self.step.slot_of.insert(node, slot);
+                    plan.build[node] = slot as i32;
+                    step.slot_of.insert(node, slot);
                     i += 1;
                 }
             }
         }
+        let slot_of = |node| step.slot_of.get(&node).map_or(-1, |&slot| slot as i32);
+        plan.slots = (0..step.n_nodes).map(slot_of).collect();
+        plan.nodes = nodes.iter().map(|&node| node as u32).collect();
+        plan
+    }
+
+    /// Sends plans; the returned places say where each lies.
+    fn send(&mut self, plans: &[Plan]) -> Result<Vec<Place>> {
+        let (mut pairs, mut slots, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut places = Vec::with_capacity(plans.len());
+        for plan in plans {
+            places.push(Place {
+                pairs: pairs.len(),
+                build: slots.len(),
+                slots: slots.len() + plan.build.len(),
+                nodes: nodes.len(),
+            });
+            pairs.extend_from_slice(&plan.pairs);
+            slots.extend_from_slice(&plan.build);
+            slots.extend_from_slice(&plan.slots);
+            nodes.extend_from_slice(&plan.nodes);
+        }
+        let device = &self.device;
+        self.pairs.fill(device, &pairs)?;
+        self.left_is_smaller.resize(device, pairs.len(), false)?;
+        self.slot_of.fill(device, &slots)?;
+        self.nodes.fill(device, &nodes)?;
+        self.cells.resize(device, self.step.n_slots * self.step.slot_numbers(), true)?;
+        Ok(places)
+    }
+
+    /// Sums the histograms of a plan.
+    fn make_histograms(&mut self, plan: &Plan, place: &Place) -> Result<()> {
         let (device, numbers) = (&self.device, self.step.slot_numbers());
-        self.cells.resize(device, self.step.n_slots * numbers, true)?;
-        for slot in fresh {
-            self.cells.clear(device, slot * numbers, (slot + 1) * numbers)?;
+        // Slots that follow one another are emptied together.
+        for run in plan.fresh.chunk_by(|a, b| a + 1 == *b) {
+            self.cells.clear(device, run[0] * numbers, (run[0] + run.len()) * numbers)?;
         }
-        self.slot_of.fill(device, &build)?;
-        if !pairs.is_empty() {
-            self.pairs.fill(device, &pairs)?;
-            self.left_is_smaller.resize(device, pairs.len(), false)?;
-            let (pairs, sums) = ((&self.pairs, pairs.len()), (&self.score_sums.device, self.step.lanes()));
-            self.kernels.choose_smaller(device, pairs, sums, &mut self.slot_of, &mut self.left_is_smaller)?;
+        let pairs = (place.pairs, plan.pairs.len());
+        if pairs.1 > 0 {
+            let sums = (&self.score_sums.device, self.step.lanes());
+            let slots = (&mut self.slot_of, place.build);
+            self.kernels.choose_smaller(device, (&self.pairs, pairs), sums, slots, &mut self.left_is_smaller)?;
         }
-        if self.step.n_rows > 0 && !nodes.is_empty() {
+        if self.step.n_rows > 0 && !plan.nodes.is_empty() {
             let rows = Rows { bins: &self.bins, features: &self.features, rows: &self.rows, n_rows: self.step.n_rows };
             let ints = Ints {
                 gradients: if self.step.two_kinds { &self.score_ints } else { &self.leaf_ints },
@@ -343,25 +374,20 @@ impl CudaBackend {
                 n_outputs: self.step.n_outputs,
             };
             let cells = (self.step.slot_cells as u64, &mut self.cells);
-            self.kernels.histogram(device, &rows, &self.node_of, &self.slot_of, &ints, cells)?;
+            self.kernels.histogram(device, &rows, &self.node_of, (&self.slot_of, place.build), &ints, cells)?;
         }
-        if !pairs.is_empty() {
+        if pairs.1 > 0 {
             let cells = (numbers as u64, &mut self.cells);
-            self.kernels.subtract(device, (&self.pairs, pairs.len()), &self.left_is_smaller, cells)?;
+            self.kernels.subtract(device, (&self.pairs, pairs), &self.left_is_smaller, cells)?;
         }
-        let slots: Vec<i32> =
-            (0..self.step.n_nodes).map(|node| self.step.slot_of.get(&node).map_or(-1, |&slot| slot as i32)).collect();
-        self.slot_of.fill(device, &slots)
+        Ok(())
     }
 
-    /// The best candidates of nodes whose histograms are there: one for all, or one each.
-    fn score(&mut self, task: &Task<'_>, nodes: &[NodeId], joint: bool, out: &mut Vec<Option<Scored>>) -> Result<()> {
+    /// Finds the best candidates of a plan's nodes: one for all (`joint`) or one each, into `chosen[first..]`.
+    fn score(&mut self, task: &Task<'_>, plan: &Plan, place: &Place, joint: bool, first: usize) -> Result<()> {
         let device = &self.device;
-        let numbers: Vec<u32> = nodes.iter().map(|&node| node as u32).collect();
-        self.nodes.fill(device, &numbers)?;
-        let (n, n_features) = (if joint { 1 } else { nodes.len() }, self.features.len());
+        let (n, n_features) = (if joint { 1 } else { plan.nodes.len() }, self.features.len());
         self.best.resize(device, n * n_features, false)?;
-        self.chosen.resize(device, n, false)?;
         let least = if joint { task.min_data_in_leaf } else { task.min_data_in_leaf.max(1) };
         let rule = Rule {
             cosine: (task.score == SplitScore::Cosine).into(),
@@ -377,16 +403,20 @@ impl CudaBackend {
             device,
             &self.features,
             (&rule, &self.units, &self.monotone),
-            &self.slot_of,
-            (&self.nodes, nodes.len(), joint),
+            (&self.slot_of, place.slots),
+            (&self.nodes, place.nodes, plan.nodes.len(), joint),
             &self.score_sums.device,
             (self.step.slot_cells as u64, &self.cells),
             &mut self.best,
         )?;
-        self.kernels.best_of_all(device, (&self.best, n_features), n, &mut self.chosen)?;
+        self.kernels.best_of_all(device, (&self.best, n_features), n, (&mut self.chosen, first))
+    }
+
+    /// Fetches the first `n` of what was chosen.
+    fn fetch_chosen(&self, n: usize) -> Result<Vec<Option<Scored>>> {
         let mut chosen = vec![Best::default(); n];
-        self.chosen.fetch(device, 0, &mut chosen)?;
-        out.extend(chosen.iter().map(|best| {
+        self.chosen.fetch(&self.device, 0, &mut chosen)?;
+        let scored = |best: &Best| {
             (best.found != 0).then_some(Scored {
                 candidate: Candidate {
                     feature_idx: best.feature,
@@ -395,9 +425,52 @@ impl CudaBackend {
                 },
                 score: best.score,
             })
-        }));
-        Ok(())
+        };
+        Ok(chosen.iter().map(scored).collect())
     }
+
+    /// Numbers the children of split nodes; `chosen_idx` is where each split stands.
+    fn add_children(&mut self, splits: impl IntoIterator<Item = (NodeId, usize)>, cuts: &mut [Cut]) {
+        let step = &mut self.step;
+        for (node, chosen_idx) in splits {
+            let left = step.n_nodes;
+            cuts[node] = Cut { chosen_idx: chosen_idx as i32, left: left as u32 };
+            step.parent_of.insert(left, node);
+            step.parent_of.insert(left + 1, node);
+            step.n_nodes += 2;
+        }
+    }
+
+    /// Sends the rows of split nodes to their children, and sums these, nodes `first..`.
+    fn send_rows(&mut self, first: usize) -> Result<()> {
+        if self.step.n_rows > 0 {
+            let rows = Rows { bins: &self.bins, features: &self.features, rows: &self.rows, n_rows: self.step.n_rows };
+            self.kernels.partition(&self.device, &rows, &self.chosen, &self.cuts, &mut self.node_of)?;
+        }
+        self.sum_nodes(first)
+    }
+}
+
+/// What is to be summed, and for whom.
+#[derive(Default)]
+struct Plan {
+    /// Slots to be empty before.
+    fresh: Vec<usize>,
+    pairs: Vec<Pair>,
+    /// By node, the slot that its rows are added to, or −1; the smaller of each pair is filled in on the device.
+    build: Vec<i32>,
+    /// By node, the slot that its histogram is in afterwards.
+    slots: Vec<i32>,
+    /// The nodes to be scored.
+    nodes: Vec<u32>,
+}
+
+/// Where a plan lies on the device.
+struct Place {
+    pairs: usize,
+    build: usize,
+    slots: usize,
+    nodes: usize,
 }
 
 impl Step {
@@ -424,10 +497,10 @@ impl Backend for CudaBackend {
             n_nodes: 1,
             ..Step::default()
         };
-        check_weights(task)?;
         self.send_features(task)?;
         self.rows.fill(&self.device, task.rows)?;
         self.quantise(task)?;
+        check_weights(task)?;
         let monotone: Vec<u32> = task
             .monotone
             .iter()
@@ -463,18 +536,24 @@ impl Backend for CudaBackend {
             );
             return Err(Error::device(&self.device.name, "allocating memory", reason));
         }
-        self.make_histograms(nodes, most)?;
-        let mut best = Vec::new();
-        self.score(task, nodes, true, &mut best)?;
-        Ok(best.pop().flatten())
+        let plans = [self.plan(nodes, most)];
+        let places = self.send(&plans)?;
+        self.make_histograms(&plans[0], &places[0])?;
+        self.chosen.resize(&self.device, 1, false)?;
+        self.score(task, &plans[0], &places[0], true, 0)?;
+        Ok(self.fetch_chosen(1)?.pop().flatten())
     }
 
     fn best_each(&mut self, task: &Task<'_>, nodes: &[NodeId], out: &mut Vec<Option<Scored>>) -> Result<()> {
         out.clear();
         let most = self.most_slots()?.max(1);
         for nodes in nodes.chunks(most.min(MOST_NODES)) {
-            self.make_histograms(nodes, most)?;
-            self.score(task, nodes, false, out)?;
+            let plans = [self.plan(nodes, most)];
+            let places = self.send(&plans)?;
+            self.make_histograms(&plans[0], &places[0])?;
+            self.chosen.resize(&self.device, nodes.len(), false)?;
+            self.score(task, &plans[0], &places[0], false, 0)?;
+            out.extend(self.fetch_chosen(nodes.len())?);
         }
         Ok(())
     }
@@ -482,29 +561,47 @@ impl Backend for CudaBackend {
     fn partition(&mut self, _: &Task<'_>, splits: &[(NodeId, Candidate)]) -> Result<()> {
         let first = self.step.n_nodes;
         let mut cuts = vec![Cut::default(); first];
-        let mut chosen = Vec::with_capacity(splits.len());
-        for (i, &(node, candidate)) in splits.iter().enumerate() {
-            let left = first + 2 * i;
-            cuts[node] = Cut { chosen_idx: i as i32, left: left as u32 };
-            chosen.push(Best {
-                score: 0.0,
-                feature: candidate.feature_idx,
-                bin: candidate.bin,
-                missing_right: candidate.missing_right.into(),
-                found: 1,
-            });
-            self.step.left_of.insert(node, left);
-            self.step.parent_of.insert(left, node);
-            self.step.parent_of.insert(left + 1, node);
-        }
-        self.step.n_nodes += 2 * splits.len();
+        let chosen = |&(_, candidate): &(NodeId, Candidate)| Best {
+            score: 0.0,
+            feature: candidate.feature_idx,
+            bin: candidate.bin,
+            missing_right: candidate.missing_right.into(),
+            found: 1,
+        };
+        self.add_children(splits.iter().enumerate().map(|(i, &(node, _))| (node, i)), &mut cuts);
         self.cuts.fill(&self.device, &cuts)?;
-        self.chosen.fill(&self.device, &chosen)?;
-        if self.step.n_rows > 0 && !splits.is_empty() {
-            let rows = Rows { bins: &self.bins, features: &self.features, rows: &self.rows, n_rows: self.step.n_rows };
-            self.kernels.partition(&self.device, &rows, &self.chosen, &self.cuts, &mut self.node_of)?;
+        self.chosen.fill(&self.device, &splits.iter().map(chosen).collect::<Vec<_>>())?;
+        self.send_rows(first)
+    }
+
+    /// All levels are asked for before the first answer is fetched: the device decides, splits and goes on by itself.
+    fn grow_oblivious(&mut self, task: &Task<'_>, max_depth: usize) -> Result<Option<Vec<Scored>>> {
+        let most = self.most_slots()?;
+        if max_depth == 0 || max_depth > MOST_LEVELS || 1 << (max_depth - 1) > most {
+            return Ok(None);
         }
-        self.sum_nodes(first)
+        let (mut plans, mut firsts) = (Vec::with_capacity(max_depth), Vec::with_capacity(max_depth));
+        let mut cuts = vec![Cut::default(); (1 << max_depth) - 1];
+        let mut level = 0..1;
+        for depth in 0..max_depth {
+            plans.push(self.plan(&level.clone().collect::<Vec<_>>(), most));
+            firsts.push(level.end);
+            self.add_children(level.clone().map(|node| (node, depth)), &mut cuts);
+            level = level.end..self.step.n_nodes;
+        }
+        let places = self.send(&plans)?;
+        self.cuts.fill(&self.device, &cuts)?;
+        self.chosen.resize(&self.device, max_depth, false)?;
+        for (depth, (plan, place)) in plans.iter().zip(&places).enumerate() {
+            self.step.n_nodes = firsts[depth] + 2 * plan.nodes.len();
+            self.make_histograms(plan, place)?;
+            self.score(task, plan, place, true, depth)?;
+            self.send_rows(firsts[depth])?;
+        }
+        let chosen: Vec<Scored> = self.fetch_chosen(max_depth)?.into_iter().map_while(|best| best).collect();
+        // Where nothing was left to split, the levels below are none.
+        self.step.n_nodes = firsts.get(chosen.len()).copied().unwrap_or(self.step.n_nodes);
+        Ok(Some(chosen))
     }
 
     fn sums(&mut self, _: &Task<'_>, node: NodeId) -> Result<Sums> {

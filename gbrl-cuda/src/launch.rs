@@ -242,7 +242,7 @@ impl Kernels {
         launch!(device, &self.quantise, "quantise", grid, &argument, &scales, ints.all_mut())
     }
 
-    /// Decides which child of every pair is summed, by `sums`, `[node][lanes]`.
+    /// Decides which child of every pair, `n` from `first` on, is summed, by `sums`, `[node][lanes]`.
     pub fn choose_smaller(
         &self,
         device: &Device,
@@ -275,11 +275,12 @@ impl Kernels {
         device: &Device,
         rows: &Rows<'_>,
         node_of: &Buffer<u32>,
-        slot_of: &Buffer<i32>,
+        (slot_of, first_slot): (&Buffer<i32>, usize),
         ints: &Ints<'_>,
         (slot_cells, cells): (u64, &mut Buffer<i64>),
     ) -> Result<()> {
         let (n, n_outputs, weighted) = (rows.n_rows as u32, ints.n_outputs as u32, u32::from(ints.weighted));
+        let slots = slot_of.all().slice(first_slot..);
         let per_feature = MAX_BLOCKS.div_ceil(rows.features.len()).max(4) as u32;
         for (first, count) in y_ranges(rows.features.len()) {
             let features = rows.features.all().slice(first..first + count);
@@ -294,7 +295,7 @@ impl Kernels {
                 rows.rows.all(),
                 node_of.all(),
                 &n,
-                slot_of.all(),
+                &slots,
                 ints.gradients.all(),
                 ints.weights.all(),
                 &n_outputs,
@@ -310,13 +311,13 @@ impl Kernels {
     pub fn subtract(
         &self,
         device: &Device,
-        (pairs, n_pairs): (&Buffer<Pair>, usize),
+        (pairs, (start, n_pairs)): (&Buffer<Pair>, (usize, usize)),
         left_is_smaller: &Buffer<u32>,
         (slot_numbers, cells): (u64, &mut Buffer<i64>),
     ) -> Result<()> {
         for (first, count) in y_ranges(n_pairs) {
-            let (pairs, smaller) =
-                (pairs.all().slice(first..first + count), left_is_smaller.all().slice(first..first + count));
+            let part = start + first..start + first + count;
+            let (pairs, smaller) = (pairs.all().slice(part.clone()), left_is_smaller.all().slice(part));
             let grid = grid(blocks(slot_numbers as usize), count as u32);
             launch!(device, &self.subtract, "subtract", grid, &pairs, &smaller, &slot_numbers, cells.all_mut())?;
         }
@@ -376,14 +377,15 @@ impl Kernels {
         device: &Device,
         features: &Buffer<Feature>,
         (rule, units, monotone): (&Rule, &Buffer<f64>, &Buffer<u32>),
-        slot_of: &Buffer<i32>,
-        (nodes, n_nodes, joint): (&Buffer<u32>, usize, bool),
+        (slot_of, first_slot): (&Buffer<i32>, usize),
+        (nodes, first_node, n_nodes, joint): (&Buffer<u32>, usize, usize, bool),
         sums: &Buffer<i64>,
         (slot_cells, cells): (u64, &Buffer<i64>),
         best: &mut Buffer<Best>,
     ) -> Result<()> {
         let n_features = features.len() as u32;
         let (count, joint_flag) = (n_nodes as u32, u32::from(joint));
+        let (slots, nodes) = (slot_of.all().slice(first_slot..), nodes.all().slice(first_node..));
         let grid = grid(n_features, if joint { 1 } else { count });
         launch!(
             device,
@@ -395,8 +397,8 @@ impl Kernels {
             rule,
             units.all(),
             monotone.all(),
-            slot_of.all(),
-            nodes.all(),
+            &slots,
+            &nodes,
             &count,
             &joint_flag,
             sums.all(),
@@ -406,16 +408,18 @@ impl Kernels {
         )
     }
 
-    /// The best of all features, for each of `n` nodes.
+    /// The best of all features, for each of `n` nodes, into `chosen[first..]`.
     pub fn best_of_all(
         &self,
         device: &Device,
         (best, n_features): (&Buffer<Best>, usize),
         n: usize,
-        chosen: &mut Buffer<Best>,
+        (chosen, first): (&mut Buffer<Best>, usize),
     ) -> Result<()> {
+        assert!(chosen.len() >= first + n && best.len() >= n * n_features);
         let n_features = n_features as u32;
-        launch!(device, &self.best_of_all, "best_of_all", grid(n as u32, 1), best.all(), &n_features, chosen.all_mut())
+        let mut chosen = chosen.all_mut().slice_mut(first..);
+        launch!(device, &self.best_of_all, "best_of_all", grid(n as u32, 1), best.all(), &n_features, &mut chosen)
     }
 }
 

@@ -76,6 +76,13 @@ pub trait Backend: Send + Sync {
     /// Splits nodes; the children of the i-th one get the next two free ids, left before right. Rows keep their order.
     fn partition(&mut self, task: &Task<'_>, splits: &[(NodeId, Candidate)]) -> Result<()>;
 
+    /// Grows a whole oblivious tree, where the backend has a quicker way than one question at a time: the candidates of its
+    /// levels, the same as [`best_joint`](Backend::best_joint) and [`partition`](Backend::partition) in turn would give,
+    /// and its nodes numbered as by them. `None` where it has no such way.
+    fn grow_oblivious(&mut self, _task: &Task<'_>, _max_depth: usize) -> Result<Option<Vec<Scored>>> {
+        Ok(None)
+    }
+
     /// Sums over a node's rows, of the gradients as they are (never standardised).
     fn sums(&mut self, task: &Task<'_>, node: NodeId) -> Result<Sums>;
 }

@@ -319,30 +319,37 @@ fn threads() -> Section {
 }
 
 fn ratios() -> Section {
-    let base = "--rows 2048 --features 8 --outputs 5 --edges fixed --trees 300";
+    let small = "--rows 2048 --features 8 --outputs 5 --edges fixed --trees 300";
+    let wide = "--rows 2048 --features 51 --outputs 8 --edges fixed --trees 100";
+    let forest = "--rows 2048 --features 51 --outputs 8 --trees 1000";
     let variants = [
-        ("depth 6 against depth 4", "--depth 6"),
-        ("4 of 8 features categorical", "--categorical 4"),
-        ("a fifth of all values missing", "--nan 0.2"),
-        ("depth-wise against oblivious", "--grow depthwise"),
-        ("edges per step against fixed", "--edges step"),
+        ("step", small, "depth 6 against 4", "--depth 6"),
+        ("step", wide, "51 categorical columns against 51 numeric", "--categorical 51"),
+        ("step", wide, "a tenth of all values missing", "--nan 0.1"),
+        ("step", small, "depth-wise against oblivious", "--grow depthwise"),
+        ("step", small, "edges per step against fixed", "--edges step"),
+        ("predict", forest, "depth 6 against 4", "--depth 6"),
+        ("predict", forest, "51 categorical columns against 51 numeric", "--categorical 51"),
+        ("predict", forest, "a tenth of all values missing", "--nan 0.1"),
     ];
-    let pair = |(work, option): (&str, &str)| {
+    let pair = |(task, base, work, option): (&str, &str, &str, &str)| {
         let changed = match option.strip_prefix("--edges") {
             Some(_) => base.replace("--edges fixed", option),
             None => format!("{base} {option}"),
         };
+        let command = format!("bench {task}");
         Pair {
-            work: work.into(),
-            unit: Unit::MsPerTree,
-            ours: ours_step("plain", base),
-            theirs: Some(Job { name: option.into(), ..ours_step("", &changed) }),
+            work: format!("{task}: {work}"),
+            unit: if task == "step" { Unit::MsPerTree } else { Unit::NsPerTreeRow },
+            ours: ours(&command, "plain", base),
+            theirs: Some(ours(&command, option, &changed)),
         }
     };
     Section {
         name: "ratios",
         title: "What depth, categories and missing values cost",
-        about: "Our own step on 2048 × 8 × 5, plain and with one thing changed; the ratio is the price.",
+        about: "Our own step on 2048 × 8 × 5 or 2048 × 51 × 8, and our own prediction of 2048 rows by a thousand trees over \
+                51 columns with 8 outputs, plain and with one thing changed; the ratio is the price.",
         rounds: 5,
         pairs: variants.into_iter().map(pair).collect(),
     }
