@@ -246,27 +246,19 @@ impl Kernels {
     pub fn choose_smaller(
         &self,
         device: &Device,
-        (pairs, n_pairs): (&Buffer<Pair>, usize),
+        (pairs, (first, n_pairs)): (&Buffer<Pair>, (usize, usize)),
         (sums, lanes): (&Buffer<i64>, usize),
-        slot_of: &mut Buffer<i32>,
+        (slot_of, first_slot): (&mut Buffer<i32>, usize),
         left_is_smaller: &mut Buffer<u32>,
     ) -> Result<()> {
-        assert!(left_is_smaller.len() >= n_pairs && pairs.len() >= n_pairs);
+        assert!(left_is_smaller.len() >= first + n_pairs && pairs.len() >= first + n_pairs);
         let (n, lanes) = (n_pairs as u32, lanes as u32);
         let grid = grid(n.div_ceil(THREADS), 1);
-        let (slots, smaller) = (slot_of.all_mut(), left_is_smaller.all_mut());
-        launch!(
-            device,
-            &self.choose_smaller,
-            "choose_smaller",
-            grid,
-            pairs.all(),
-            &n,
-            sums.all(),
-            &lanes,
-            slots,
-            smaller
-        )
+        let pairs = pairs.all().slice(first..first + n_pairs);
+        let (mut slots, mut smaller) =
+            (slot_of.all_mut().slice_mut(first_slot..), left_is_smaller.all_mut().slice_mut(first..));
+        let kernel = &self.choose_smaller;
+        launch!(device, kernel, "choose_smaller", grid, &pairs, &n, sums.all(), &lanes, &mut slots, &mut smaller)
     }
 
     /// Adds every row whose node has a slot to that slot's cells.
