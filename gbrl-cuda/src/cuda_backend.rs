@@ -306,7 +306,9 @@ impl CudaBackend {
             });
             plan.fresh.push(slot);
             match (parent, parent_slot) {
-                (Some(parent), Some(parent_slot)) if wanted.get(i + 1) == Some(&(node + 1)) => {
+                (Some(parent), Some(parent_slot))
+                    if wanted.get(i + 1) == Some(&(node + 1)) && step.parent_of.get(&(node + 1)) == Some(&parent) =>
+                {
                     let (left, right) = (node as u32, node as u32 + 1);
                     plan.pairs.push(Pair { left, right, parent_slot: parent_slot as u32, fresh_slot: slot as u32 });
                     step.slot_of.remove(&parent);
@@ -506,7 +508,6 @@ impl Backend for CudaBackend {
             .iter()
             .flat_map(|&(feature, output, direction)| [feature, output, u32::from(direction > 0)])
             .collect();
-        self.monotone.resize(&self.device, monotone.len(), false)?;
         self.monotone.fill(&self.device, &monotone)?;
         self.node_of.resize(&self.device, task.rows.len(), false)?;
         self.node_of.clear(&self.device, 0, task.rows.len())?;

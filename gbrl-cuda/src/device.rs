@@ -105,11 +105,14 @@ impl<T: DeviceRepr + ValidAsZeroBits> Buffer<T> {
     pub fn resize(&mut self, device: &Device, len: usize, keep: bool) -> Result<()> {
         let room = self.slice.as_ref().map_or(0, CudaSlice::len);
         if room < len.max(1) {
-            let wanted = len.max(1).next_power_of_two();
-            let mut bigger = device
-                .stream
-                .alloc_zeros::<T>(wanted)
-                .map_err(|error| no_room(device, wanted * size_of::<T>(), error))?;
+            let len = len.max(1);
+            let roomy = len.next_power_of_two();
+            // Room to grow where there is memory for it, else what is needed.
+            let mut bigger = match device.stream.alloc_zeros::<T>(roomy) {
+                Err(_) if roomy > len => device.stream.alloc_zeros::<T>(len),
+                allocated => allocated,
+            }
+            .map_err(|error| no_room(device, len * size_of::<T>(), error))?;
             if let (true, Some(old)) = (keep && self.len > 0, &self.slice) {
                 let copied = device.stream.memcpy_dtod(&old.slice(..self.len), &mut bigger.slice_mut(..self.len));
                 copied.map_err(|error| device.failure("copying", error))?;

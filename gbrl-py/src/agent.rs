@@ -10,6 +10,7 @@ use gbrl_core::rl::rollout::StepRows;
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 use numpy::{Ix1, Ix2, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use pyo3_stub_gen::derive::{gen_stub_pyclass, gen_stub_pymethods};
@@ -125,6 +126,11 @@ impl Agent {
         observations: PyReadonlyArray2<'_, f32>,
     ) -> PyResult<bool> {
         let next = slice("observations", &observations)?;
+        if final_observations.is_none() && slice("truncated", &truncated.0)?.contains(&true) {
+            return Err(PyValueError::new_err(
+                "final_observations: expected those of the truncated episodes, got None",
+            ));
+        }
         let final_observations = match &final_observations {
             Some(given) => slice("final_observations", given)?,
             None => next,
@@ -140,14 +146,16 @@ impl Agent {
 
     /// Fills a rollout with steps of environments written in Rust, instead of decide and outcome.
     ///
-    /// Returns the episodes that ended: index of the environment, raw return, length, whether the task ended it.
+    /// Returns the episodes that ended: index of the environment, raw return, length, whether the task ended it. After
+    /// Ctrl-C, begin is due.
     fn collect(&mut self, py: Python<'_>, mut envs: PyRefMut<'_, VecEnv>) -> PyResult<Vec<(usize, f64, u64, bool)>> {
         let (agent, (envs, threads)) = (&mut self.inner, envs.parts());
-        long(py, |_| {
+        long(py, |signals| {
             let mut episodes = Vec::new();
-            agent.collect(envs, threads, |envs| {
+            let _ = agent.collect(envs, threads, |envs| {
                 let ended = envs.finished().iter();
                 episodes.extend(ended.map(|end| (end.env_idx, end.total_reward, end.length, end.terminated)));
+                signals.poll()
             })?;
             Ok(episodes)
         })
@@ -172,6 +180,9 @@ impl Agent {
     /// episode_ends.
     fn rollout<'py>(&self, py: Python<'py>) -> PyResult<NamedArrays<'py>> {
         let (rollout, head) = (self.inner.rollout(), self.inner.head());
+        if !rollout.is_full() {
+            return Err(PyValueError::new_err("rollout: expected a full one, got one that is being filled"));
+        }
         let n_envs = self.inner.settings().run.n_envs;
         let steps = rollout.n_rows() / n_envs;
         let rows = 0..rollout.n_rows();

@@ -56,7 +56,7 @@ impl Booster {
     /// d output_row, per row, not divided by n. weights are float32 [n].
     ///
     /// Returns n_trees (added), n_leaves, depth and n_rows (after subsampling). O(n · features · depth), whatever the
-    /// number of trees already there.
+    /// number of trees already there, unless control variates or Adam need what those said.
     #[pyo3(signature = (observations, gradients, weights = None))]
     fn step(
         &mut self,

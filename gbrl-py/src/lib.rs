@@ -1,7 +1,7 @@
 //! The extension module `gbrl_rs._gbrl`: converts and documents, decides nothing.
 //!
 //! Arrays must be C-contiguous and of the stated type; they are read where they are. Long work runs without the GIL
-//! and ends soon after Ctrl-C ([`doorway`]); errors become Python's own exceptions ([`error`]).
+//! and ends soon after Ctrl-C (`doorway.rs`); errors become Python's own exceptions (`error.rs`).
 
 mod agent;
 mod arrays;

@@ -566,3 +566,16 @@ def test_looking_at_the_trees():
     assert model.feature_importances().sum() == pytest.approx(1)
     assert model.dump_tree(0).startswith("tree 0")
     assert "Box" in model._repr_html_() and "<table>" in model._repr_html_()
+
+
+def test_settings_of_the_trees_may_follow_a_schedule():
+    model = small(make_vec("CartPole-v1", 4), lambda_l2=lambda remaining: 5.0 * remaining).learn(256)
+    assert model._agent.get("lambda_l2") == "0"
+    assert model.n_trees > 0
+
+
+def test_another_number_of_copies_goes_on_counting(tmp_path):
+    path = small(make_vec("CartPole-v1", 2)).learn(256).save(tmp_path / "two")
+    model = PPO.load(path, env=make_vec("CartPole-v1", 3))
+    model.learn(96, reset_num_timesteps=False, callback=lambda local, everything: True)
+    assert model.num_timesteps >= 256 + 96

@@ -210,6 +210,11 @@ impl Booster {
         self.progress = progress;
     }
 
+    /// Restarts the random streams of subsampling from another seed, for the trees to come.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
     /// Gives up the booster, keeps the trees.
     pub fn into_ensemble(self) -> Ensemble {
         self.ensemble

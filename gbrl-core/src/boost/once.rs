@@ -6,10 +6,10 @@ use crate::error::Result;
 
 impl Booster {
     /// [`step`](Booster::step) on observations, row-major `[n, n_features]`, that are in no dataset: for callers who
-    /// predict, compute gradients, `[n, n_outputs]`, and forget. The old trees are not walked, unless control variates
-    /// need what they predicted.
+    /// predict, compute gradients, `[n, n_outputs]`, and forget. The old trees are not walked, unless control variates or
+    /// Adam need what they said.
     ///
-    /// O(n · features · depth).
+    /// O(n · features · depth), and O(n · trees) more with control variates or an Adam group.
     ///
     /// # Errors
     /// As [`step_weighted`](Booster::step_weighted), and class `Value` for a width that does not fit.

@@ -31,6 +31,12 @@ class EpisodeStatistics:
         self._returns = np.zeros(n_envs)
         self._lengths = np.zeros(n_envs, dtype=np.int64)
 
+    def for_copies(self, n_envs: int) -> EpisodeStatistics:
+        """The same memory for another number of copies."""
+        other = EpisodeStatistics(n_envs, self.episodes.maxlen or 0)
+        other.episodes, other.successes, other.n_episodes = self.episodes, self.successes, self.n_episodes
+        return other
+
     def restart(self) -> None:
         """Forgets the episodes under way: the environments were reset."""
         self._returns[:] = 0.0

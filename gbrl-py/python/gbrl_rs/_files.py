@@ -200,6 +200,7 @@ class ModelFile:
             self._agent = model._new_agent(envs, model._pushed)
             self._agent.set_policy_bytes(policy)
             model.n_envs = envs.n_envs
+            model._statistics = model._statistics.for_copies(envs.n_envs)
             model._connect_agent()
         model._take_envs(envs)
         state = note.get("environments")

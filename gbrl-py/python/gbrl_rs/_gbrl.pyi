@@ -107,7 +107,8 @@ class Agent:
         r"""
         Fills a rollout with steps of environments written in Rust, instead of decide and outcome.
 
-        Returns the episodes that ended: index of the environment, raw return, length, whether the task ended it.
+        Returns the episodes that ended: index of the environment, raw return, length, whether the task ended it. After
+        Ctrl-C, begin is due.
         """
     def finish(self) -> None:
         r"""
@@ -227,7 +228,7 @@ class Booster:
         d output_row, per row, not divided by n. weights are float32 [n].
 
         Returns n_trees (added), n_leaves, depth and n_rows (after subsampling). O(n · features · depth), whatever the
-        number of trees already there.
+        number of trees already there, unless control variates or Adam need what those said.
         """
     def fit(self, x: numpy.typing.NDArray[numpy.float32], y: numpy.typing.NDArray[numpy.float32], n_trees: builtins.int) -> numpy.typing.NDArray[numpy.float64]:
         r"""

@@ -332,11 +332,11 @@ class OnPolicyModel(ModelFile):
             self._seen = True
         self._in_rust = True
         self._stage_begun = False
+        # Where the environments stand from now on, only they know.
+        self._last_obs = self._last_episode_starts = None
         for _, total, length, _ in agent.collect(core):
             self._statistics.add_episode(total, length)
         self._stage_begun = True
-        # Where the environments stand now, only they know.
-        self._last_obs = self._last_episode_starts = None
         self.num_timesteps += self.n_steps * self.n_envs
         agent.finish()
         return bool(callback.on_step())

@@ -291,11 +291,12 @@ fn python() -> Section {
 }
 
 fn threads() -> Section {
-    let step = |rows: &str| format!("bench step {rows} --edges fixed --trees 300");
+    let step = |rows: &str| format!("bench step {rows} --edges fixed --trees 200");
     let predict = "bench predict --trees 1000 --rows 2048 --features 8 --outputs 5";
     let works = [
         ("step 256 × 4 × 3", Unit::MsPerTree, step("--rows 256 --features 4 --outputs 3")),
         ("step 4096 × 24 × 7", Unit::MsPerTree, step("--rows 4096 --features 24 --outputs 7")),
+        ("step 65536 × 24 × 7", Unit::MsPerTree, step("--rows 65536 --features 24 --outputs 7")),
         ("predict 2048 rows", Unit::NsPerTreeRow, predict.to_owned()),
     ];
     let with = |command: &str, threads: usize| Job {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::MakeBackend;
 use crate::boost::{Booster, Dataset};
-use crate::config::{Edges, OptimizerKind, PpoParams, Settings};
+use crate::config::{Edges, OptimizerKind, ParamValue, PpoParams, Settings};
 use crate::ensemble::{Ensemble, Optimizer, OutputGroup};
 use crate::error::{Error, Result};
 use crate::io::{Model, ModelRef};
@@ -286,6 +286,9 @@ impl Agent {
     /// Class `Value` for a wrong length, class `Environment` for a code that its column does not have.
     pub fn begin(&mut self, observations: &[f32]) -> Result<()> {
         self.check_observations("observations", observations)?;
+        for env_idx in 0..self.settings.run.n_envs {
+            self.actor.restart(env_idx);
+        }
         self.start(observations, true);
         Ok(())
     }
@@ -313,17 +316,17 @@ impl Agent {
     /// [`finish`](Agent::finish) starts a new rollout.
     ///
     /// # Errors
-    /// Class `Value` for a wrong length, a mask that allows nothing, or a call out of turn.
+    /// Class `Value` for a wrong length or a call out of turn, which change nothing, and for a mask that allows nothing,
+    /// after which [`begin`](Agent::begin) is due.
     pub fn decide(&mut self, masks: &[bool]) -> Result<Decision<'_>> {
-        match self.stage {
-            Stage::Deciding => {}
-            Stage::Finished => self.actor.clear(&mut self.data),
-            stage => return Err(out_of_turn("decide", stage)),
+        if !matches!(self.stage, Stage::Deciding | Stage::Finished) {
+            return Err(out_of_turn("decide", self.stage));
         }
         let wanted = if self.has_masks { self.settings.run.n_envs * self.rules.mask_len } else { 0 };
         if masks.len() != wanted {
             return Err(Error::shape("masks", wanted, masks.len()));
         }
+        self.leave_finished();
         let decision = self.actor.decide(&self.booster, &mut self.data, &self.head, masks)?;
         self.stage = Stage::Waiting;
         Ok(decision)
@@ -362,16 +365,23 @@ impl Agent {
 
     /// Fills a rollout with steps of `envs` on `threads`, instead of [`decide`](Agent::decide) and
     /// [`outcome`](Agent::outcome): `on_step` is called after each, when [`VecEnv::finished`] has the episodes that ended
-    /// with it. [`finish`](Agent::finish) comes next.
+    /// with it, and may end it all, after which [`begin`](Agent::begin) is due; [`finish`](Agent::finish) comes next
+    /// otherwise.
     ///
     /// # Errors
-    /// Class `Value` for a call out of turn, and what the environments return.
-    pub fn collect(&mut self, envs: &mut VecEnv, threads: &Threads, mut on_step: impl FnMut(&VecEnv)) -> Result<()> {
-        match self.stage {
-            Stage::Deciding => {}
-            Stage::Finished => self.actor.clear(&mut self.data),
-            stage => return Err(out_of_turn("collect", stage)),
+    /// Class `Value` for a call out of turn and for environments of another kind or number, which change nothing, and what
+    /// the environments return, after which [`begin`](Agent::begin) is due.
+    pub fn collect(
+        &mut self,
+        envs: &mut VecEnv,
+        threads: &Threads,
+        mut on_step: impl FnMut(&VecEnv) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        if !matches!(self.stage, Stage::Deciding | Stage::Finished) {
+            return Err(out_of_turn("collect", self.stage));
         }
+        self.check_envs(envs)?;
+        self.leave_finished();
         while !self.actor.rollout.is_full() {
             let decision = self.actor.decide(&self.booster, &mut self.data, &self.head, envs.masks())?;
             envs.step(decision.sent, threads)?;
@@ -382,10 +392,29 @@ impl Agent {
                 final_observations: envs.final_observations(),
             };
             self.actor.outcome(&step, envs.observations(), &mut self.head)?;
-            on_step(envs);
+            if on_step(envs).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
         self.stage = Stage::Full;
-        Ok(())
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Empties a rollout that has been learnt from. Until what is done now has succeeded, a new beginning is due.
+    fn leave_finished(&mut self) {
+        if self.stage == Stage::Finished {
+            self.actor.clear(&mut self.data);
+        }
+        self.stage = Stage::New;
+    }
+
+    fn check_envs(&self, envs: &VecEnv) -> Result<()> {
+        let own = (self.settings.run.n_envs, &self.head.observation_space, &self.head.action_space, self.has_masks);
+        let got = (envs.n_envs(), envs.observation_space(), envs.action_space(), envs.mask_len() > 0);
+        match own == got {
+            true => Ok(()),
+            false => Err(Error::parameter("environments", format!("{got:?}"), format!("{own:?}"))),
+        }
     }
 
     /// Values every row of a full rollout, and computes advantages and returns.
@@ -435,6 +464,10 @@ impl Agent {
     pub fn set_settings(&mut self, settings: Settings) -> Result<()> {
         check_change(&self.settings, &settings)?;
         let old = &self.settings;
+        if old.run.device != settings.run.device {
+            let (device, own) = (settings.run.device.print(), old.run.device.print());
+            return Err(Error::parameter("device", device, format!("{own}, as the agent was made")));
+        }
         if (&old.tree, old.run.n_threads) != (&settings.tree, settings.run.n_threads) {
             if matches!(self.stage, Stage::Waiting | Stage::Full)
                 || self.stage == Stage::Deciding && self.data.n_rows() > 0
@@ -447,8 +480,15 @@ impl Agent {
             if settings.tree.edges == Edges::Fixed {
                 booster.set_fixed_edges(edges)?;
             }
-            self.data = booster.dataset();
-            self.booster = booster;
+            // A finished rollout stays, to be learnt from by the trees to come.
+            let mut rows = vec![0.0; self.data.n_rows() * self.rules.n_features];
+            for (row, out) in rows.chunks_exact_mut(self.rules.n_features).enumerate() {
+                self.data.observations().read_row(row, out);
+            }
+            let mut data = booster.dataset();
+            booster.append(&mut data, &rows, 0..0, &mut [])?;
+            booster.complete(&mut data)?;
+            (self.data, self.booster) = (data, booster);
         }
         for (i, group) in output_groups(&settings.ppo, self.head.n_policy_outputs()).into_iter().enumerate() {
             self.booster.set_rate(i, group.rate)?;
@@ -464,6 +504,7 @@ impl Agent {
     /// Restarts every random stream from another seed.
     pub fn seed(&mut self, seed: u64) {
         self.settings.run.seed = seed;
+        self.booster.set_seed(trees_seed(seed));
         self.actor.seed(seed);
         self.ppo.seed(seed);
     }
@@ -615,10 +656,13 @@ fn out_of_turn(call: &'static str, stage: Stage) -> Error {
 }
 
 fn new_booster(backend: &MakeBackend, ensemble: Ensemble, settings: &Settings) -> Result<Booster> {
-    let seed = derive_seed(settings.run.seed, "trees", 0);
     let threads = Threads::new(settings.run.n_threads)?;
     let backend = backend.make(&threads)?;
-    Booster::with_backend(ensemble, settings.tree.clone(), seed, threads, backend)
+    Booster::with_backend(ensemble, settings.tree.clone(), trees_seed(settings.run.seed), threads, backend)
+}
+
+fn trees_seed(seed: u64) -> u64 {
+    derive_seed(seed, "trees", 0)
 }
 
 /// The policy's `n` columns and the value's, with the rates and optimizers of the settings.

@@ -1,5 +1,7 @@
 //! Whole runs, from the first reset to the resumed end.
 
+use std::ops::ControlFlow;
+
 use super::agent::KEPT;
 use super::ppo::{LossParams, Minibatch};
 use super::*;
@@ -529,4 +531,76 @@ fn settings_change_between_rollouts_and_the_trees_stay() {
     let mut seeded = trainer.settings().clone();
     seeded.set("seed", "5").unwrap();
     assert_eq!(trainer.agent.set_settings(seeded).unwrap_err().class(), ErrorClass::Value);
+}
+
+#[test]
+fn trees_may_change_between_a_rollout_and_its_update() {
+    let run = |change_after: bool| {
+        let mut trainer = Trainer::new(walks(4), &settings(&[])).unwrap();
+        trainer.run(64, &mut |_| Control::Continue).unwrap();
+        let mut envs = VecEnv::new(walks(4), 9).unwrap();
+        envs.reset().unwrap();
+        let agent = &mut trainer.agent;
+        agent.begin(envs.observations()).unwrap();
+        let mut changed = agent.settings().clone();
+        changed.set("max_depth", "1").unwrap();
+        if !change_after {
+            agent.set_settings(changed.clone()).unwrap();
+        }
+        let go_on = |_: &VecEnv| ControlFlow::Continue(());
+        assert!(agent.collect(&mut envs, &Threads::one(), go_on).unwrap().is_continue());
+        agent.finish().unwrap();
+        if change_after {
+            agent.set_settings(changed).unwrap();
+        }
+        agent.update(0.5, &mut Metrics::default()).unwrap();
+        agent.model(0).unwrap().to_model()
+    };
+    assert!(run(true) == run(false));
+}
+
+#[test]
+fn whatever_stops_a_rollout_a_new_beginning_is_due() {
+    let masked = |n| (0..n).map(|_| Box::new(Masked::new()) as Box<dyn Env>).collect::<Vec<_>>();
+    let mut envs = VecEnv::new(masked(4), 9).unwrap();
+    envs.reset().unwrap();
+    let (observations, actions) = (envs.observation_space().clone(), envs.action_space().clone());
+    let mut agent = Agent::new("Masked", &observations, &actions, true, &settings(&[])).unwrap();
+    agent.begin(envs.observations()).unwrap();
+    let nothing = vec![false; envs.masks().len()];
+    assert_eq!(agent.decide(&nothing).unwrap_err().class(), ErrorClass::Value);
+    assert_eq!(agent.decide(envs.masks()).unwrap_err().to_string(), "call: expected begin, got decide");
+    agent.begin(envs.observations()).unwrap();
+    let mut steps = 0;
+    let stop = |_: &VecEnv| {
+        steps += 1;
+        if steps < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    assert!(agent.collect(&mut envs, &Threads::one(), stop).unwrap().is_break());
+    assert_eq!(agent.finish().unwrap_err().to_string(), "call: expected begin, got finish");
+    agent.begin(envs.observations()).unwrap();
+    let go_on = |_: &VecEnv| ControlFlow::Continue(());
+    assert!(agent.collect(&mut envs, &Threads::one(), go_on).unwrap().is_continue());
+    agent.finish().unwrap();
+    // A rollout that waits to be learnt from is not lost to a call that was wrong.
+    assert_eq!(agent.decide(&[true]).unwrap_err().class(), ErrorClass::Value);
+    let mut others = VecEnv::new(walks(4), 1).unwrap();
+    others.reset().unwrap();
+    let error = agent.collect(&mut others, &Threads::one(), go_on).unwrap_err();
+    assert!(error.class() == ErrorClass::Value && error.to_string().starts_with("environments: "), "{error}");
+    agent.update(0.0, &mut Metrics::default()).unwrap();
+}
+
+#[test]
+fn a_new_seed_is_the_trees_too_and_a_device_stays() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[("row_subsample", "0.5")])).unwrap();
+    trainer.agent.seed(7);
+    let model = trainer.model().unwrap().to_model();
+    let mut resumed = Trainer::resume(walks(4), &trainer.state(), model).unwrap();
+    trainer.run(128, &mut |_| Control::Continue).unwrap();
+    resumed.run(128, &mut |_| Control::Continue).unwrap();
+    assert_eq!(resumed.ensemble(), trainer.ensemble());
+    let mut elsewhere = trainer.settings().clone();
+    elsewhere.set("device", "cuda").unwrap();
+    assert_eq!(trainer.agent.set_settings(elsewhere).unwrap_err().class(), ErrorClass::Value);
 }

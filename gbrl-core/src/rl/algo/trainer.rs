@@ -1,6 +1,7 @@
 //! A run on environments written in Rust: an agent, its environments, and the events on the way.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
@@ -303,7 +304,7 @@ impl Trainer {
             }
         };
         let (progress, window) = (&mut self.progress, self.agent.settings().run.stats_window);
-        self.agent.collect(&mut self.envs, &self.threads, |envs| {
+        let _ = self.agent.collect(&mut self.envs, &self.threads, |envs| {
             progress.timesteps += envs.n_envs() as u64;
             progress.episodes += envs.finished().len() as u64;
             for episode in envs.finished() {
@@ -313,6 +314,8 @@ impl Trainer {
                 progress.recent.push_back(*episode);
                 tell(&Event::EpisodeFinished { timesteps: progress.timesteps, episode });
             }
+            // A rollout is always finished and learnt from before a run stops.
+            ControlFlow::Continue(())
         })?;
         self.agent.finish()?;
         let timesteps = self.progress.timesteps;

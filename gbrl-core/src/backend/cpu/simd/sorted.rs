@@ -88,14 +88,14 @@ super::kernel! {
 super::kernel! {
     /// `out[i]` = score of the candidate whose left side is the first i + 1 of the node's rows, but for the last row.
     ///
-    /// `list` starts with the node's entries and has [`PADDING`] more; `out` has room for `n_rows + 8`.
+    /// `list` starts with the node's entries and has `PADDING` more; `out` has room for `n_rows + 8`.
     pub fn score_sorted(list: &[u32], rule: &SortedRule<'_>, out: &mut [f64]) = score_sorted_body
 }
 
 super::kernel! {
     /// Keeps the scores of the last row of each bin. `unmoved` is the score where no row is left or none is right.
     ///
-    /// `list` starts with the node's `n` entries and has [`PADDING`] more; scores are as `score_sorted` leaves them.
+    /// `list` starts with the node's `n` entries and has `PADDING` more; scores are as `score_sorted` leaves them.
     pub fn sorted_steps(list: &[u32], n: usize, scores: &[f64], unmoved: f64, steps: &mut Steps) = sorted_steps_body
 }
 
