@@ -1,6 +1,8 @@
 //! An agent without environments.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use gbrl_core::error::{Error, Result};
 use gbrl_core::io::{Checkpoint, model};
@@ -16,8 +18,8 @@ use pyo3::types::{PyBytes, PyDict};
 use pyo3_stub_gen::derive::{gen_stub_pyclass, gen_stub_pymethods};
 use serde::{Deserialize, Serialize};
 
-use crate::arrays::{matrix, rows, slice, vector};
-use crate::doorway::long;
+use crate::arrays::{matrix, rows, slice};
+use crate::doorway::{Stop, apart, long};
 use crate::error::to_py;
 use crate::stub::{FilePath, Flags, NamedArrays};
 use crate::vec_env::VecEnv;
@@ -32,13 +34,35 @@ use crate::{look, settings};
 /// algo is "ppo"; env_name goes into the model file; spaces are JSON; settings are names and values of
 /// docs/parameters.md. Raises ValueError for a setting out of range and NotImplementedError for an action space that no
 /// policy fits.
+///
+/// Any thread and any signal's handler may ask for predictions or save while another thread learns: they get their turn
+/// when that has collected its rollout or made its update.
 #[gen_stub_pyclass]
-#[pyclass(module = "gbrl_rs._gbrl")]
+#[pyclass(module = "gbrl_rs._gbrl", frozen)]
 pub struct Agent {
-    inner: algo::Agent,
-    /// What predictions that sample draw from.
-    predictions: Stream,
+    /// Locked for writing only by work that waits for nobody: never while Python code may run on the same thread.
+    inner: RwLock<algo::Agent>,
+    /// What predictions that sample draw from; locked after `inner`.
+    predictions: Mutex<Stream>,
+    /// Columns of an observation.
+    #[pyo3(get)]
+    n_features: usize,
+    /// Columns of an action.
+    #[pyo3(get)]
+    action_len: usize,
+    /// Number of environments.
+    #[pyo3(get)]
+    n_envs: usize,
+    /// Whether decisions come with action masks.
+    #[pyo3(get)]
+    has_masks: bool,
 }
+
+/// Rows times trees that take less time than a thread of their own pays for.
+const SHORT: usize = 1 << 17;
+
+/// Rows between two looks at whether to stop.
+const PIECE: usize = 1 << 12;
 
 /// What a saved agent has besides its model.
 #[derive(Serialize, Deserialize)]
@@ -74,30 +98,33 @@ impl Agent {
         let backend = gbrl_cuda::backend(settings.run.device);
         let spaces = (&spaces.0, &spaces.1);
         let inner = algo::Agent::new_on(&backend, env_name, spaces, has_masks, &settings).map_err(to_py)?;
-        Ok(Agent { predictions: predictions(settings.run.seed), inner })
+        Ok(Self::around(inner, predictions(settings.run.seed)))
     }
 
     /// Changes a setting of what follows, between two rollouts.
     ///
     /// Raises ValueError for a value out of range and for a setting that is part of the state (n_envs, n_steps, norm_obs,
     /// …).
-    fn set(&mut self, key: &str, value: &str) -> PyResult<()> {
-        let mut settings = self.inner.settings().clone();
-        settings.set(key, value).and_then(|()| self.inner.set_settings(settings)).map_err(to_py)
+    fn set(&self, py: Python<'_>, key: &str, value: &str) -> PyResult<()> {
+        self.change(py, |agent| {
+            let mut settings = agent.settings().clone();
+            settings.set(key, value)?;
+            agent.set_settings(settings)
+        })
     }
 
     /// A setting as text.
-    fn get(&self, key: &str) -> PyResult<String> {
+    fn get(&self, py: Python<'_>, key: &str) -> PyResult<String> {
         let known = gbrl_core::config::ALL.iter().map(|def| def.name);
-        self.inner.settings().get(key).ok_or_else(|| to_py(Error::unknown_name("setting", key, known)))
+        self.look(py, 0, |agent, _| agent.settings().get(key).ok_or_else(|| Error::unknown_name("setting", key, known)))
     }
 
     /// Takes what the environments show after a reset, float32 [n_envs, n_features], and starts an empty rollout.
     /// learn=False where a saved agent has seen these observations before: they do not count twice.
     #[pyo3(signature = (observations, learn = true))]
-    fn begin(&mut self, observations: PyReadonlyArray2<'_, f32>, learn: bool) -> PyResult<()> {
+    fn begin(&self, py: Python<'_>, observations: PyReadonlyArray2<'_, f32>, learn: bool) -> PyResult<()> {
         let observations = slice("observations", &observations)?;
-        if learn { self.inner.begin(observations) } else { self.inner.begin_again(observations) }.map_err(to_py)
+        self.change(py, |agent| if learn { agent.begin(observations) } else { agent.begin_again(observations) })
     }
 
     /// Samples an action for every environment, given which choices masks allow, bool [n_envs, mask_len].
@@ -105,12 +132,14 @@ impl Agent {
     /// Returns the actions as the rollout keeps them, float32 [n_envs, action_len] (indices, or numbers before clipping or
     /// squashing), the same as the environments are to get them, and their log-probabilities, float64 [n_envs].
     #[pyo3(signature = (masks = None))]
-    fn decide<'py>(&mut self, py: Python<'py>, masks: Option<Flags<'py, Ix2>>) -> PyResult<Decided<'py>> {
+    fn decide<'py>(&self, py: Python<'py>, masks: Option<Flags<'py, Ix2>>) -> PyResult<Decided<'py>> {
         let masks = optional("masks", masks.as_ref())?;
-        let width = self.action_len();
-        let decision = self.inner.decide(masks).map_err(to_py)?;
-        let actions = matrix(py, decision.actions.to_vec(), width)?;
-        Ok((actions, matrix(py, decision.sent.to_vec(), width)?, vector(py, decision.log_probs)))
+        let (actions, sent, log_probs) = self.change(py, |agent| {
+            let decision = agent.decide(masks)?;
+            Ok((decision.actions.to_vec(), decision.sent.to_vec(), decision.log_probs.to_vec()))
+        })?;
+        let width = self.action_len;
+        Ok((matrix(py, actions, width)?, matrix(py, sent, width)?, PyArray1::from_vec(py, log_probs)))
     }
 
     /// Remembers what came of the last decision: rewards float32 [n_envs], terminated and truncated bool [n_envs], the
@@ -118,7 +147,8 @@ impl Agent {
     /// observations that come next. Returns whether the rollout is full.
     #[pyo3(signature = (rewards, terminated, truncated, final_observations, observations))]
     fn outcome(
-        &mut self,
+        &self,
+        py: Python<'_>,
         rewards: PyReadonlyArray1<'_, f32>,
         terminated: Flags<'_, Ix1>,
         truncated: Flags<'_, Ix1>,
@@ -141,73 +171,64 @@ impl Agent {
             truncated: slice("truncated", &truncated.0)?,
             final_observations,
         };
-        self.inner.outcome(&step, next).map_err(to_py)
+        self.change(py, |agent| agent.outcome(&step, next))
     }
 
     /// Fills a rollout with steps of environments written in Rust, instead of decide and outcome.
     ///
     /// Returns the episodes that ended: index of the environment, raw return, length, whether the task ended it. After
     /// Ctrl-C, begin is due.
-    fn collect(&mut self, py: Python<'_>, mut envs: PyRefMut<'_, VecEnv>) -> PyResult<Vec<(usize, f64, u64, bool)>> {
-        let (agent, (envs, threads)) = (&mut self.inner, envs.parts());
-        long(py, |signals| {
+    fn collect(&self, py: Python<'_>, envs: &Bound<'_, VecEnv>) -> PyResult<Vec<(usize, f64, u64, bool)>> {
+        let (envs, threads) = envs.get().parts();
+        apart(py, |stop| {
             let mut episodes = Vec::new();
-            let _ = agent.collect(envs, threads, |envs| {
+            let _ = self.write().collect(&mut lock(envs), threads, |envs| {
                 let ended = envs.finished().iter();
                 episodes.extend(ended.map(|end| (end.env_idx, end.total_reward, end.length, end.terminated)));
-                signals.poll()
+                stop.poll()
             })?;
             Ok(episodes)
         })
     }
 
     /// Values every row of a full rollout, and computes advantages and returns.
-    fn finish(&mut self, py: Python<'_>) -> PyResult<()> {
-        long(py, |_| self.inner.finish())
+    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+        apart(py, |_| self.write().finish())
     }
 
     /// Learns from the finished rollout; schedules stand at progress, 0 to 1. Returns the numbers called train/…
     ///
     /// Ctrl-C ends it between two minibatches; what was learnt until then stays.
-    fn update(&mut self, py: Python<'_>, progress: f64) -> PyResult<BTreeMap<&'static str, f64>> {
-        let mut metrics = Metrics::default();
-        long(py, |signals| self.inner.update_while(progress, &mut metrics, &mut || signals.poll()))?;
-        Ok(metrics.iter().collect())
+    fn update(&self, py: Python<'_>, progress: f64) -> PyResult<BTreeMap<&'static str, f64>> {
+        apart(py, |stop| {
+            let mut metrics = Metrics::default();
+            self.write().update_while(progress, &mut metrics, &mut || stop.poll())?;
+            Ok(metrics.iter().collect())
+        })
     }
 
     /// Copies of the last full rollout, [n_steps, n_envs, …]: observations (as the trees see them), actions (as kept),
     /// action_masks (where there are some), rewards (as learnt from), values, log_probs, advantages, returns,
     /// episode_ends.
     fn rollout<'py>(&self, py: Python<'py>) -> PyResult<NamedArrays<'py>> {
-        let (rollout, head) = (self.inner.rollout(), self.inner.head());
-        if !rollout.is_full() {
-            return Err(PyValueError::new_err("rollout: expected a full one, got one that is being filled"));
-        }
-        let n_envs = self.inner.settings().run.n_envs;
-        let steps = rollout.n_rows() / n_envs;
-        let rows = 0..rollout.n_rows();
+        let rows = self.look(py, usize::MAX, |agent, _| RolloutRows::of(agent))?;
+        let shape = [rows.n_steps, self.n_envs];
+        let by_width = |values: usize| [rows.n_steps, self.n_envs, values / (rows.n_steps * self.n_envs).max(1)];
         let all = PyDict::new(py);
-        let by_width = |width: usize| [steps, n_envs, width];
-        let mut observations = vec![0.0; rollout.n_rows() * head.n_features()];
-        for (row, out) in observations.chunks_exact_mut(head.n_features()).enumerate() {
-            self.inner.data().observations().read_row(row, out);
+        let width = by_width(rows.observations.len());
+        all.set_item("observations", PyArray1::from_vec(py, rows.observations).reshape(width)?)?;
+        let width = by_width(rows.actions.len());
+        all.set_item("actions", PyArray1::from_vec(py, rows.actions).reshape(width)?)?;
+        if self.has_masks {
+            let width = by_width(rows.masks.len());
+            all.set_item("action_masks", PyArray1::from_vec(py, rows.masks).reshape(width)?)?;
         }
-        let observations = PyArray1::from_vec(py, observations).reshape(by_width(head.n_features()))?;
-        all.set_item("observations", observations)?;
-        let actions: Vec<f32> = rows.clone().flat_map(|row| rollout.action(row)).copied().collect();
-        all.set_item("actions", PyArray1::from_vec(py, actions).reshape(by_width(self.action_len()))?)?;
-        if self.inner.has_masks() {
-            let masks: Vec<bool> = rows.flat_map(|row| rollout.mask(row)).copied().collect();
-            let width = head.distribution.mask_len();
-            all.set_item("action_masks", PyArray1::from_vec(py, masks).reshape(by_width(width))?)?;
-        }
-        let shape = [steps, n_envs];
-        all.set_item("rewards", vector(py, rollout.rewards()).reshape(shape)?)?;
-        all.set_item("values", vector(py, rollout.values()).reshape(shape)?)?;
-        all.set_item("log_probs", vector(py, rollout.log_probs()).reshape(shape)?)?;
-        all.set_item("advantages", vector(py, rollout.advantages()).reshape(shape)?)?;
-        all.set_item("returns", vector(py, rollout.returns()).reshape(shape)?)?;
-        all.set_item("episode_ends", vector(py, rollout.ends()).reshape(shape)?)?;
+        all.set_item("rewards", PyArray1::from_vec(py, rows.rewards).reshape(shape)?)?;
+        all.set_item("values", PyArray1::from_vec(py, rows.values).reshape(shape)?)?;
+        all.set_item("log_probs", PyArray1::from_vec(py, rows.log_probs).reshape(shape)?)?;
+        all.set_item("advantages", PyArray1::from_vec(py, rows.advantages).reshape(shape)?)?;
+        all.set_item("returns", PyArray1::from_vec(py, rows.returns).reshape(shape)?)?;
+        all.set_item("episode_ends", PyArray1::from_vec(py, rows.episode_ends).reshape(shape)?)?;
         Ok(NamedArrays(all))
     }
 
@@ -215,17 +236,24 @@ impl Agent {
     /// deterministic takes the likeliest ones.
     #[pyo3(signature = (observations, masks = None, deterministic = false))]
     fn act<'py>(
-        &mut self,
+        &self,
         py: Python<'py>,
         observations: PyReadonlyArray2<'py, f32>,
         masks: Option<Flags<'py, Ix2>>,
         deterministic: bool,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let width = self.action_len();
-        let given = (rows("observations", &observations, self.n_features())?, optional("masks", masks.as_ref())?);
-        let mut actions = vec![0.0; observations.as_array().nrows() * width];
-        let (view, stream) = (self.inner.view(), &mut self.predictions);
-        view.act(given.0, given.1, deterministic, stream, &mut actions).map_err(to_py)?;
+        let (k, width) = (observations.as_array().nrows(), self.action_len);
+        let rows = rows("observations", &observations, self.n_features)?;
+        let masks = optional("masks", masks.as_ref())?;
+        let actions = self.look(py, k, |agent, stop| {
+            let mut stream = lock(&self.predictions);
+            let mut actions = vec![0.0; k * width];
+            self.pieces(agent, (rows, masks), stop, |at, rows, masks| {
+                let out = &mut actions[at.start * width..at.end * width];
+                agent.view().act(rows, masks, deterministic, &mut stream, out)
+            })?;
+            Ok(actions)
+        })?;
         matrix(py, actions, width)
     }
 
@@ -235,9 +263,9 @@ impl Agent {
         py: Python<'py>,
         observations: PyReadonlyArray2<'py, f32>,
     ) -> PyResult<Bound<'py, PyArray1<f32>>> {
-        let given = rows("observations", &observations, self.n_features())?;
-        let mut values = vec![0.0; observations.as_array().nrows()];
-        self.inner.view().values(given, &mut values).map_err(to_py)?;
+        let k = observations.as_array().nrows();
+        let rows = rows("observations", &observations, self.n_features)?;
+        let values = self.look(py, k, |agent, stop| self.values_of(agent, rows, stop))?;
         Ok(PyArray1::from_vec(py, values))
     }
 
@@ -251,12 +279,22 @@ impl Agent {
         actions: PyReadonlyArray2<'py, f32>,
         masks: Option<Flags<'py, Ix2>>,
     ) -> PyResult<Evaluated<'py>> {
-        let given = rows("observations", &observations, self.n_features())?;
-        let actions = rows("actions", &actions, self.action_len())?;
-        let view = self.inner.view();
-        let mut values = vec![0.0; observations.as_array().nrows()];
-        view.values(given, &mut values).map_err(to_py)?;
-        let found = view.evaluate(given, optional("masks", masks.as_ref())?, actions).map_err(to_py)?;
+        let (k, width) = (observations.as_array().nrows(), self.action_len);
+        let given = rows("observations", &observations, self.n_features)?;
+        let actions = rows("actions", &actions, width)?;
+        let masks = optional("masks", masks.as_ref())?;
+        let (values, found) = self.look(py, k, |agent, stop| {
+            if actions.len() != k * width {
+                return Err(Error::shape("actions", format!("[{k}, {width}]"), actions.len()));
+            }
+            let mut found = Vec::with_capacity(k);
+            self.pieces(agent, (given, masks), stop, |at, rows, masks| {
+                let actions = &actions[at.start * width..at.end * width];
+                found.extend(agent.view().evaluate(rows, masks, actions)?);
+                Ok(())
+            })?;
+            Ok((self.values_of(agent, given, stop)?, found))
+        })?;
         let (log_probs, entropies) = found.iter().map(|at| (at.log_prob, at.entropy)).unzip();
         Ok((PyArray1::from_vec(py, values), PyArray1::from_vec(py, log_probs), PyArray1::from_vec(py, entropies)))
     }
@@ -268,78 +306,64 @@ impl Agent {
         py: Python<'py>,
         observations: PyReadonlyArray2<'py, f32>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let given = rows("observations", &observations, self.n_features())?;
-        let mut parameters = Vec::new();
-        self.inner.view().parameters(given, &mut parameters).map_err(to_py)?;
-        matrix(py, parameters, self.inner.head().distribution.n_params())
+        let k = observations.as_array().nrows();
+        let given = rows("observations", &observations, self.n_features)?;
+        let (parameters, width) = self.look(py, k, |agent, stop| {
+            let (mut all, mut piece) = (Vec::new(), Vec::new());
+            self.pieces(agent, (given, &[]), stop, |_, rows, _| {
+                agent.view().parameters(rows, &mut piece)?;
+                all.append(&mut piece);
+                Ok(())
+            })?;
+            Ok((all, agent.head().distribution.n_params()))
+        })?;
+        matrix(py, parameters, width)
     }
 
     /// The code of a string in a column of strings; a new one gets the next code where learn is true, −1 otherwise.
     #[pyo3(signature = (feature_idx, text, learn = false))]
-    fn encode(&mut self, feature_idx: usize, text: &str, learn: bool) -> PyResult<f32> {
+    fn encode(&self, py: Python<'_>, feature_idx: usize, text: &str, learn: bool) -> PyResult<f32> {
         if learn {
-            self.inner.learn(feature_idx, text).map_err(to_py)
+            self.change(py, |agent| agent.learn(feature_idx, text))
         } else {
-            look::code(self.inner.ensemble(), feature_idx, text)
+            self.look(py, 0, |agent, _| look::code(agent.ensemble(), feature_idx, text))
         }
     }
 
     /// Names of the columns of an observation.
     #[getter]
-    fn feature_names(&self) -> Vec<String> {
-        look::feature_names(self.inner.ensemble())
-    }
-
-    /// Columns of an observation.
-    #[getter]
-    fn n_features(&self) -> usize {
-        self.inner.head().n_features()
-    }
-
-    /// Columns of an action.
-    #[getter]
-    fn action_len(&self) -> usize {
-        self.inner.head().distribution.action_len()
+    fn feature_names(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.look(py, 0, |agent, _| Ok(look::feature_names(agent.ensemble())))
     }
 
     /// Outputs of the trees: the policy's parameters and the value.
     #[getter]
-    fn n_outputs(&self) -> usize {
-        self.inner.ensemble().n_outputs()
+    fn n_outputs(&self, py: Python<'_>) -> PyResult<usize> {
+        self.look(py, 0, |agent, _| Ok(agent.ensemble().n_outputs()))
     }
 
     /// Trees so far.
     #[getter]
-    fn n_trees(&self) -> usize {
-        self.inner.ensemble().trees().len()
-    }
-
-    /// Number of environments.
-    #[getter]
-    fn n_envs(&self) -> usize {
-        self.inner.settings().run.n_envs
-    }
-
-    /// Whether decisions come with action masks.
-    #[getter]
-    fn has_masks(&self) -> bool {
-        self.inner.has_masks()
+    fn n_trees(&self, py: Python<'_>) -> PyResult<usize> {
+        self.look(py, 0, |agent, _| Ok(agent.ensemble().trees().len()))
     }
 
     /// Free log standard deviations of a Gaussian policy, float64; empty where there are none.
     #[getter]
-    fn log_std<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
-        vector(py, &self.inner.head().log_std)
+    fn log_std<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let log_std = self.look(py, 0, |agent, _| Ok(agent.head().log_std.clone()))?;
+        Ok(PyArray1::from_vec(py, log_std))
     }
 
     /// Everything that is needed to go on learning (trees, optimizers, statistics, random streams), and the caller's note.
     #[pyo3(signature = (note, timesteps = 0))]
     fn to_bytes<'py>(&self, py: Python<'py>, note: String, timesteps: u64) -> PyResult<Bound<'py, PyBytes>> {
-        let saved = Saved { agent: self.inner.state(), predictions: self.predictions.clone(), note };
-        let bytes = long(py, |_| {
+        let bytes = apart(py, |_| {
+            let agent = self.read();
+            let saved = Saved { agent: agent.state(), predictions: lock(&self.predictions).clone(), note };
             let state = serde_json::to_value(&saved)
                 .map_err(|error| Error::parameter("state", error, "numbers that JSON can hold"))?;
-            Checkpoint::new(self.inner.model(timesteps)?, state).to_bytes()
+            Checkpoint::new(agent.model(timesteps)?, state).to_bytes()
         })?;
         Ok(PyBytes::new(py, &bytes))
     }
@@ -366,44 +390,173 @@ impl Agent {
             let backend = gbrl_cuda::backend(settings.run.device);
             saved.agent.set_settings(settings)?;
             let inner = algo::Agent::resume_on(&backend, &saved.agent, read.model)?;
-            Ok((Agent { inner, predictions: saved.predictions }, saved.note))
+            Ok((Self::around(inner, saved.predictions), saved.note))
         })
     }
 
     /// Writes the policy as a model file, what the program `gbrl` and Policy::load read, in one step.
     fn save_model(&self, py: Python<'_>, path: FilePath, timesteps: u64) -> PyResult<()> {
-        long(py, |_| model::save(path.0, self.inner.model(timesteps)?))
+        apart(py, |_| model::save(path.0, self.read().model(timesteps)?))
     }
 
     /// The policy alone, as the bytes of a model file.
     fn policy_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = long(py, |_| model::to_bytes(&self.inner.model(0)?))?;
+        let bytes = apart(py, |_| model::to_bytes(&self.read().model(0)?))?;
         Ok(PyBytes::new(py, &bytes))
     }
 
     /// Takes over a policy for the same spaces, as policy_bytes or a model file has it; begin must follow.
-    fn set_policy_bytes(&mut self, py: Python<'_>, data: Bound<'_, PyBytes>) -> PyResult<()> {
+    fn set_policy_bytes(&self, py: Python<'_>, data: Bound<'_, PyBytes>) -> PyResult<()> {
         let data = data.as_bytes();
-        long(py, |_| self.inner.set_policy(model::from_bytes(data)?))
+        apart(py, |_| self.write().set_policy(model::from_bytes(data)?))
     }
 
     /// Restarts every random stream from a seed.
-    fn seed(&mut self, seed: u64) {
-        self.inner.seed(seed);
-        self.predictions = predictions(seed);
+    fn seed(&self, py: Python<'_>, seed: u64) -> PyResult<()> {
+        self.change(py, |agent| {
+            agent.seed(seed);
+            *lock(&self.predictions) = predictions(seed);
+            Ok(())
+        })
     }
 
     /// Importance of every feature, "gain" or "count", float64 [n_features], normalised to a sum of 1.
     #[pyo3(signature = (kind = "gain"))]
     fn importance<'py>(&self, py: Python<'py>, kind: &str) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        Ok(PyArray1::from_vec(py, look::importance(self.inner.ensemble(), kind)?))
+        let importance = self.look(py, usize::MAX, |agent, _| look::importance(agent.ensemble(), kind))?;
+        Ok(PyArray1::from_vec(py, importance))
     }
 
     /// A tree as "text", "dot" or "json".
     #[pyo3(signature = (tree_idx, format = "text"))]
-    fn tree(&self, tree_idx: usize, format: &str) -> PyResult<String> {
-        look::tree(self.inner.ensemble(), tree_idx, format)
+    fn tree(&self, py: Python<'_>, tree_idx: usize, format: &str) -> PyResult<String> {
+        self.look(py, 0, |agent, _| look::tree(agent.ensemble(), tree_idx, format))
     }
+}
+
+impl Agent {
+    fn around(inner: algo::Agent, predictions: Stream) -> Self {
+        Agent {
+            n_features: inner.head().n_features(),
+            action_len: inner.head().distribution.action_len(),
+            n_envs: inner.settings().run.n_envs,
+            has_masks: inner.has_masks(),
+            inner: RwLock::new(inner),
+            predictions: Mutex::new(predictions),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, algo::Agent> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, algo::Agent> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the agent for the sake of `k` rows: here and now where that is short and nobody changes it, apart
+    /// otherwise.
+    fn look<T: Send>(
+        &self,
+        py: Python<'_>,
+        k: usize,
+        work: impl FnOnce(&algo::Agent, &Stop) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        let free = match self.inner.try_read() {
+            Ok(agent) => Some(agent),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        match free.filter(|agent| k.saturating_mul(agent.ensemble().trees().len() + 1) <= SHORT) {
+            Some(agent) => work(&agent, &Stop::default()).map_err(to_py),
+            None => apart(py, |stop| work(&self.read(), stop)),
+        }
+    }
+
+    /// Changes the agent in no time: here and now where nobody else has it, apart otherwise.
+    fn change<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut algo::Agent) -> Result<T> + Send) -> PyResult<T> {
+        match self.inner.try_write() {
+            Ok(mut agent) => work(&mut agent).map_err(to_py),
+            Err(TryLockError::Poisoned(poisoned)) => work(&mut poisoned.into_inner()).map_err(to_py),
+            Err(TryLockError::WouldBlock) => apart(py, |_| work(&mut self.write())),
+        }
+    }
+
+    /// Gives `work` some rows after the other, with their masks, until it is to stop.
+    fn pieces(
+        &self,
+        agent: &algo::Agent,
+        (rows, masks): (&[f32], &[bool]),
+        stop: &Stop,
+        mut work: impl FnMut(Range<usize>, &[f32], &[bool]) -> Result<()>,
+    ) -> Result<()> {
+        let k = rows.len() / self.n_features;
+        let flags = if masks.is_empty() { 0 } else { agent.head().distribution.mask_len() };
+        if masks.len() != k * flags {
+            return Err(Error::shape("masks", format!("[{k}, {flags}]"), masks.len()));
+        }
+        for start in (0..k).step_by(PIECE) {
+            if stop.poll().is_break() {
+                break;
+            }
+            let at = start..k.min(start + PIECE);
+            let (rows, masks) =
+                (&rows[at.start * self.n_features..at.end * self.n_features], &masks[at.start * flags..at.end * flags]);
+            work(at, rows, masks)?;
+        }
+        Ok(())
+    }
+
+    fn values_of(&self, agent: &algo::Agent, rows: &[f32], stop: &Stop) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; rows.len() / self.n_features];
+        self.pieces(agent, (rows, &[]), stop, |at, rows, _| agent.view().values(rows, &mut values[at]))?;
+        Ok(values)
+    }
+}
+
+/// A full rollout's rows, copied.
+struct RolloutRows {
+    n_steps: usize,
+    observations: Vec<f32>,
+    actions: Vec<f32>,
+    masks: Vec<bool>,
+    rewards: Vec<f32>,
+    values: Vec<f32>,
+    log_probs: Vec<f64>,
+    advantages: Vec<f64>,
+    returns: Vec<f64>,
+    episode_ends: Vec<bool>,
+}
+
+impl RolloutRows {
+    fn of(agent: &algo::Agent) -> Result<Self> {
+        let (rollout, width) = (agent.rollout(), agent.head().n_features());
+        if !rollout.is_full() {
+            return Err(Error::parameter("rollout", "one that is being filled", "a full one"));
+        }
+        let n_rows = rollout.n_rows();
+        let mut observations = vec![0.0; n_rows * width];
+        for (row, out) in observations.chunks_exact_mut(width).enumerate() {
+            agent.data().observations().read_row(row, out);
+        }
+        Ok(RolloutRows {
+            n_steps: n_rows / agent.settings().run.n_envs,
+            observations,
+            actions: (0..n_rows).flat_map(|row| rollout.action(row)).copied().collect(),
+            masks: (0..n_rows).flat_map(|row| rollout.mask(row)).copied().collect(),
+            rewards: rollout.rewards().to_vec(),
+            values: rollout.values().to_vec(),
+            log_probs: rollout.log_probs().to_vec(),
+            advantages: rollout.advantages().to_vec(),
+            returns: rollout.returns().to_vec(),
+            episode_ends: rollout.ends().to_vec(),
+        })
+    }
+}
+
+/// What a lock guards, also after someone's panic.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn predictions(seed: u64) -> Stream {
@@ -419,8 +572,6 @@ fn space(what: &'static str, json: &str) -> PyResult<Space> {
 }
 
 /// Anything as JSON.
-pub fn to_json(value: &impl Serialize) -> PyResult<String> {
-    let text: Result<String> =
-        serde_json::to_string(value).map_err(|error| Error::parameter("state", error, "numbers that JSON can hold"));
-    text.map_err(to_py)
+pub fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::parameter("state", error, "numbers that JSON can hold"))
 }

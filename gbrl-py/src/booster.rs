@@ -155,12 +155,17 @@ impl Booster {
         self.inner.set_progress(progress);
     }
 
+    /// Another root of the subsampling, for the trees to come.
+    fn set_seed(&mut self, seed: u64) {
+        self.inner.set_seed(seed);
+    }
+
     /// The code of a string in a column of strings; a new one gets the next code where learn is true, −1 otherwise.
     #[pyo3(signature = (feature_idx, text, learn = false))]
     fn encode(&mut self, feature_idx: usize, text: &str, learn: bool) -> PyResult<f32> {
         match learn {
             true => self.inner.learn(feature_idx, text).map_err(to_py),
-            false => look::code(self.inner.ensemble(), feature_idx, text),
+            false => look::code(self.inner.ensemble(), feature_idx, text).map_err(to_py),
         }
     }
 
@@ -191,13 +196,13 @@ impl Booster {
     /// Importance of every feature, "gain" or "count", float64 [n_features], normalised to a sum of 1.
     #[pyo3(signature = (kind = "gain"))]
     fn importance<'py>(&self, py: Python<'py>, kind: &str) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        Ok(PyArray1::from_vec(py, look::importance(self.inner.ensemble(), kind)?))
+        Ok(PyArray1::from_vec(py, look::importance(self.inner.ensemble(), kind).map_err(to_py)?))
     }
 
     /// A tree as "text", "dot" or "json".
     #[pyo3(signature = (tree_idx, format = "text"))]
     fn tree(&self, tree_idx: usize, format: &str) -> PyResult<String> {
-        look::tree(self.inner.ensemble(), tree_idx, format)
+        look::tree(self.inner.ensemble(), tree_idx, format).map_err(to_py)
     }
 
     /// The bytes of a model file; note is kept with it.

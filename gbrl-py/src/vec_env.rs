@@ -1,6 +1,6 @@
 //! Environments written in Rust, for Python to step.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use gbrl_core::Error;
 use gbrl_core::rl::vec_env::{self, VecEnvState};
@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3_stub_gen::derive::{gen_stub_pyclass, gen_stub_pymethods};
 
-use crate::agent::to_json;
-use crate::arrays::{matrix, rows, vector};
+use crate::agent::{json, lock};
+use crate::arrays::{matrix, rows};
 use crate::error::to_py;
 use crate::stub::NewFlags;
 
@@ -21,9 +21,9 @@ use crate::stub::NewFlags;
 /// name is one of environments(); the same seed gives the same episodes. n_threads threads step the copies, which pays
 /// only where a step takes many microseconds; results do not depend on it.
 #[gen_stub_pyclass]
-#[pyclass(module = "gbrl_rs._gbrl")]
+#[pyclass(module = "gbrl_rs._gbrl", frozen)]
 pub struct VecEnv {
-    /// A class must be shareable between threads, which environments need not be; nobody ever waits for the lock.
+    /// Locked without the GIL, since a rollout may have it.
     inner: Mutex<vec_env::VecEnv>,
     threads: Threads,
     #[pyo3(get)]
@@ -40,6 +40,8 @@ pub struct VecEnv {
     /// Whether there are action masks.
     #[pyo3(get)]
     has_masks: bool,
+    n_features: usize,
+    action_len: usize,
 }
 
 #[gen_stub_pymethods]
@@ -54,10 +56,12 @@ impl VecEnv {
         Ok(VecEnv {
             threads: Threads::new(n_threads).map_err(to_py)?,
             name: inner.name().to_owned(),
-            observation_space: to_json(inner.observation_space())?,
-            action_space: to_json(inner.action_space())?,
+            observation_space: json(inner.observation_space()).map_err(to_py)?,
+            action_space: json(inner.action_space()).map_err(to_py)?,
             n_envs,
             has_masks: inner.mask_len() > 0,
+            n_features: inner.n_features(),
+            action_len: inner.action_len(),
             inner: Mutex::new(inner),
         })
     }
@@ -65,13 +69,15 @@ impl VecEnv {
     /// Starts the next episode of every copy and returns the first observations, float32 [n_envs, n_features]. With a
     /// seed, everything starts again from the first episode of that seed.
     #[pyo3(signature = (seed = None))]
-    fn reset<'py>(&mut self, py: Python<'py>, seed: Option<u64>) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let envs = self.envs();
-        if let Some(seed) = seed {
-            envs.reseed(environments_seed(seed));
-        }
-        envs.reset().map_err(to_py)?;
-        observations(py, envs)
+    fn reset<'py>(&self, py: Python<'py>, seed: Option<u64>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let observations = self.with(py, |envs| {
+            if let Some(seed) = seed {
+                envs.reseed(environments_seed(seed));
+            }
+            envs.reset()?;
+            Ok(envs.observations().to_vec())
+        })?;
+        matrix(py, observations, self.n_features)
     }
 
     /// Steps every copy with its row of actions, float32 [n_envs, action_len]: indices for discrete parts.
@@ -81,7 +87,7 @@ impl VecEnv {
     /// or None where none did (rows of other copies are stale).
     #[expect(clippy::type_complexity, reason = "what Gymnasium's step returns")]
     fn step<'py>(
-        &mut self,
+        &self,
         py: Python<'py>,
         actions: PyReadonlyArray2<'py, f32>,
     ) -> PyResult<(
@@ -91,63 +97,68 @@ impl VecEnv {
         NewFlags<'py, Ix1>,
         Option<Bound<'py, PyArray2<f32>>>,
     )> {
-        let (envs, threads) = self.parts();
-        envs.step(rows("actions", &actions, envs.action_len())?, threads).map_err(to_py)?;
-        let finals = match envs.finished() {
-            [] => None,
-            _ => Some(matrix(py, envs.final_observations().to_vec(), envs.n_features())?),
-        };
+        let actions = rows("actions", &actions, self.action_len)?;
+        let (observations, rewards, terminated, truncated, finals) = self.with(py, |envs| {
+            envs.step(actions, &self.threads)?;
+            let finals = (!envs.finished().is_empty()).then(|| envs.final_observations().to_vec());
+            let (terminated, truncated) = (envs.terminated().to_vec(), envs.truncated().to_vec());
+            Ok((envs.observations().to_vec(), envs.rewards().to_vec(), terminated, truncated, finals))
+        })?;
         Ok((
-            observations(py, envs)?,
-            vector(py, envs.rewards()),
-            NewFlags(vector(py, envs.terminated())),
-            NewFlags(vector(py, envs.truncated())),
-            finals,
+            matrix(py, observations, self.n_features)?,
+            PyArray1::from_vec(py, rewards),
+            NewFlags(PyArray1::from_vec(py, terminated)),
+            NewFlags(PyArray1::from_vec(py, truncated)),
+            finals.map(|finals| matrix(py, finals, self.n_features)).transpose()?,
         ))
     }
 
     /// What the next actions are chosen from, float32 [n_envs, n_features].
-    fn observations<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        observations(py, self.envs())
+    fn observations<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        matrix(py, self.with(py, |envs| Ok(envs.observations().to_vec()))?, self.n_features)
     }
 
     /// Which choices the next actions allow, bool [n_envs, mask_len]; None without masks.
-    fn masks<'py>(&mut self, py: Python<'py>) -> PyResult<Option<NewFlags<'py, Ix2>>> {
-        let envs = self.envs();
-        match envs.mask_len() {
+    fn masks<'py>(&self, py: Python<'py>) -> PyResult<Option<NewFlags<'py, Ix2>>> {
+        let (masks, width) = self.with(py, |envs| Ok((envs.masks().to_vec(), envs.mask_len())))?;
+        match width {
             0 => Ok(None),
-            width => matrix(py, envs.masks().to_vec(), width).map(|masks| Some(NewFlags(masks))),
+            width => matrix(py, masks, width).map(|masks| Some(NewFlags(masks))),
         }
     }
 
     /// Everything needed to go on from here, as bytes.
-    fn save<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, to_json(&self.envs().save())?.as_bytes()))
+    fn save<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let state = self.with(py, |envs| json(&envs.save()))?;
+        Ok(PyBytes::new(py, state.as_bytes()))
     }
 
     /// Goes on from where save was called; returns the copies that had to start new episodes.
-    fn restore(&mut self, data: Bound<'_, PyBytes>) -> PyResult<Vec<usize>> {
-        let state: VecEnvState = serde_json::from_slice(data.as_bytes()).map_err(|error| {
-            to_py(Error::format("environments' state", "invalid contents", "what save() wrote", error))
-        })?;
-        self.envs().restore(&state).map_err(to_py)
+    fn restore(&self, py: Python<'_>, data: Bound<'_, PyBytes>) -> PyResult<Vec<usize>> {
+        let data = data.as_bytes();
+        self.with(py, |envs| {
+            let state: VecEnvState = serde_json::from_slice(data).map_err(|error| {
+                Error::format("environments' state", "invalid contents", "what save() wrote", error)
+            })?;
+            envs.restore(&state)
+        })
     }
 }
 
 impl VecEnv {
-    /// The environments.
-    pub fn envs(&mut self) -> &mut vec_env::VecEnv {
-        self.parts().0
-    }
-
     /// The environments and what steps them.
-    pub fn parts(&mut self) -> (&mut vec_env::VecEnv, &Threads) {
-        (self.inner.get_mut().unwrap_or_else(PoisonError::into_inner), &self.threads)
+    pub fn parts(&self) -> (&Mutex<vec_env::VecEnv>, &Threads) {
+        (&self.inner, &self.threads)
     }
-}
 
-fn observations<'py>(py: Python<'py>, envs: &vec_env::VecEnv) -> PyResult<Bound<'py, PyArray2<f32>>> {
-    matrix(py, envs.observations().to_vec(), envs.n_features())
+    /// Works on the environments while other Python threads run too.
+    fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut vec_env::VecEnv) -> gbrl_core::Result<T> + Send,
+    ) -> PyResult<T> {
+        py.detach(|| work(&mut lock(&self.inner))).map_err(to_py)
+    }
 }
 
 /// What a run with this seed gives its environments, as the program does.

@@ -146,6 +146,42 @@ def test_copies_go_on_alike(clone, tmp_path):
     assert isinstance(again, ActorCritic) and again.to_bytes() == model.to_bytes()
 
 
+@pytest.mark.parametrize(
+    "clone",
+    [
+        lambda b, path: pickle.loads(pickle.dumps(b)),
+        lambda b, path: copy.copy(b),
+        lambda b, path: (b.save(path), type(b).load(path))[1],
+    ],
+)
+def test_copies_draw_the_same_rows_and_stand_at_the_same_rate(clone, tmp_path):
+    settings = {"seed": 7, "n_threads": 1, "row_subsample": 0.5, "feature_subsample": 0.5}
+    booster = grown(learning_rate="lin_0.2", **settings)
+    booster.set_progress(0.75)
+    model = ActorCritic(2, 4, policy_lr="lin_0.2", **settings)
+    model.set_progress(0.5)
+    for trees, step in (
+        (booster, lambda trees: trees.step(X, trees.predict(X) - Y)),
+        (model, lambda trees: trees.step(X, trees(X)[0] - Y, np.ones(300))),
+    ):
+        other = clone(trees, tmp_path / "x")
+        for each in (trees, other):
+            step(each)
+        assert other.to_bytes() == trees.to_bytes()
+    once_more = pickle.loads(pickle.dumps(booster))
+    assert once_more._n_threads == 1
+    once_more.step(X, Y)
+    assert once_more.to_bytes() != grown(learning_rate="lin_0.2", **{**settings, "seed": 8}).to_bytes()
+
+
+def test_files_without_a_seed_are_read_and_strange_notes_refused():
+    core = grown(n_trees=1)._core
+    assert Booster.from_bytes(core.to_bytes("")).n_trees == 1
+    for note in ('{"seed": "x"}', '{"seed": -1}', '{"strings": 3}', '{"progress": []}', "{", '{"seed": 1e400}'):
+        with pytest.raises(gbrl_rs.FormatError, match="expected the note"):
+            Booster.from_bytes(core.to_bytes(note))
+
+
 def test_blank_boosters_can_be_copied_and_say_what_they_lack():
     blank = pickle.loads(pickle.dumps(Booster(2, max_depth=2)))
     assert blank.fit(X, Y, 1).shape == (1,) and "depth 2" in blank.dump(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -22,6 +23,9 @@ class _Trees:
 
     _core: _gbrl.Booster
     _is_string: list[bool]
+    _seed: int
+    _n_threads: int
+    _progress: float
 
     @property
     def n_trees(self) -> int:
@@ -81,6 +85,7 @@ class _Trees:
     def set_progress(self, progress: float) -> None:
         """Where the run stands, from 0 to 1: what schedules such as "lin_0.1" go by."""
         self._core.set_progress(progress)
+        self._progress = float(progress)
 
     def _rows(self, observations: Any, learn: bool) -> Rows:
         if any(self._is_string):
@@ -101,9 +106,7 @@ class _Trees:
             gbrl_rs.FormatError: (a ValueError) for altered bytes.
         """
         core, note = _gbrl.Booster.from_bytes(bytes(data), 0, n_threads)
-        trees = cls.__new__(cls)
-        trees._restore(core, note)
-        return trees
+        return cls._around(core, note, n_threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a model file, exactly at `path`, in one step: a crash leaves the old one whole.
@@ -122,12 +125,10 @@ class _Trees:
             gbrl_rs.FormatError: (a ValueError) for altered bytes.
         """
         core, note = _gbrl.Booster.load(path, 0, n_threads)
-        trees = cls.__new__(cls)
-        trees._restore(core, note)
-        return trees
+        return cls._around(core, note, n_threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).from_bytes, (self.to_bytes(),)
+        return type(self).from_bytes, (self.to_bytes(), self._n_threads)
 
     def __copy__(self: Self) -> Self:
         build, arguments = self.__reduce__()
@@ -138,12 +139,26 @@ class _Trees:
         return self.__copy__()
 
     def _note(self) -> str:
-        """What a model file does not say: which columns hold strings, as their positions with commas between."""
-        return ",".join(str(i) for i, strings in enumerate(self._is_string) if strings)
+        """What a model file does not say: which columns hold strings, and what the next trees depend on."""
+        strings = [i for i, holds in enumerate(self._is_string) if holds]
+        return json.dumps({"strings": strings, "seed": self._seed, "progress": self._progress})
 
-    def _restore(self, core: _gbrl.Booster, note: str) -> None:
-        strings = {int(i) for i in note.split(",") if i.isdigit()}
-        self._core = core
+    @classmethod
+    def _around(cls: type[Self], core: _gbrl.Booster, note: str, n_threads: int) -> Self:
+        trees = cls.__new__(cls)
+        trees._restore(core, note, n_threads)
+        return trees
+
+    def _restore(self, core: _gbrl.Booster, note: str, n_threads: int) -> None:
+        try:
+            read = json.loads(note) if note.startswith("{") else {}
+            strings = {int(i) for i in read.get("strings", [])}
+            seed, progress = int(read.get("seed", 0)), float(read.get("progress", 0.0))
+            core.set_seed(seed)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise _gbrl.FormatError(f"expected the note that to_bytes() writes, got {note[:80]!r}") from error
+        core.set_progress(progress)
+        self._core, self._seed, self._n_threads, self._progress = core, seed, n_threads, progress
         self._is_string = [i in strings for i in range(core.n_features)]
 
 
@@ -199,6 +214,7 @@ class Booster(_Trees):
     def _build(self, features: list[tuple[str, str]]) -> None:
         groups, texts, seed, n_threads = self._arguments
         self._core = _gbrl.Booster(features, groups, texts, seed, n_threads)
+        self._seed, self._n_threads, self._progress = seed, n_threads, 0.0
         self._is_string = [kind == "strings" for _, kind in features]
 
     def step(self, observations: Any, gradients: Any, weights: Any = None) -> dict[str, int]:
@@ -270,8 +286,8 @@ class Booster(_Trees):
     def __reduce__(self) -> tuple[Any, ...]:
         return super().__reduce__() if self.is_built else (_blank, (self._n_outputs, self._arguments))
 
-    def _restore(self, core: _gbrl.Booster, note: str) -> None:
-        super()._restore(core, note)
+    def _restore(self, core: _gbrl.Booster, note: str, n_threads: int) -> None:
+        super()._restore(core, note, n_threads)
         self._n_outputs = core.n_outputs
 
     def _learn_columns(self, observations: Any) -> None:
@@ -328,6 +344,7 @@ class ActorCritic(_Trees):
         ]
         texts = {name: _options.as_text(name, value) for name, value in settings.items()}
         self._core = _gbrl.Booster(list(features), groups, texts, seed, n_threads)
+        self._seed, self._n_threads, self._progress = seed, n_threads, 0.0
         self._is_string = [kind == "strings" for _, kind in features]
 
     @property
