@@ -13,7 +13,6 @@ use super::summary::Summary;
 use super::watcher::Watcher;
 use super::{EVAL_COPIES, checkpoint, copies, interrupt};
 use crate::failure::{Done, Failure};
-use crate::settings::ALGO;
 
 /// Episodes of the evaluation at the end.
 const EPISODES: usize = 100;
@@ -65,7 +64,7 @@ impl Session {
         watcher.clear();
         let summary = Summary {
             env_id: &watcher.env_id,
-            algo: ALGO,
+            algo: trainer.settings().algorithm().name(),
             preset: &watcher.preset,
             seed,
             steps: timesteps,

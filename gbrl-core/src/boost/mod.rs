@@ -11,6 +11,7 @@ mod fold;
 mod leaves;
 mod memo;
 mod once;
+mod replay;
 mod sample;
 mod variates;
 
