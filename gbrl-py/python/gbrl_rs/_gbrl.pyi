@@ -29,10 +29,15 @@ class Agent:
     True, finish, update, and on with decide; or collect, finish, update on environments written in Rust. A seed fixes
     everything to the byte, whatever the number of threads.
 
-    algo is "ppo"; env_name goes into the model file; spaces are JSON; settings are names and values of
+    algo is "ppo", "a2c" or "awr"; env_name goes into the model file; spaces are JSON; settings are names and values of
     docs/parameters.md. Raises ValueError for a setting out of range and NotImplementedError for an action space that no
     policy fits.
     """
+    @property
+    def algo(self) -> builtins.str:
+        r"""
+        Name of the algorithm.
+        """
     @property
     def feature_names(self) -> builtins.list[builtins.str]:
         r"""
@@ -372,15 +377,18 @@ def environments() -> builtins.list[builtins.str]:
     Names of the environments written in Rust that this build can make.
     """
 
-def parameters() -> builtins.list[builtins.dict[builtins.str, builtins.str]]:
+def parameters(algo: typing.Optional[builtins.str] = None) -> builtins.list[builtins.dict[builtins.str, builtins.str]]:
     r"""
-    Every setting there is: a dictionary each with its section, name, kind, default, rule, unit and doc.
+    Every setting there is, or those of an algorithm with its defaults: a dictionary each with its section, name, kind,
+    default, rule, unit and doc.
+
+    Raises ValueError for an unknown algorithm.
     """
 
-def preset(env: builtins.str, name: builtins.str = 'default') -> builtins.dict[builtins.str, builtins.str]:
+def preset(env: builtins.str, name: builtins.str = 'default', algo: builtins.str = 'ppo') -> builtins.dict[builtins.str, builtins.str]:
     r"""
-    Settings of the preset `name` ("paper" or "default") for the environment `env`; those that have none of their own
-    share one.
+    Settings of the preset `name` ("paper" or "default") of an algorithm for the environment `env`; those that have none of
+    their own share one.
 
     Raises ValueError for a preset that there is not.
     """

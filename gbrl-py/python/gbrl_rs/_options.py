@@ -51,14 +51,14 @@ def device(name: Any) -> str:
 
 
 @functools.cache
-def defaults() -> dict[str, str]:
-    """Every setting's default, as text."""
-    return {parameter["name"]: parameter["default"] for parameter in _gbrl.parameters()}
+def defaults(algo: str) -> dict[str, str]:
+    """The defaults of an algorithm's settings, as text."""
+    return {parameter["name"]: parameter["default"] for parameter in _gbrl.parameters(algo)}
 
 
 @functools.cache
 def names(section: str) -> frozenset[str]:
-    """The settings of a section: "run", "ppo" or "tree"."""
+    """The settings of a section: "run", "agent" (all algorithms), "ppo", "awr" or "tree"."""
     return frozenset(parameter["name"] for parameter in _gbrl.parameters() if parameter["section"] == section)
 
 
