@@ -139,12 +139,14 @@ def test_presets_and_defaults_are_the_algorithms_own(algorithm):
 def test_a2c_has_sb3s_arguments_and_says_what_it_ignores():
     model = A2C("MlpPolicy", make_vec("CartPole-v1", 8))
     assert (model.n_steps, model.gae_lambda, model.normalize_advantage, model.learning_rate) == (5, 1.0, False, 7e-4)
-    with pytest.warns(UserWarning, match="use_rms_prop=False is about a network"):
+    with pytest.warns(UserWarning, match="use_rms_prop=False is about an optimizer"):
         A2C("MlpPolicy", "CartPole-v1", use_rms_prop=False)
     with pytest.raises(NotImplementedError, match="use_sde"):
         A2C("MlpPolicy", "CartPole-v1", use_sde=True)
     twice = A2C("MlpPolicy", make_vec("CartPole-v1", 8), learning_rate=14e-4)
     assert float(twice._agent.get("policy_lr")) == pytest.approx(2 * float(model._agent.get("policy_lr")))
+    few = A2C("MlpPolicy", make_vec("CartPole-v1", 4))
+    assert float(few._agent.get("value_lr")) == pytest.approx(0.5 * float(model._agent.get("value_lr")))
     with pytest.raises(TypeError, match="clip_range"):
         A2C("MlpPolicy", "CartPole-v1", clip_range=0.1)
 

@@ -25,8 +25,13 @@ POLICIES = ("MlpPolicy", "MultiInputPolicy", "TreePolicy")
 LOG_STD_INIT = 0.0
 # Whether rewards are scaled by the running spread of the discounted return, unless the caller says.
 NORM_REWARD = False
-# SB3's default of a norm that trees do not have.
+# SB3's default of a norm that trees do not have, and what it is.
 MAX_GRAD_NORM = 0.5
+IGNORED_NORM = (
+    MAX_GRAD_NORM,
+    "is a norm of network parameters and has no meaning for trees; max_policy_grad_norm and max_value_grad_norm clip the "
+    "gradients of rows",
+)
 
 # Arguments of every algorithm that are settings of the same name.
 _SETTINGS = ("n_steps", "gamma", "gae_lambda", "normalize_advantage", "ent_coef")
@@ -51,8 +56,8 @@ class AlgorithmModel(OnPolicyModel):
     OWN_SETTINGS: ClassVar[tuple[str, ...]] = ()
     """Arguments that are settings of the same name, besides those that all algorithms have."""
 
-    IGNORED: ClassVar[dict[str, Any]] = {}
-    """Arguments of networks, with SB3's defaults: another value is met with a warning."""
+    IGNORED: ClassVar[dict[str, tuple[Any, str]]] = {}
+    """Arguments of networks, with SB3's defaults, and what is said where another value is given."""
 
     SB3_LEARNING_RATE: ClassVar[float]
     """SB3's own default, which stands for the three rates below."""
@@ -77,15 +82,9 @@ class AlgorithmModel(OnPolicyModel):
         """The rest of a constructor; `arguments` are its local names."""
         given = {name: value for name, value in arguments.items() if name not in _LOCALS}
         self._configure({**given, **settings})
-        for name, default in self.IGNORED.items():
+        for name, (default, reason) in self.IGNORED.items():
             if given[name] != default:
-                warnings.warn(
-                    f"{name}={given[name]} is about a network's parameters and has no meaning for trees"
-                    + ("; max_policy_grad_norm and max_value_grad_norm clip the gradients of rows"
-                       if name == "max_grad_norm" else ""),
-                    UserWarning,
-                    stacklevel=3,
-                )
+                warnings.warn(f"{name}={given[name]} {reason}", UserWarning, stacklevel=3)
         self._start(env)
 
     @classmethod
@@ -151,13 +150,17 @@ class AlgorithmModel(OnPolicyModel):
         return {name: _options.as_text(name, value) for name, value in values.items()}
 
     def _rates(self, progress_remaining: float) -> dict[str, Any]:
-        factor = _options.at(self.learning_rate, progress_remaining) / self.SB3_LEARNING_RATE
+        factor = _options.at(self.learning_rate, progress_remaining) / self.SB3_LEARNING_RATE * self._rate_factor()
         is_box = isinstance(self.action_space, spaces.Box)
         policy_lr, value_lr = (self.POLICY_LR_BOX if is_box else self.POLICY_LR) * factor, self.VALUE_LR * factor
         return {
             "policy_lr": policy_lr if self.policy_lr is None else _options.at(self.policy_lr, progress_remaining),
             "value_lr": value_lr if self.value_lr is None else _options.at(self.value_lr, progress_remaining),
         }
+
+    def _rate_factor(self) -> float:
+        """What the trees' rates are multiplied by, where they are not given."""
+        return 1.0
 
     def _check_arguments(self) -> None:
         """Nothing to check together, unless an algorithm says so."""

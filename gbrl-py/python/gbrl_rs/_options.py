@@ -137,6 +137,6 @@ def split_policy_kwargs(policy_kwargs: Mapping[str, Any] | None) -> dict[str, An
             f"policy_kwargs: {', '.join(ignored)} describe neural networks and have no meaning for trees; "
             "max_depth, n_bins, policy_lr, value_lr and others in docs/parameters.md shape them",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return {name: value for name, value in given.items() if name not in NETWORK_ONLY}

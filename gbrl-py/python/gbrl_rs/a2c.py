@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from gbrl_rs._algorithm import MAX_GRAD_NORM, AlgorithmModel
+from gbrl_rs._algorithm import IGNORED_NORM, MAX_GRAD_NORM, AlgorithmModel
 from gbrl_rs._options import Schedule
 from gbrl_rs.policies import TreePolicy
 
 SB3_LEARNING_RATE = 7e-4
+NO_RMS_PROP = "is about an optimizer of network parameters and has no meaning for trees; policy_optimizer may be adam"
+# Rows of a rollout from which on the rates are those below: trees of fewer rows are more, and each knows less.
+FULL_ROWS = 40
 
 
 class A2C(AlgorithmModel):
@@ -21,8 +24,8 @@ class A2C(AlgorithmModel):
         policy: "MlpPolicy", "MultiInputPolicy" or "TreePolicy": all mean trees, whatever the observations.
         env: an id, a gymnasium.Env, a gymnasium.vector.VectorEnv, an SB3 VecEnv, or :func:`gbrl_rs.make_vec`.
         learning_rate: SB3's knob: 7e-4 means the rates ``policy_lr`` 0.03 (0.003 where actions are a Box) and
-            ``value_lr`` 0.05 of the trees; twice that means twice those; a function of the remaining progress (1 to 0)
-            schedules them.
+            ``value_lr`` 0.05 of the trees, in proportion less for rollouts of fewer than 40 rows; twice that means twice
+            those; a function of the remaining progress (1 to 0) schedules them.
         n_steps: steps per environment between updates.
         gamma: discount per step.
         gae_lambda: weight of longer returns in the advantages; 1 is the plain one of A2C.
@@ -57,7 +60,11 @@ class A2C(AlgorithmModel):
     """
 
     ALGORITHM: ClassVar[str] = "a2c"
-    IGNORED: ClassVar[dict[str, Any]] = {"max_grad_norm": MAX_GRAD_NORM, "rms_prop_eps": 1e-5, "use_rms_prop": True}
+    IGNORED: ClassVar[dict[str, tuple[Any, str]]] = {
+        "max_grad_norm": IGNORED_NORM,
+        "rms_prop_eps": (1e-5, NO_RMS_PROP),
+        "use_rms_prop": (True, NO_RMS_PROP),
+    }
 
     SB3_LEARNING_RATE: ClassVar[float] = SB3_LEARNING_RATE
     POLICY_LR: ClassVar[float] = 0.03
@@ -95,3 +102,6 @@ class A2C(AlgorithmModel):
         **settings: Any,
     ) -> None:
         self._begin(env, locals(), settings)
+
+    def _rate_factor(self) -> float:
+        return min(1.0, self.n_steps * self.n_envs / FULL_ROWS)

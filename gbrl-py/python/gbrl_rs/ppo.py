@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, ClassVar
 
-from gbrl_rs._algorithm import MAX_GRAD_NORM, AlgorithmModel
+from gbrl_rs._algorithm import IGNORED_NORM, MAX_GRAD_NORM, AlgorithmModel
 from gbrl_rs._options import Schedule
 from gbrl_rs.policies import TreePolicy
 
@@ -65,7 +65,7 @@ class PPO(AlgorithmModel):
 
     ALGORITHM: ClassVar[str] = "ppo"
     OWN_SETTINGS: ClassVar[tuple[str, ...]] = ("batch_size", "n_epochs", "clip_range", "clip_range_vf", "target_kl")
-    IGNORED: ClassVar[dict[str, Any]] = {"max_grad_norm": MAX_GRAD_NORM}
+    IGNORED: ClassVar[dict[str, tuple[Any, str]]] = {"max_grad_norm": IGNORED_NORM}
 
     # Lower than the defaults of docs/parameters.md, which belong to minibatches of 512: SB3's 64 mean eight times as many
     # trees per pass. Chosen on CartPole, Acrobot and Pendulum; a value_lr of 0.1 fails on all three. A Gaussian's mean
@@ -137,5 +137,5 @@ class PPO(AlgorithmModel):
                 "We recommend using a `batch_size` that is a factor of `n_steps * n_envs`.\n"
                 f"Info: (n_steps={self.n_steps} and n_envs={self.n_envs})",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
