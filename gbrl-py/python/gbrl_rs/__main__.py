@@ -136,8 +136,12 @@ def _run(options: argparse.Namespace, model: AlgorithmModel, env_id: str, folder
     result: dict[str, Any] = {
         "env": env_id,
         "algo": model.ALGORITHM,
+        "preset": options.preset,
+        "seed": model.seed,
         "steps": model.num_timesteps,
         "train_s": seconds,
+        "train_return_mean": float(np.mean([episode["r"] for episode in model.ep_info_buffer] or [np.nan])),
+        "train_episodes": model._episode_num,
         "steps_per_s": (model.num_timesteps - before) / seconds,
         "n_trees": model.n_trees,
         "run": str(folder),
@@ -147,6 +151,7 @@ def _run(options: argparse.Namespace, model: AlgorithmModel, env_id: str, folder
         evaluation = evaluate_policy(model, _make(env_id, 16, 1), EVAL_EPISODES, return_episode_rewards=True)
         returns = np.array(evaluation[0])
         result |= {"eval_return_mean": float(returns.mean()), "eval_return_std": float(returns.std())}
+    result["wall_s"] = time.perf_counter() - started
     if options.json:
         print(json.dumps(result))
     elif not options.quiet:

@@ -66,7 +66,7 @@ pub fn train(args: &Args, cells: &mut Cells, store: &Path) -> Result<()> {
     total.set_style(style.clone());
     total.set_prefix(format!("{} runs", wanted.len()));
     total.enable_steady_tick(Duration::from_secs(1));
-    let (queue, done) = (Mutex::new(wanted.into_iter()), Mutex::new(cells));
+    let (queue, done, failed) = (Mutex::new(wanted.into_iter()), Mutex::new(cells), Mutex::new(Vec::new()));
     let work = || -> Result<()> {
         loop {
             let Some(cell) = queue.lock().expect("no thread panics").next() else { return Ok(()) };
@@ -74,7 +74,15 @@ pub fn train(args: &Args, cells: &mut Cells, store: &Path) -> Result<()> {
             bar.set_prefix(cell.name());
             let trained = run_one(&cell, &programs, (&bar, &total));
             bar.finish_and_clear();
-            let trained = trained.with_context(|| cell.name())?;
+            let trained = match trained {
+                Ok(trained) => trained,
+                // One run that cannot be trained keeps the others from nothing.
+                Err(error) => {
+                    let _ = bars.println(format!("{}: {error:#}", cell.name()));
+                    failed.lock().expect("no thread panics").push(cell.name());
+                    continue;
+                }
+            };
             let _ = bars.println(format!(
                 "{}: {:.2} in {:.1} s",
                 cell.name(),
@@ -89,7 +97,10 @@ pub fn train(args: &Args, cells: &mut Cells, store: &Path) -> Result<()> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..args.jobs).map(|_| scope.spawn(work)).collect();
         threads.into_iter().try_for_each(|thread| thread.join().expect("no thread panics"))
-    })
+    })?;
+    let failed = failed.into_inner().expect("no thread panics");
+    ensure!(failed.is_empty(), "{} runs failed: {}", failed.len(), failed.join(", "));
+    Ok(())
 }
 
 /// Every cell that the arguments name and that has a preset.

@@ -14,7 +14,8 @@ use crate::rl::eval::{evaluate, evaluate_within};
 use crate::rl::event::{Control, Event, Metrics};
 use crate::rl::policy::{Policy, PolicyHead};
 use crate::rl::rollout::{Rollout, StepRows};
-use crate::rl::test_envs::{Broken, Masked, Target, Walk};
+use crate::rl::space::Space;
+use crate::rl::test_envs::{Broken, Masked, MaskedParts, Target, Walk};
 use crate::rl::vec_env::VecEnv;
 use crate::rng::{Stream, derive_seed};
 use crate::threads::Threads;
@@ -478,6 +479,23 @@ fn a_replay_survives_other_trees_and_another_size() {
     assert_eq!(error.to_string(), "algo: expected awr, as the run began, got a2c");
 }
 
+#[test]
+fn masks_are_kept_in_training_evaluation_and_saved_policies() {
+    let spaces = [Space::discrete(4), Space::MultiDiscrete { nvec: vec![3, 2] }, Space::MultiBinary { n: 3 }];
+    for (space, algo) in spaces.iter().flat_map(|space| ALGOS.map(|algo| (space, algo))) {
+        let envs = |n| (0..n).map(|_| Box::new(MaskedParts::new(space.clone())) as Box<dyn Env>).collect::<Vec<_>>();
+        let mut trainer = Trainer::new(envs(4), &settings(&[("algo", algo), ("policy_lr", "0.5")])).unwrap();
+        trainer.run(512, &mut |_| Control::Continue).unwrap();
+        let policy = Policy::from_model(trainer.model().unwrap().to_model(), 1).unwrap();
+        for deterministic in [false, true] {
+            evaluate(&policy, &mut envs(2), 20, deterministic, 1).unwrap();
+        }
+        let mut resumed =
+            Trainer::resume(envs(4), &trainer.state(), trainer.model().unwrap().to_model()).unwrap();
+        resumed.run(640, &mut |_| Control::Continue).unwrap();
+    }
+}
+
 /// A state from before there were other algorithms.
 #[test]
 fn a_state_that_names_no_algorithm_is_of_ppo() {
@@ -601,7 +619,7 @@ fn a_policy_survives_json_and_refuses_what_does_not_fit() {
     let mask = [true, false, true, true, false, false];
     let error = policy.act(&observations, &mask, true, &mut stream, &mut [0.0; 3]).unwrap_err();
     assert_eq!(error.to_string(), "action mask[2, 0]: expected at least one allowed choice, got none");
-    let other = PolicyHead { action_space: crate::rl::space::Space::discrete(3), ..head };
+    let other = PolicyHead { action_space: Space::discrete(3), ..head };
     assert_eq!(Policy::new(trainer.ensemble().clone(), other, 1).err().unwrap().class(), ErrorClass::Format);
 }
 

@@ -83,6 +83,9 @@ impl TryFrom<Written> for Training {
             Some(Value::Object(table)) => table,
             other => return Err(format!("expected a table '{}' of settings, got {other:?}", algorithm.name())),
         };
+        if let Some(key) = written.settings.keys().next() {
+            return Err(format!("unknown field '{key}'"));
+        }
         let (agent, algo) = from_table(algorithm, table, false).map_err(|error| error.to_string())?;
         let Written { env, timesteps, reward_normalizer, .. } = written;
         Ok(Training { env, timesteps, agent, algo, reward_normalizer })
