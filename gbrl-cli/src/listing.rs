@@ -56,7 +56,8 @@ pub fn presets(args: &PresetsArgs) -> Result<Done, Failure> {
 }
 
 fn list(page: &mut String, env_id: &str, only: Option<Algorithm>) -> Result<(), Failure> {
-    let generic = if envs::presets::of(env_id).is_none() { " (shared by all without presets of their own)" } else { "" };
+    let generic =
+        if envs::presets::of(env_id).is_none() { " (shared by all without presets of their own)" } else { "" };
     let _ = writeln!(page, "{env_id}{generic}");
     for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| only.is_none_or(|only| only == *algorithm)) {
         for (name, source) in settings::names(env_id, algorithm)? {

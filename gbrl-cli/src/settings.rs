@@ -153,7 +153,8 @@ pub fn to_toml(settings: &Settings, remarks: &[(&str, &str)]) -> String {
         let _ = writeln!(out, "{key} = {}", quoted(value));
     }
     let own = settings.algorithm();
-    for (section, title) in [("run", "Run"), ("agent", "All algorithms"), (own.name(), own.title()), ("tree", "Trees")] {
+    for (section, title) in [("run", "Run"), ("agent", "All algorithms"), (own.name(), own.title()), ("tree", "Trees")]
+    {
         let mut defs = settings.defs().filter(|def| def.section == section).peekable();
         if defs.peek().is_some() {
             let _ = writeln!(out, "\n# {title}");

@@ -131,7 +131,8 @@ pub struct Settings {
 }
 
 /// Every setting there is, table by table.
-pub const ALL: &[ParamDef] = &join([RunParams::DEFS, AgentParams::DEFS, PpoParams::DEFS, AwrParams::DEFS, TreeParams::DEFS]);
+pub const ALL: &[ParamDef] =
+    &join([RunParams::DEFS, AgentParams::DEFS, PpoParams::DEFS, AwrParams::DEFS, TreeParams::DEFS]);
 
 const N_PARAMS: usize = RunParams::DEFS.len()
     + AgentParams::DEFS.len()
@@ -247,14 +248,9 @@ pub fn markdown() -> String {
          Every parameter is set by `--set name=value` or in a preset file. A *schedule* is a number, `lin_0.01` \
          (0.01 to 0 in a straight line over the run), `linear:0.01:0.001` or `cosine:0.01:0.001`.\n",
     );
-    for (section, title) in [
-        ("run", "Run"),
-        ("agent", "All algorithms"),
-        ("ppo", "PPO"),
-        ("a2c", "A2C"),
-        ("awr", "AWR"),
-        ("tree", "Trees"),
-    ] {
+    for (section, title) in
+        [("run", "Run"), ("agent", "All algorithms"), ("ppo", "PPO"), ("a2c", "A2C"), ("awr", "AWR"), ("tree", "Trees")]
+    {
         let _ = write!(text, "\n## {title}\n\n");
         let mut defs = ALL.iter().filter(|def| def.section == section).peekable();
         if defs.peek().is_none() {

@@ -74,7 +74,8 @@ mod tests {
         let json = serde_json::to_string(&Both(numbers.clone(), vec![true, false])).unwrap();
         let read: Both = serde_json::from_str(&json).unwrap();
         assert!(read.0.iter().zip(&numbers).all(|(a, b)| a.to_bits() == b.to_bits()) && read.1 == [true, false]);
-        for bad in [r#"["0000000",""]"#, r#"["+0000000",""]"#, r#"["0000000g",""]"#, r#"["","2"]"#, r#"["éééé",""]"#] {
+        for bad in [r#"["0000000",""]"#, r#"["+0000000",""]"#, r#"["0000000g",""]"#, r#"["","2"]"#, r#"["éééé",""]"#]
+        {
             assert!(serde_json::from_str::<Both>(bad).is_err(), "{bad}");
         }
     }

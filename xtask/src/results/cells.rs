@@ -83,12 +83,8 @@ pub fn train(args: &Args, cells: &mut Cells, store: &Path) -> Result<()> {
                     continue;
                 }
             };
-            let _ = bars.println(format!(
-                "{}: {:.2} in {:.1} s",
-                cell.name(),
-                trained.train_return_mean,
-                trained.wall_s
-            ));
+            let _ =
+                bars.println(format!("{}: {:.2} in {:.1} s", cell.name(), trained.train_return_mean, trained.wall_s));
             let mut cells = done.lock().expect("no thread panics");
             cells.insert(cell.key(), trained);
             fs::write(store, serde_json::to_string_pretty(&**cells)? + "\n")?;

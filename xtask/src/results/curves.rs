@@ -134,8 +134,7 @@ mod tests {
 
     #[test]
     fn a_panel_is_the_mean_over_seeds() {
-        let cells: Cells =
-            [0, 1].map(|seed| (key("ppo", "Pendulum-v1", "paper", seed), cell(seed, 0.0))).into();
+        let cells: Cells = [0, 1].map(|seed| (key("ppo", "Pendulum-v1", "paper", seed), cell(seed, 0.0))).into();
         let panels = panels(&cells, &Paper::read().unwrap(), (Suite::Classic, "ppo", "paper"));
         assert_eq!((panels.len(), panels[0].title.as_str()), (1, "Pendulum-v1, 2 seeds"));
         assert_eq!(panels[0].points, [(500.0, -900.0, 0.0), (1000.0, -300.0, 0.0)]);

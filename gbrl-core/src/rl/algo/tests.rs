@@ -490,8 +490,7 @@ fn masks_are_kept_in_training_evaluation_and_saved_policies() {
         for deterministic in [false, true] {
             evaluate(&policy, &mut envs(2), 20, deterministic, 1).unwrap();
         }
-        let mut resumed =
-            Trainer::resume(envs(4), &trainer.state(), trainer.model().unwrap().to_model()).unwrap();
+        let mut resumed = Trainer::resume(envs(4), &trainer.state(), trainer.model().unwrap().to_model()).unwrap();
         resumed.run(640, &mut |_| Control::Continue).unwrap();
     }
 }

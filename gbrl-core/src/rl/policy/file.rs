@@ -214,7 +214,10 @@ mod tests {
         assert_eq!(whole(&read), whole(&policy));
         assert_eq!(model::to_bytes(&whole(&read)).unwrap(), std::fs::read(&path).unwrap());
         let training = read.training().unwrap();
-        assert_eq!((training.env.as_str(), training.algo.algorithm(), training.timesteps), ("Walk-v0", Algorithm::Ppo, 128));
+        assert_eq!(
+            (training.env.as_str(), training.algo.algorithm(), training.timesteps),
+            ("Walk-v0", Algorithm::Ppo, 128)
+        );
         assert_eq!(training.agent.n_steps, 32);
         let act = |policy: &Policy| {
             let mut actions = [0.0];

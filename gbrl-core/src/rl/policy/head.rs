@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{LogStd, AgentParams};
+use crate::config::{AgentParams, LogStd};
 use crate::error::{Error, Result};
 use crate::rl::dist::Distribution;
 use crate::rl::normalize::ObservationNormalizer;
