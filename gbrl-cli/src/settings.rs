@@ -30,8 +30,7 @@ impl Preset {
             Some(at) => Ok(Preset { name: name.to_owned(), algorithm, values: tables.swap_remove(at).1 }),
             None => {
                 let known: Vec<&str> = tables.iter().map(|(known, _)| known.as_str()).collect();
-                let what = format!("preset of {env_id} for {}", algorithm.name());
-                let error = Error::unknown_name(what, name, known.iter().copied());
+                let error = Error::unknown_name(format!("preset of {env_id}"), name, known.iter().copied());
                 Err(Failure::new(format!("{error} (there is {}; a file is named by a path)", known.join(", "))))
             }
         }

@@ -83,5 +83,5 @@ pub fn preset(env: &str, name: &str, algo: &str) -> PyResult<BTreeMap<String, St
         }
         known.extend(tables.into_iter().filter(|(_, of)| of.get(algo).is_some()).map(|(name, _)| name));
     }
-    Err(to_py(Error::unknown_name(format!("preset of {env} for {algo}"), name, known.iter().map(String::as_str))))
+    Err(to_py(Error::unknown_name(format!("preset of {env}"), name, known.iter().map(String::as_str))))
 }

@@ -1,5 +1,6 @@
 //! The program as a user sees it: exit codes, messages, files.
 
+mod algorithms;
 mod bad_input;
 mod bench;
 mod commands;
