@@ -4,16 +4,24 @@
 //! `source`, where the values come from. What the settings mean is the trainer's business.
 
 /// Sorted by environment.
-static PRESETS: [(&str, &str); 6] = [
+static PRESETS: [(&str, &str); 12] = [
     ("Acrobot-v1", include_str!("../presets/Acrobot-v1.toml")),
     ("CartPole-v1", include_str!("../presets/CartPole-v1.toml")),
+    ("LinearEquation-v0", include_str!("../presets/LinearEquation-v0.toml")),
     ("LunarLander-v3", include_str!("../presets/LunarLander-v3.toml")),
+    ("MiniGrid-DoorKey-5x5-v0", MINIGRID_1M),
+    ("MiniGrid-Empty-Random-5x5-v0", MINIGRID_1M),
+    ("MiniGrid-Fetch-5x5-N2-v0", include_str!("../presets/MiniGrid-10M.toml")),
+    ("MiniGrid-GoToDoor-5x5-v0", MINIGRID_1M),
+    ("MiniGrid-Unlock-v0", MINIGRID_1M),
     ("MountainCar-v0", include_str!("../presets/MountainCar-v0.toml")),
     ("MountainCarContinuous-v0", include_str!("../presets/MountainCarContinuous-v0.toml")),
     ("Pendulum-v1", include_str!("../presets/Pendulum-v1.toml")),
 ];
 
-/// The presets for environments that have no file of their own.
+const MINIGRID_1M: &str = include_str!("../presets/MiniGrid-1M.toml");
+
+/// The presets for environments that have none of the same name and algorithm of their own.
 pub const GENERIC: &str = include_str!("../presets/generic.toml");
 
 /// The preset file of an environment, where it has one.

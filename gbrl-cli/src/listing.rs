@@ -2,10 +2,13 @@
 
 use std::fmt::Write;
 
+use gbrl_core::config::Algorithm;
+
 use crate::failure::{Done, Failure};
 use crate::output;
-use crate::settings::{self, ALGO, Preset};
+use crate::settings::{self, Preset};
 use crate::text::thousands;
+use crate::train::algorithm;
 
 /// List the presets, or print one as a file of settings
 ///
@@ -19,10 +22,14 @@ pub struct PresetsArgs {
     /// Environment
     #[arg(long)]
     env: Option<String>,
+    /// Algorithm: ppo, a2c or awr; all of them if not given, and ppo for a preset that is printed
+    #[arg(long, value_name = "NAME", value_parser = algorithm)]
+    algo: Option<Algorithm>,
 }
 
 const EXAMPLES: &str = "Examples:
   gbrl presets
+  gbrl presets --env CartPole-v1 --algo a2c
   gbrl presets paper --env CartPole-v1 > mine.toml
   gbrl train CartPole-v1 --preset mine.toml";
 
@@ -31,14 +38,16 @@ pub fn presets(args: &PresetsArgs) -> Result<Done, Failure> {
     let mut page = String::new();
     match (&args.env, &args.name) {
         (Some(env_id), Some(name)) => {
-            let preset = Preset::of(env_id, ALGO, name)?;
+            let algorithm = args.algo.unwrap_or_default();
+            let preset = Preset::of(env_id, algorithm, name)?;
             let source = preset.source().unwrap_or_default().to_owned();
-            page = settings::to_toml(&preset.settings()?, &[("env", env_id), ("algo", ALGO), ("source", &source)]);
+            let remarks = [("env", env_id.as_str()), ("algo", algorithm.name()), ("source", &source)];
+            page = settings::to_toml(&preset.settings()?, &remarks);
         }
-        (Some(env_id), None) => list(&mut page, env_id)?,
+        (Some(env_id), None) => list(&mut page, env_id, args.algo)?,
         (None, _) => {
             for spec in envs::specs() {
-                list(&mut page, spec.id)?;
+                list(&mut page, spec.id, args.algo)?;
             }
         }
     }
@@ -46,11 +55,14 @@ pub fn presets(args: &PresetsArgs) -> Result<Done, Failure> {
     Ok(Done::Well)
 }
 
-fn list(page: &mut String, env_id: &str) -> Result<(), Failure> {
-    let generic = if envs::presets::of(env_id).is_none() { " (shared by all without a file of their own)" } else { "" };
+fn list(page: &mut String, env_id: &str, only: Option<Algorithm>) -> Result<(), Failure> {
+    let generic =
+        if envs::presets::of(env_id).is_none() { " (shared by all without presets of their own)" } else { "" };
     let _ = writeln!(page, "{env_id}{generic}");
-    for (name, source) in settings::names(env_id, ALGO)? {
-        let _ = writeln!(page, "  {name:9} {source}");
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| only.is_none_or(|only| only == *algorithm)) {
+        for (name, source) in settings::names(env_id, algorithm)? {
+            let _ = writeln!(page, "  {:4} {name:9} {source}", algorithm.name());
+        }
     }
     Ok(())
 }

@@ -4,14 +4,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use gbrl_core::Error;
-use gbrl_core::config::{ALL, ParamValue, Settings};
-use gbrl_core::rl::algo::ppo;
+use gbrl_core::config::{Algorithm, ParamValue, Settings};
 use toml::{Table, Value};
 
 use crate::failure::Failure;
-
-/// The only algorithm so far.
-pub const ALGO: &str = ppo::NAME;
 
 /// Keys of a preset that are no settings.
 const REMARKS: [&str; 3] = ["source", "env", "algo"];
@@ -20,17 +16,18 @@ const REMARKS: [&str; 3] = ["source", "env", "algo"];
 pub struct Preset {
     /// How it was asked for: "paper", or a file.
     pub name: String,
+    algorithm: Algorithm,
     values: Table,
 }
 
 impl Preset {
     /// The preset `name` of an environment.
     ///
-    /// Environments that have no file of their own share the generic one.
-    pub fn of(env_id: &str, algo: &str, name: &str) -> Result<Self, Failure> {
-        let mut tables = built_in(env_id, algo)?;
+    /// What an environment has no preset of its own for is in the generic file.
+    pub fn of(env_id: &str, algorithm: Algorithm, name: &str) -> Result<Self, Failure> {
+        let mut tables = built_in(env_id, algorithm)?;
         match tables.iter().position(|(known, _)| known == name) {
-            Some(at) => Ok(Preset { name: name.to_owned(), values: tables.swap_remove(at).1 }),
+            Some(at) => Ok(Preset { name: name.to_owned(), algorithm, values: tables.swap_remove(at).1 }),
             None => {
                 let known: Vec<&str> = tables.iter().map(|(known, _)| known.as_str()).collect();
                 let error = Error::unknown_name(format!("preset of {env_id}"), name, known.iter().copied());
@@ -39,18 +36,32 @@ impl Preset {
         }
     }
 
-    /// A file of plain `setting = value` lines, such as a run's config.toml.
-    pub fn from_file(path: &Path) -> Result<Self, Failure> {
+    /// A file of plain `setting = value` lines, such as a run's config.toml. Its algorithm is the one that it names;
+    /// where it names none, `algorithm`, or PPO.
+    pub fn from_file(path: &Path, algorithm: Option<Algorithm>) -> Result<Self, Failure> {
+        let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
-        let values = parse(&path.display().to_string(), &text)?;
-        Ok(Preset { name: path.display().to_string(), values })
+        let values = parse(&name, &text)?;
+        let named = match values.get("algo").map(|value| value.as_str().unwrap_or_default()) {
+            Some(named) => Some(Algorithm::parse(named).map_err(|error| Failure::from(error).within(&name))?),
+            None => None,
+        };
+        match (algorithm, named) {
+            (Some(asked), Some(named)) if asked != named => {
+                Err(Failure::expected("--algo", &format!("{}, as in {name}", named.name()), asked.name()))
+            }
+            _ => Ok(Preset { name, algorithm: named.or(algorithm).unwrap_or_default(), values }),
+        }
     }
 
     /// A preset by name, or a file if it looks like one.
-    pub fn find(env_id: &str, algo: &str, name: &str) -> Result<Self, Failure> {
+    pub fn find(env_id: &str, algorithm: Option<Algorithm>, name: &str) -> Result<Self, Failure> {
         let path = Path::new(name);
         let is_file = name.contains(['/', '\\']) || path.extension().is_some_and(|ending| ending == "toml");
-        if is_file { Preset::from_file(path) } else { Preset::of(env_id, algo, name) }
+        match is_file {
+            true => Preset::from_file(path, algorithm),
+            false => Preset::of(env_id, algorithm.unwrap_or_default(), name),
+        }
     }
 
     /// Where the values come from, if it says so.
@@ -58,9 +69,9 @@ impl Preset {
         self.values.get("source").and_then(Value::as_str)
     }
 
-    /// The defaults, changed by what the preset says.
+    /// The algorithm's defaults, changed by what the preset says.
     pub fn settings(&self) -> Result<Settings, Failure> {
-        let mut settings = Settings::default();
+        let mut settings = Settings::new(self.algorithm);
         for (key, value) in self.values.iter().filter(|(key, _)| !REMARKS.contains(&key.as_str())) {
             let set = match text(value) {
                 Some(value) => settings.set(key, &value),
@@ -73,25 +84,32 @@ impl Preset {
 }
 
 /// Names of the presets of an environment, with where their values come from.
-pub fn names(env_id: &str, algo: &str) -> Result<Vec<(String, String)>, Failure> {
+pub fn names(env_id: &str, algorithm: Algorithm) -> Result<Vec<(String, String)>, Failure> {
     let source = |(name, values): (String, Table)| {
         let source = values.get("source").and_then(Value::as_str).unwrap_or_default().to_owned();
         (name, source)
     };
-    Ok(built_in(env_id, algo)?.into_iter().map(source).collect())
+    Ok(built_in(env_id, algorithm)?.into_iter().map(source).collect())
 }
 
-fn built_in(env_id: &str, algo: &str) -> Result<Vec<(String, Table)>, Failure> {
+fn built_in(env_id: &str, algorithm: Algorithm) -> Result<Vec<(String, Table)>, Failure> {
     envs::spec(env_id)?;
-    let file = parse(env_id, envs::presets::of(env_id).unwrap_or(envs::presets::GENERIC))?;
     let table = |(name, algorithms): (String, Value)| match algorithms {
-        Value::Table(mut algorithms) => match algorithms.remove(algo) {
+        Value::Table(mut algorithms) => match algorithms.remove(algorithm.name()) {
             Some(Value::Table(values)) => Some((name, values)),
             _ => None,
         },
         _ => None,
     };
-    Ok(file.into_iter().filter_map(table).collect())
+    let mut tables: Vec<(String, Table)> = Vec::new();
+    for text in [envs::presets::of(env_id).unwrap_or_default(), envs::presets::GENERIC] {
+        for (name, values) in parse(env_id, text)?.into_iter().filter_map(table) {
+            if tables.iter().all(|(known, _)| *known != name) {
+                tables.push((name, values));
+            }
+        }
+    }
+    Ok(tables)
 }
 
 /// Reads TOML; what is wrong is said in one line.
@@ -133,9 +151,14 @@ pub fn to_toml(settings: &Settings, remarks: &[(&str, &str)]) -> String {
     for (key, value) in remarks {
         let _ = writeln!(out, "{key} = {}", quoted(value));
     }
-    for (section, title) in [("run", "Run"), (ALGO, "PPO"), ("tree", "Trees")] {
-        let _ = writeln!(out, "\n# {title}");
-        for def in ALL.iter().filter(|def| def.section == section) {
+    let own = settings.algorithm();
+    for (section, title) in [("run", "Run"), ("agent", "All algorithms"), (own.name(), own.title()), ("tree", "Trees")]
+    {
+        let mut defs = settings.defs().filter(|def| def.section == section).peekable();
+        if defs.peek().is_some() {
+            let _ = writeln!(out, "\n# {title}");
+        }
+        for def in defs {
             let _ = writeln!(out, "{} = {}", def.name, written(&settings.get(def.name).unwrap_or_default()));
         }
     }
@@ -158,34 +181,55 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let mut settings = Settings::default();
-        for assignment in [
-            "policy_lr=linear:0.1:0.001",
-            "seed=18446744073709551615",
-            "gamma=1",
-            "monotone=0:1:rising",
-            "feature_weights=1,0.5",
-            "target_kl=0.00000012345",
-            "total_timesteps=1e6",
-        ] {
-            set(&mut settings, assignment).unwrap();
+        for algorithm in Algorithm::ALL {
+            let mut settings = Settings::new(algorithm);
+            for assignment in [
+                "policy_lr=linear:0.1:0.001",
+                "seed=18446744073709551615",
+                "gamma=1",
+                "monotone=0:1:rising",
+                "feature_weights=1,0.5",
+                "max_value_grad_norm=0.00000012345",
+                "total_timesteps=1e6",
+            ] {
+                set(&mut settings, assignment).unwrap();
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("config.toml");
+            let text = to_toml(&settings, &[("env", "A \"quoted\" name"), ("algo", algorithm.name())]);
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(Preset::from_file(&path, None).unwrap().settings().unwrap(), settings);
         }
+    }
+
+    #[test]
+    fn a_file_says_which_algorithm_it_is_for() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.toml");
-        std::fs::write(&path, to_toml(&settings, &[("env", "A \"quoted\" name"), ("algo", ALGO)])).unwrap();
-        assert_eq!(Preset::from_file(&path).unwrap().settings().unwrap(), settings);
+        let read = |text: &str, asked| {
+            let path = folder.path().join("mine.toml");
+            std::fs::write(&path, text).unwrap();
+            Preset::from_file(&path, asked).and_then(|preset| preset.settings())
+        };
+        assert_eq!(read("gamma = 0.5", None).unwrap().algorithm(), Algorithm::Ppo);
+        assert_eq!(read("gamma = 0.5", Some(Algorithm::A2c)).unwrap().agent.n_steps, 5);
+        assert_eq!(read("algo = \"awr\"\nbeta = 0.5", None).unwrap().get("beta").as_deref(), Some("0.5"));
+        let Err(Failure::Told(message)) = read("algo = \"awr\"", Some(Algorithm::Ppo)) else { panic!("not refused") };
+        assert!(message.starts_with("--algo: expected awr, as in ") && message.ends_with("got ppo"), "{message}");
+        assert!(read("algo = \"dqn\"", None).is_err() && read("algo = \"a2c\"\nbeta = 1", None).is_err());
     }
 
     #[test]
     fn every_preset_of_every_environment_can_be_used() {
         for spec in envs::specs() {
-            let names = names(spec.id, ALGO).unwrap();
-            assert!(names.iter().any(|(name, _)| name == "default"), "{}", spec.id);
-            for (name, source) in names {
-                let settings = Preset::of(spec.id, ALGO, &name).unwrap().settings().unwrap();
-                settings.run.check().unwrap();
-                settings.ppo.check(settings.run.n_envs).unwrap();
-                assert!(!source.is_empty(), "{} {name} does not say where it comes from", spec.id);
+            for algorithm in Algorithm::ALL {
+                let names = names(spec.id, algorithm).unwrap();
+                assert!(names.iter().any(|(name, _)| name == "default"), "{} {}", spec.id, algorithm.name());
+                for (name, source) in names {
+                    let settings = Preset::of(spec.id, algorithm, &name).unwrap().settings().unwrap();
+                    settings.check().unwrap();
+                    assert_eq!(settings.algorithm(), algorithm);
+                    assert!(!source.is_empty(), "{} {name} does not say where it comes from", spec.id);
+                }
             }
         }
     }
@@ -196,8 +240,8 @@ mod tests {
             Err(Failure::Told(message)) => message,
             _ => panic!("not refused"),
         };
-        assert!(message(Preset::of("CartPole-v1", ALGO, "papr")).contains("did you mean 'paper'?"));
-        assert!(message(Preset::find("CartPole-v1", ALGO, "no/such.toml")).contains("no/such.toml"));
+        assert!(message(Preset::of("CartPole-v1", Algorithm::A2c, "papr")).contains("did you mean 'paper'?"));
+        assert!(message(Preset::find("CartPole-v1", None, "no/such.toml")).contains("no/such.toml"));
         match parse("f", "a = 1\nb = = 2") {
             Err(Failure::Told(message)) => assert!(message.starts_with("f: line 2: "), "{message}"),
             _ => panic!("not refused"),

@@ -61,7 +61,7 @@ fn head(model: &Model, about: Option<&About>, bytes: u64) -> String {
     let training = about.and_then(|about| about.training.as_ref());
     match training {
         Some(training) => {
-            let (algo, steps) = (training.algo.to_uppercase(), thousands(training.timesteps as f64));
+            let (algo, steps) = (training.algo.algorithm().title(), thousands(training.timesteps as f64));
             let _ = writeln!(page, "{algo} policy for {}, trained for {steps} steps\n", training.env);
         }
         None if about.is_some() => page.push_str("a policy of unknown origin\n\n"),
@@ -86,10 +86,12 @@ fn head(model: &Model, about: Option<&About>, bytes: u64) -> String {
         let _ = writeln!(page, "  trees     {}", settings.join(", "));
     }
     if let Some(training) = training {
-        let names = ["gamma", "gae_lambda", "n_steps", "batch_size", "n_epochs", "clip_range", "ent_coef", "vf_coef"];
+        let own = training.algo.algorithm();
+        let shared = ["gamma", "gae_lambda", "n_steps", "ent_coef", "vf_coef"];
+        let names = shared.into_iter().chain(own.defs().iter().map(|def| def.name));
         let settings: Vec<String> =
-            names.iter().map(|name| format!("{name} {}", training.ppo.get(name).unwrap_or_default())).collect();
-        let _ = writeln!(page, "  {:9} {}", training.algo, settings.join(", "));
+            names.map(|name| format!("{name} {}", training.get(name).unwrap_or_default())).collect();
+        let _ = writeln!(page, "  {:9} {}", own.name(), settings.join(", "));
     }
     page
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 
 use gbrl_core::error::{Error, Result};
 use gbrl_core::io::{Checkpoint, model};
-use gbrl_core::rl::algo::{self, AgentState, ppo};
+use gbrl_core::rl::algo::{self, AgentState};
 use gbrl_core::rl::event::Metrics;
 use gbrl_core::rl::rollout::StepRows;
 use gbrl_core::rl::space::Space;
@@ -31,7 +31,7 @@ use crate::{look, settings};
 /// True, finish, update, and on with decide; or collect, finish, update on environments written in Rust. A seed fixes
 /// everything to the byte, whatever the number of threads.
 ///
-/// algo is "ppo"; env_name goes into the model file; spaces are JSON; settings are names and values of
+/// algo is "ppo", "a2c" or "awr"; env_name goes into the model file; spaces are JSON; settings are names and values of
 /// docs/parameters.md. Raises ValueError for a setting out of range and NotImplementedError for an action space that no
 /// policy fits.
 ///
@@ -89,10 +89,7 @@ impl Agent {
         has_masks: bool,
         settings: BTreeMap<String, String>,
     ) -> PyResult<Self> {
-        if algo != ppo::NAME {
-            return Err(to_py(Error::unknown_name("algorithm", algo, [ppo::NAME])));
-        }
-        let mut settings = settings::settings(&settings)?;
+        let mut settings = settings::settings(algo, &settings)?;
         settings.run.n_envs = n_envs;
         let spaces = (space("observation_space", observation_space)?, space("action_space", action_space)?);
         let backend = gbrl_cuda::backend(settings.run.device);
@@ -115,8 +112,10 @@ impl Agent {
 
     /// A setting as text.
     fn get(&self, py: Python<'_>, key: &str) -> PyResult<String> {
-        let known = gbrl_core::config::ALL.iter().map(|def| def.name);
-        self.look(py, 0, |agent, _| agent.settings().get(key).ok_or_else(|| Error::unknown_name("setting", key, known)))
+        self.look(py, 0, |agent, _| {
+            let known = agent.settings().defs().map(|def| def.name);
+            agent.settings().get(key).ok_or_else(|| Error::unknown_name("setting", key, known))
+        })
     }
 
     /// Takes what the environments show after a reset, float32 [n_envs, n_features], and starts an empty rollout.
@@ -194,6 +193,12 @@ impl Agent {
     /// Values every row of a full rollout, and computes advantages and returns.
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
         apart(py, |_| self.write().finish())
+    }
+
+    /// Name of the algorithm.
+    #[getter]
+    fn algo(&self, py: Python<'_>) -> PyResult<&'static str> {
+        self.look(py, 0, |agent, _| Ok(agent.settings().algorithm().name()))
     }
 
     /// Learns from the finished rollout; schedules stand at progress, 0 to 1. Returns the numbers called train/…

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use gbrl_core::Error;
-use gbrl_core::config::{ALL, Settings, TreeParams};
-use gbrl_core::rl::algo::ppo;
+use gbrl_core::config::{ALL, Algorithm, ParamDef, Settings, TreeParams};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3_stub_gen::derive::gen_stub_pyfunction;
@@ -12,9 +11,9 @@ use toml::{Table, Value};
 
 use crate::error::to_py;
 
-/// The defaults, changed by what `given` says.
-pub fn settings(given: &BTreeMap<String, String>) -> PyResult<Settings> {
-    let mut settings = Settings::default();
+/// The algorithm's defaults, changed by what `given` says.
+pub fn settings(algo: &str, given: &BTreeMap<String, String>) -> PyResult<Settings> {
+    let mut settings = Settings::new(Algorithm::parse(algo).map_err(to_py)?);
     for (key, value) in given {
         settings.set(key, value).map_err(to_py)?;
     }
@@ -30,22 +29,31 @@ pub fn tree_params(given: &BTreeMap<String, String>) -> PyResult<TreeParams> {
     Ok(params)
 }
 
-/// Every setting there is: a dictionary each with its section, name, kind, default, rule, unit and doc.
+/// Every setting there is, or those of an algorithm with its defaults: a dictionary each with its section, name, kind,
+/// default, rule, unit and doc.
+///
+/// Raises ValueError for an unknown algorithm.
 #[gen_stub_pyfunction(module = "gbrl_rs._gbrl")]
 #[pyfunction]
-pub fn parameters() -> Vec<BTreeMap<&'static str, String>> {
-    let row = |def: &gbrl_core::config::ParamDef| {
+#[pyo3(signature = (algo = None))]
+pub fn parameters(algo: Option<&str>) -> PyResult<Vec<BTreeMap<&'static str, String>>> {
+    let settings = algo.map(|name| Algorithm::parse(name).map(Settings::new)).transpose().map_err(to_py)?;
+    let row = |def: &ParamDef| {
+        let own = settings.as_ref().and_then(|settings| settings.get(def.name));
         BTreeMap::from([
             ("section", def.section.to_owned()),
             ("name", def.name.to_owned()),
             ("kind", def.kind.to_owned()),
-            ("default", (def.default)()),
+            ("default", own.unwrap_or_else(def.default)),
             ("rule", def.rule.to_owned()),
             ("unit", def.unit.to_owned()),
             ("doc", def.doc.trim().to_owned()),
         ])
     };
-    ALL.iter().map(row).collect()
+    Ok(match &settings {
+        Some(settings) => settings.defs().map(row).collect(),
+        None => ALL.iter().map(row).collect(),
+    })
 }
 
 /// Names of the environments written in Rust that this build can make.
@@ -55,21 +63,25 @@ pub fn environments() -> Vec<&'static str> {
     envs::specs().iter().filter(|spec| spec.is_available()).map(|spec| spec.id).collect()
 }
 
-/// Settings of the preset `name` ("paper" or "default") for the environment `env`; those that have none of their own
-/// share one.
+/// Settings of the preset `name` ("paper" or "default") of an algorithm for the environment `env`; those that have none of
+/// their own share one.
 ///
 /// Raises ValueError for a preset that there is not.
 #[gen_stub_pyfunction(module = "gbrl_rs._gbrl")]
 #[pyfunction]
-#[pyo3(signature = (env, name = "default"))]
-pub fn preset(env: &str, name: &str) -> PyResult<BTreeMap<String, String>> {
-    let file = envs::presets::of(env).unwrap_or(envs::presets::GENERIC);
-    let tables: Table = file.parse().map_err(|error| PyValueError::new_err(format!("presets of {env}: {error}")))?;
-    let known = tables.iter().filter(|(_, of)| of.get(ppo::NAME).is_some()).map(|(name, _)| name.as_str());
-    let Some(Value::Table(values)) = tables.get(name).and_then(|of| of.get(ppo::NAME)) else {
-        return Err(to_py(Error::unknown_name(format!("preset of {env}"), name, known)));
-    };
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let settings = values.iter().filter(|(key, _)| *key != "source");
-    Ok(settings.map(|(key, value)| (key.clone(), text(value))).collect())
+#[pyo3(signature = (env, name = "default", algo = "ppo"))]
+pub fn preset(env: &str, name: &str, algo: &str) -> PyResult<BTreeMap<String, String>> {
+    let algo = Algorithm::parse(algo).map_err(to_py)?.name();
+    let mut known = Vec::new();
+    for file in [envs::presets::of(env).unwrap_or_default(), envs::presets::GENERIC] {
+        let tables: Table =
+            file.parse().map_err(|error| PyValueError::new_err(format!("presets of {env}: {error}")))?;
+        if let Some(Value::Table(values)) = tables.get(name).and_then(|of| of.get(algo)) {
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let settings = values.iter().filter(|(key, _)| *key != "source");
+            return Ok(settings.map(|(key, value)| (key.clone(), text(value))).collect());
+        }
+        known.extend(tables.into_iter().filter(|(_, of)| of.get(algo).is_some()).map(|(name, _)| name));
+    }
+    Err(to_py(Error::unknown_name(format!("preset of {env}"), name, known.iter().map(String::as_str))))
 }

@@ -37,7 +37,7 @@ enum Command {
     Compare(compare::Args),
     /// Compile the CUDA kernels into gbrl-cuda/kernels/kernels.fatbin; needs no GPU and no toolkit.
     Kernels,
-    /// Train the classic environments with several seeds and write docs/results.md.
+    /// Train the environments of the paper with several seeds and write docs/results.md.
     Results(results::Args),
 }
 

@@ -9,18 +9,18 @@ mod metrics;
 mod progress;
 pub mod run_folder;
 mod session;
-mod states;
+pub mod states;
 pub mod summary;
 mod watcher;
 
 use std::path::{Path, PathBuf};
 
-use gbrl_core::config::Settings;
+use gbrl_core::config::{Algorithm, Settings};
 use gbrl_core::rl::algo::Trainer;
 use gbrl_core::rl::env::Env;
 
 use crate::failure::{Done, Failure};
-use crate::settings::{self, ALGO, Preset};
+use crate::settings::{self, Preset};
 use interrupt::Interrupt;
 use progress::Progress;
 use run_folder::RunFolder;
@@ -51,9 +51,9 @@ pub struct Args {
     /// Environment, such as CartPole-v1; `gbrl envs` lists them
     #[arg(required_unless_present = "resume")]
     env: Option<String>,
-    /// Algorithm
-    #[arg(long, default_value = ALGO, value_parser = [ALGO], conflicts_with = "resume")]
-    algo: String,
+    /// Algorithm: ppo (the default), a2c or awr; a settings file may name its own
+    #[arg(long, value_name = "NAME", value_parser = algorithm, conflicts_with = "resume")]
+    algo: Option<Algorithm>,
     /// Preset of the environment, or a TOML file of settings (anything with a slash, or ending in .toml)
     #[arg(long, value_name = "NAME|FILE", default_value = "default", conflicts_with = "resume")]
     preset: String,
@@ -92,6 +92,7 @@ pub struct Args {
 const EXAMPLES: &str = "Examples:
   gbrl train CartPole-v1
   gbrl train Pendulum-v1 --preset paper --seed 3
+  gbrl train CartPole-v1 --algo a2c
   gbrl train Acrobot-v1 --set policy_lr=lin_0.2 --set max_depth=5 --steps 300000
   gbrl train CartPole-v1 --preset runs/CartPole-v1/ppo-default-seed0/config.toml --seed 1
   gbrl train --resume runs/CartPole-v1/ppo-default-seed0 --steps 2000000";
@@ -109,7 +110,7 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
 fn start(args: &Args) -> Result<Session, Failure> {
     let env_id = args.env.as_deref().unwrap_or_default();
     envs::spec(env_id)?;
-    let preset = Preset::find(env_id, &args.algo, &args.preset)?;
+    let preset = Preset::find(env_id, args.algo, &args.preset)?;
     let mut settings = preset.settings()?;
     apply(args, &mut settings)?;
     settings.check()?;
@@ -175,6 +176,14 @@ fn apply(args: &Args, settings: &mut Settings) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Reads the name of an algorithm.
+pub fn algorithm(name: &str) -> Result<Algorithm, String> {
+    Algorithm::parse(name).map_err(|_| {
+        let known: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
+        format!("expected one of {}", known.join(", "))
+    })
+}
+
 /// Copies of an environment.
 pub fn copies(env_id: &str, n: usize) -> Result<Vec<Box<dyn Env>>, Failure> {
     Ok((0..n).map(|_| envs::make(env_id)).collect::<Result<_, _>>()?)
@@ -182,11 +191,13 @@ pub fn copies(env_id: &str, n: usize) -> Result<Vec<Box<dyn Env>>, Failure> {
 
 fn default_folder(env_id: &str, preset: &Preset, settings: &Settings) -> PathBuf {
     let stem = Path::new(&preset.name).file_stem().unwrap_or_default().to_string_lossy();
-    Path::new("runs").join(env_id).join(format!("{ALGO}-{stem}-seed{}", settings.run.seed))
+    let algo = settings.algorithm().name();
+    Path::new("runs").join(env_id).join(format!("{algo}-{stem}-seed{}", settings.run.seed))
 }
 
 fn write_config(folder: &RunFolder, env_id: &str, preset: &str, settings: &Settings) -> Result<(), Failure> {
     let source = format!("gbrl train {env_id}, preset {preset}");
-    let text = settings::to_toml(settings, &[("env", env_id), ("algo", ALGO), ("source", &source)]);
+    let algo = settings.algorithm().name();
+    let text = settings::to_toml(settings, &[("env", env_id), ("algo", algo), ("source", &source)]);
     Ok(gbrl_core::io::container::write_atomic(folder.file("config.toml"), text.as_bytes())?)
 }

@@ -11,9 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::summary::Summary;
 use super::watcher::Watcher;
-use super::{EVAL_COPIES, checkpoint, copies, interrupt};
+use super::{EVAL_COPIES, checkpoint, copies, interrupt, states};
 use crate::failure::{Done, Failure};
-use crate::settings::ALGO;
 
 /// Episodes of the evaluation at the end.
 const EPISODES: usize = 100;
@@ -65,7 +64,7 @@ impl Session {
         watcher.clear();
         let summary = Summary {
             env_id: &watcher.env_id,
-            algo: ALGO,
+            algo: trainer.settings().algorithm().name(),
             preset: &watcher.preset,
             seed,
             steps: timesteps,
@@ -101,7 +100,7 @@ fn save(watcher: &mut Watcher, (state, model): (&TrainerState, ModelRef<'_>)) ->
         let path = watcher.folder.checkpoint(state.timesteps());
         checkpoint::save(&path, (state, model), &watcher.program_state(), &watcher.states.save())?;
     }
-    write_atomic(watcher.folder.file("states.safetensors"), &watcher.states.to_bytes()?)?;
+    write_atomic(watcher.folder.file(states::FILE), &watcher.states.to_bytes()?)?;
     watcher.flush()?;
     watcher.draw_curve(None)?;
     Ok(bytes)

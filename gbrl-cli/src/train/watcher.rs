@@ -101,7 +101,7 @@ impl Watcher {
             _ => (None, Table { columns: Vec::new(), rows: Vec::new() }),
         };
         let elapsed_before = table.pairs(TIMESTEPS, ELAPSED).last().map_or(0.0, |&(_, seconds)| seconds);
-        let rollout = (settings.run.n_envs * settings.ppo.n_steps) as u64;
+        let rollout = (settings.run.n_envs * settings.agent.n_steps) as u64;
         let program = resumed.map(|(_, program)| program);
         let recent = program.map_or_else(Recent::default, |program| Recent {
             returns: program.returns.iter().map(|&bits| f64::from_bits(bits)).collect(),

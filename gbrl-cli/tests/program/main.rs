@@ -1,8 +1,10 @@
 //! The program as a user sees it: exit codes, messages, files.
 
+mod algorithms;
 mod bad_input;
 mod bench;
 mod commands;
+mod compress;
 mod interrupt;
 mod resume;
 mod train;

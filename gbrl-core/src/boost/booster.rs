@@ -91,9 +91,13 @@ impl Booster {
     /// feature; class `Unsupported` for monotone constraints with an Adam group; see also
     /// [`Simd::detect`](crate::backend::cpu::Simd::detect).
     pub fn new(ensemble: Ensemble, params: TreeParams, seed: u64, n_threads: usize) -> Result<Self> {
-        let threads = Threads::new(n_threads)?;
+        Booster::on_threads(ensemble, params, seed, &Threads::new(n_threads)?)
+    }
+
+    /// [`new`](Booster::new) on threads that are there.
+    pub(crate) fn on_threads(ensemble: Ensemble, params: TreeParams, seed: u64, threads: &Threads) -> Result<Self> {
         let backend = Box::new(CpuBackend::new(threads.clone())?);
-        Booster::with_backend(ensemble, params, seed, threads, backend)
+        Booster::with_backend(ensemble, params, seed, threads.clone(), backend)
     }
 
     /// A booster on a given backend: for GPUs, and for tests against the oracle.
@@ -180,6 +184,11 @@ impl Booster {
     /// The settings.
     pub fn params(&self) -> &TreeParams {
         &self.params
+    }
+
+    /// What it works on.
+    pub(crate) fn threads(&self) -> &Threads {
+        &self.threads
     }
 
     /// Trees so far.
@@ -339,6 +348,42 @@ impl Booster {
         gradients: &[f32],
         weights: Option<&[f32]>,
     ) -> Result<StepReport> {
+        let groups: Vec<Range<usize>> = match self.params.shared_structure {
+            true => std::iter::once(0..self.ensemble.n_outputs()).collect(),
+            false => self.ensemble.groups().iter().map(|group| group.columns.clone()).collect(),
+        };
+        self.step_columns(data, rows, gradients, weights, &groups)
+    }
+
+    /// [`step`](Booster::step) with one output group alone: a tree that changes no other output, and costs nobody who does
+    /// not ask for this one. Of `gradients`, `[rows.len(), n_outputs]` as ever, only the group's columns count.
+    ///
+    /// # Errors
+    /// As `step`, and class `Value` for a group that there is not.
+    pub fn step_group(
+        &mut self,
+        data: &mut Dataset,
+        rows: &[u32],
+        gradients: &[f32],
+        group_idx: usize,
+    ) -> Result<StepReport> {
+        let Some(group) = self.ensemble.groups().get(group_idx) else {
+            let rule = format!("a group below {}", self.ensemble.groups().len());
+            return Err(Error::parameter("group_idx", group_idx, rule));
+        };
+        let columns = group.columns.clone();
+        self.step_columns(data, rows, gradients, None, &[columns])
+    }
+
+    /// Adds a tree for each of `groups`.
+    fn step_columns(
+        &mut self,
+        data: &mut Dataset,
+        rows: &[u32],
+        gradients: &[f32],
+        weights: Option<&[f32]>,
+        groups: &[Range<usize>],
+    ) -> Result<StepReport> {
         let n_outputs = self.ensemble.n_outputs();
         self.check_own(data)?;
         check_step(data, rows, gradients, n_outputs, weights)?;
@@ -358,8 +403,11 @@ impl Booster {
                 tile.iter().map(move |column| column[row as usize % TILE])
             };
             let averages: Vec<f32> = rows.iter().flat_map(average).collect();
-            let steps = self.n_trees() / self.trees_per_step();
-            variates::correct(gradients.to_mut(), &averages, n_outputs, steps);
+            for columns in groups {
+                let is_of = |tree: &&Tree| tree.columns().contains(&columns.start);
+                let steps = self.ensemble.trees().iter().filter(is_of).take(variates::LONG_AGO).count();
+                variates::correct(gradients.to_mut(), &averages, (n_outputs, columns.clone()), steps);
+            }
         }
         if self.params.row_subsample < 1.0 {
             let mut stream = Stream::new(self.seed, "row_subsample", self.n_trees() as u64);
@@ -381,15 +429,9 @@ impl Booster {
             }
             Edges::Rollout | Edges::Fixed => (&data.bins, &*rows),
         };
-        let mut groups: Vec<Range<usize>> = Vec::new();
-        if self.params.shared_structure {
-            groups.push(0..n_outputs);
-        } else {
-            groups.extend(self.ensemble.groups().iter().map(|group| group.columns.clone()));
-        }
         let feature_weights = self.tree_feature_weights();
         let mut grown = Vec::with_capacity(groups.len());
-        for columns in &groups {
+        for columns in groups {
             let monotone: Vec<_> = self
                 .monotone
                 .iter()
@@ -465,7 +507,7 @@ impl Booster {
     }
 
     /// Outputs and memories of one booster mean nothing to another.
-    fn check_own(&self, data: &Dataset) -> Result<()> {
+    pub(super) fn check_own(&self, data: &Dataset) -> Result<()> {
         if data.owner == self.id {
             return Ok(());
         }
@@ -535,7 +577,7 @@ impl Booster {
         }
     }
 
-    fn trees_per_step(&self) -> usize {
+    pub(super) fn trees_per_step(&self) -> usize {
         if self.params.shared_structure { 1 } else { self.ensemble.groups().len() }
     }
 

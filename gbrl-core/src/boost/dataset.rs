@@ -73,6 +73,11 @@ impl Dataset {
         self.tiles.n_rows()
     }
 
+    /// Outputs of a row.
+    pub fn n_outputs(&self) -> usize {
+        self.n_outputs
+    }
+
     /// Forgets the rows, keeps the memory.
     pub fn clear(&mut self) {
         self.tiles.clear();

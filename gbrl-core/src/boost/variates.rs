@@ -5,22 +5,32 @@
 //! sent the row to, divided by √(1 − βᵀ) after T trees. Over the batch, per output,
 //! g −= α·(ema − mean(ema)) with α = cov(g, ema)/var(ema) clamped to [−1, 1], 0 where var is 0.
 
+use std::ops::Range;
+
 /// Decay of the average.
 pub(super) const BETA: f64 = 0.9;
 
-/// Corrects gradients in place; `averages` are the uncorrected ones of the same rows. Both row-major `[n, n_outputs]`.
-pub(super) fn correct(gradients: &mut [f32], averages: &[f32], n_outputs: usize, n_trees: usize) {
+/// βᵀ is below the last bit of 1 from this T on.
+pub(super) const LONG_AGO: usize = 400;
+
+/// Corrects gradients of `columns` in place; `averages` are the uncorrected ones of the same rows. Both row-major
+/// `[n, n_outputs]`; `n_trees` have had these columns.
+pub(super) fn correct(
+    gradients: &mut [f32],
+    averages: &[f32],
+    (n_outputs, columns): (usize, Range<usize>),
+    n_trees: usize,
+) {
     let n = gradients.len() / n_outputs.max(1);
     if n == 0 || n_trees == 0 {
         return;
     }
     let mut power = 1.0;
-    // β⁴⁰⁰ is below the last bit of 1.
-    for _ in 0..n_trees.min(400) {
+    for _ in 0..n_trees.min(LONG_AGO) {
         power *= BETA;
     }
     let correction = 1.0 / (1.0 - power).sqrt();
-    for d in 0..n_outputs {
+    for d in columns {
         let ema = |i: usize| f64::from(averages[i * n_outputs + d]) * correction;
         let g = |gradients: &[f32], i: usize| f64::from(gradients[i * n_outputs + d]);
         let (mut sum_g, mut sum_e) = (0.0, 0.0);
@@ -64,7 +74,7 @@ mod tests {
         let averages: Vec<f32> = (0..2 * n).map(|_| stream.normal() as f32).collect();
         let mut gradients: Vec<f32> = averages.iter().map(|a| 0.8 * a + 0.5 * stream.normal() as f32 + 2.0).collect();
         let before = gradients.clone();
-        correct(&mut gradients, &averages, 2, 7);
+        correct(&mut gradients, &averages, (2, 0..2), 7);
         let moments = |x: &[f32]| crate::tree::quantise::moments(x.iter().copied());
         let ((m0, s0), (m1, s1)) = (moments(&before), moments(&gradients));
         assert!((m0 - m1).abs() < 1e-6 && s1 < 0.8 * s0, "{m0} {s0} {m1} {s1}");
@@ -73,7 +83,7 @@ mod tests {
     #[test]
     fn without_history_nothing_changes() {
         let mut gradients = vec![1.0, -2.0, 3.0];
-        correct(&mut gradients, &[0.0; 3], 1, 0);
+        correct(&mut gradients, &[0.0; 3], (1, 0..1), 0);
         assert_eq!(gradients, [1.0, -2.0, 3.0]);
     }
 }

@@ -5,7 +5,7 @@ use crate::config::Schedule;
 /// Everything that is known about one setting.
 #[derive(Clone, Copy, Debug)]
 pub struct ParamDef {
-    /// The table it belongs to: "run", "ppo" or "tree".
+    /// The table it belongs to: "run", "agent" (all algorithms), an algorithm's name, or "tree".
     pub section: &'static str,
     /// Its name, unique over all tables.
     pub name: &'static str,
@@ -269,20 +269,8 @@ macro_rules! params {
                 }
             }
 
-            /// Reads a table, passing over names that are no settings of this version.
-            ///
-            /// # Errors
-            /// The deserializer's, for a value that is none of its setting.
-            pub fn deserialize_known<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                use serde::Deserialize as _;
-                let mut table = std::collections::BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
-                table.retain(|key, _| Self::DEFS.iter().any(|def| def.name == key));
-                Self::deserialize(serde::de::value::MapDeserializer::new(table.into_iter()))
-                    .map_err(|error: serde_json::Error| serde::de::Error::custom(error))
-            }
-
             /// Checks every setting by itself against its rule.
-            fn check_each(&self) -> $crate::error::Result<()> {
+            pub(super) fn check_each(&self) -> $crate::error::Result<()> {
                 $({
                     let holds: fn(&$type) -> bool = $holds;
                     if !holds(&self.$field) {

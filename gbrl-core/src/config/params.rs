@@ -1,13 +1,15 @@
-//! Settings of a run and of the algorithms, and the table of all settings.
+//! Settings of a run, and all settings together.
 
 use std::fmt::Write;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::ser::{Error as _, SerializeMap};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 
-use super::knob::{ParamDef, ParamValue, ends_hold, params, words};
+use super::algo::{AgentParams, AlgoParams, Algorithm, AwrParams, PpoParams, from_table, to_table};
+use super::knob::{ParamDef, ParamValue, params};
 use super::tree::TreeParams;
-use crate::config::Schedule;
-use crate::config::schedule::is_rate;
 use crate::error::{Error, Result};
 
 /// More copies of an environment than any machine steps.
@@ -43,75 +45,6 @@ params! {
         checkpoint_every: u64 = 0, "steps", "at least 0", |_| true;
         /// Episodes over which rollout/ep_rew_mean and rollout/ep_len_mean are taken.
         stats_window: usize = 100, "episodes", "1 to 10000000", |x| (1..=MAX_EPISODES).contains(x);
-    }
-}
-
-params! {
-    /// Settings of proximal policy optimisation (PPO).
-    "ppo" PpoParams {
-        /// Steps per environment between updates.
-        n_steps: usize = 128, "steps", "1 to 67108864, in all copies together", |x| (1..=MAX_ROLLOUT_ROWS).contains(x);
-        /// Rows per minibatch, and so per tree; the last of an epoch may have fewer.
-        batch_size: usize = 512, "rows", "at least 1", |x| *x >= 1;
-        /// Passes over each rollout.
-        n_epochs: usize = 10, "passes", "at least 1", |x| *x >= 1;
-        /// Discount of the future per step.
-        gamma: f64 = 0.99, "", "in [0, 1]", |x| unit(*x);
-        /// Weight of longer returns in generalised advantage estimation; 0 is one step, 1 is Monte Carlo.
-        gae_lambda: f64 = 0.95, "", "in [0, 1]", |x| unit(*x);
-        /// How far the probability ratio may leave 1 before its gradient stops.
-        #[serde(with = "super::knob::schedule")]
-        clip_range: Schedule = Schedule::Constant(0.2), "", "above 0", |x| ends_hold(x, |v| v >= 0.0) && x.ends().0 > 0.0;
-        /// How far the value may leave its old prediction before its gradient stops. Depends on the rewards' scale.
-        #[serde(with = "super::knob::optional_schedule")]
-        clip_range_vf: Option<Schedule> = None, "", "above 0, or none",
-            |x| x.as_ref().is_none_or(|x| ends_hold(x, |v| v >= 0.0) && x.ends().0 > 0.0);
-        /// Weight of the entropy bonus.
-        ent_coef: f64 = 0.0, "", "at least 0", |x| *x >= 0.0 && x.is_finite();
-        /// Weight of the value loss ½(V − R)². Stable-Baselines3's vf_coef is of (V − R)²: double it here.
-        vf_coef: f64 = 0.5, "", "at least 0", |x| *x >= 0.0 && x.is_finite();
-        /// Standardise advantages within each minibatch.
-        normalize_advantage: bool = true, "", "true or false", |_| true;
-        /// Stop a rollout's updates before the one that would follow an approximate KL divergence of 1.5 times this.
-        target_kl: Option<f64> = None, "nats", "above 0, or none", |x| x.is_none_or(above_0);
-        /// Largest length of a row's policy gradient, the entropy's part included.
-        max_policy_grad_norm: Option<f64> = None, "", "above 0, or none", |x| x.is_none_or(above_0);
-        /// Largest size of a row's value gradient.
-        max_value_grad_norm: Option<f64> = None, "", "above 0, or none", |x| x.is_none_or(above_0);
-        /// Learning rate of the policy's outputs.
-        #[serde(with = "super::knob::schedule")]
-        policy_lr: Schedule = Schedule::Constant(0.1), "", "0 to 3.4e38", |x| ends_hold(x, is_rate);
-        /// Learning rate of the value output.
-        #[serde(with = "super::knob::schedule")]
-        value_lr: Schedule = Schedule::Constant(0.05), "", "0 to 3.4e38", |x| ends_hold(x, is_rate);
-        /// How the trees' gradients become changes of the policy's outputs. Adam's outputs cannot be monotone.
-        policy_optimizer: OptimizerKind = OptimizerKind::Sgd, "", "sgd or adam", |_| true;
-        /// The same for the value output.
-        value_optimizer: OptimizerKind = OptimizerKind::Sgd, "", "sgd or adam", |_| true;
-        /// Decay per tree of Adam's mean gradient of a row.
-        adam_beta1: f64 = 0.9, "", "at least 0, below 1", |x| (0.0..1.0).contains(x);
-        /// Decay per tree of Adam's mean squared gradient of a row.
-        adam_beta2: f64 = 0.999, "", "at least 0, below 1", |x| (0.0..1.0).contains(x);
-        /// What Adam adds to the root of the mean squared gradient.
-        adam_eps: f64 = 1e-8, "", "above 0", |x| above_0(*x);
-        /// Where a Gaussian's log standard deviation comes from.
-        log_std: LogStd = LogStd::Free, "", "free (one number per action dimension) or outputs (of the trees)", |_| true;
-        /// A Gaussian's log standard deviation at the start.
-        log_std_init: f64 = -2.0, "nats", "-20 to 20", |x| (-20.0..=20.0).contains(x);
-        /// Adam's learning rate of a free log standard deviation.
-        #[serde(with = "super::knob::schedule")]
-        log_std_lr: Schedule = Schedule::Linear { start: 0.0017, end: 0.000475 }, "", "0 to 3.4e38",
-            |x| ends_hold(x, is_rate);
-        /// Squash continuous actions into their bounds by tanh instead of clipping them.
-        squash_actions: bool = false, "", "true or false", |_| true;
-        /// Standardise numeric observations by their running mean and variance.
-        norm_obs: bool = false, "", "true or false", |_| true;
-        /// Divide rewards by the running standard deviation of the discounted return.
-        norm_reward: bool = true, "", "true or false", |_| true;
-        /// Largest size of a standardised observation.
-        clip_obs: f64 = 10.0, "", "above 0", |x| above_0(*x);
-        /// Largest size of a normalised reward.
-        clip_reward: f64 = 10.0, "", "above 0", |x| above_0(*x);
     }
 }
 
@@ -161,40 +94,6 @@ impl TryFrom<String> for Device {
     }
 }
 
-/// Where a Gaussian policy's log standard deviation comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogStd {
-    /// One free number per action dimension, trained by Adam.
-    #[default]
-    Free,
-    /// Outputs of the trees, so that it depends on the state.
-    Outputs,
-}
-
-/// How mean gradients of leaves become changes of outputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimizerKind {
-    /// output −= rate · gradient: gradient boosting as it is.
-    #[default]
-    Sgd,
-    /// Adam across trees; every prediction is a fold over all of them, which is slower than a sum.
-    Adam,
-}
-
-words!(OptimizerKind, "word", "sgd" => OptimizerKind::Sgd, "adam" => OptimizerKind::Adam);
-
-words!(LogStd, "word", "free" => LogStd::Free, "outputs" => LogStd::Outputs);
-
-fn unit(x: f64) -> bool {
-    (0.0..=1.0).contains(&x)
-}
-
-fn above_0(x: f64) -> bool {
-    x > 0.0 && x.is_finite()
-}
-
 impl RunParams {
     /// Checks every setting against its rule.
     ///
@@ -205,25 +104,9 @@ impl RunParams {
     }
 }
 
-impl PpoParams {
-    /// Checks every setting against its rule, and that a rollout of `n_envs` environments has at most
-    /// [`MAX_ROLLOUT_ROWS`].
-    ///
-    /// # Errors
-    /// Class `Value`, naming the first setting that breaks its rule.
-    pub fn check(&self, n_envs: usize) -> Result<()> {
-        self.check_each()?;
-        match self.n_steps.checked_mul(n_envs) {
-            Some(rows) if rows <= MAX_ROLLOUT_ROWS => Ok(()),
-            _ => {
-                let rule = format!("at most {} with {n_envs} environments", MAX_ROLLOUT_ROWS / n_envs.max(1));
-                Err(Error::parameter("n_steps", self.n_steps, rule))
-            }
-        }
-    }
-}
-
-/// All settings of a PPO run together: what `--set key=value` and preset files change.
+/// All settings of a run together: what `--set key=value` and preset files change.
+///
+/// A file holds the tables `run`, `tree`, and one of the algorithm's name with everything it goes by.
 ///
 /// ```
 /// use gbrl_core::config::Settings;
@@ -235,21 +118,27 @@ impl PpoParams {
 /// assert_eq!(error.to_string(), "unknown setting 'batchsize'; did you mean 'batch_size'?");
 /// # Ok::<(), gbrl_core::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// The run.
     pub run: RunParams,
-    /// The algorithm.
-    pub ppo: PpoParams,
+    /// What all algorithms go by.
+    pub agent: AgentParams,
+    /// Which algorithm, and what it alone goes by.
+    pub algo: AlgoParams,
     /// The tree learner.
     pub tree: TreeParams,
 }
 
-const N_PARAMS: usize = RunParams::DEFS.len() + PpoParams::DEFS.len() + TreeParams::DEFS.len();
-
 /// Every setting there is, table by table.
-pub const ALL: &[ParamDef] = &join([RunParams::DEFS, PpoParams::DEFS, TreeParams::DEFS]);
+pub const ALL: &[ParamDef] =
+    &join([RunParams::DEFS, AgentParams::DEFS, PpoParams::DEFS, AwrParams::DEFS, TreeParams::DEFS]);
+
+const N_PARAMS: usize = RunParams::DEFS.len()
+    + AgentParams::DEFS.len()
+    + PpoParams::DEFS.len()
+    + AwrParams::DEFS.len()
+    + TreeParams::DEFS.len();
 
 const fn join<const N: usize>(tables: [&[ParamDef]; N]) -> [ParamDef; N_PARAMS] {
     let mut all = [RunParams::DEFS[0]; N_PARAMS];
@@ -267,17 +156,32 @@ const fn join<const N: usize>(tables: [&[ParamDef]; N]) -> [ParamDef; N_PARAMS] 
 }
 
 impl Settings {
+    /// The defaults of an algorithm.
+    pub fn new(algorithm: Algorithm) -> Self {
+        let (agent, algo) = (AgentParams::new(algorithm), AlgoParams::new(algorithm));
+        Settings { agent, algo, ..Settings::default() }
+    }
+
+    /// The algorithm.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algo.algorithm()
+    }
+
     /// Sets the setting `key` from text, whichever table it belongs to.
     ///
     /// # Errors
     /// [`ErrorKind::UnknownName`](crate::error::ErrorKind::UnknownName) with the nearest names, or
-    /// [`ErrorKind::Parameter`](crate::error::ErrorKind::Parameter) with the rule that `value` breaks.
+    /// [`ErrorKind::Parameter`](crate::error::ErrorKind::Parameter) with the rule that `value` breaks, and for a setting
+    /// that another algorithm has.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let own = self.algorithm().name();
         match ALL.iter().find(|def| def.name == key).map(|def| def.section) {
             Some("run") => self.run.set(key, value),
-            Some("ppo") => self.ppo.set(key, value),
-            Some(_) => self.tree.set(key, value),
-            None => Err(Error::unknown_name("setting", key, ALL.iter().map(|def| def.name))),
+            Some("agent") => self.agent.set(key, value),
+            Some("tree") => self.tree.set(key, value),
+            Some(section) if section == own => self.algo.set(key, value),
+            Some(section) => Err(Error::parameter(key, format!("one of {section}"), format!("a setting of {own}"))),
+            None => Err(Error::unknown_name("setting", key, self.defs().map(|def| def.name))),
         }
     }
 
@@ -287,12 +191,52 @@ impl Settings {
     /// Class `Value`, naming the first setting that breaks its rule.
     pub fn check(&self) -> Result<()> {
         self.run.check()?;
-        self.ppo.check(self.run.n_envs)
+        self.agent.check(self.run.n_envs)?;
+        self.algo.check(self.agent.n_steps * self.run.n_envs)
     }
 
     /// The setting `key` as text that [`set`](Settings::set) reads back; `None` when there is none of that name.
     pub fn get(&self, key: &str) -> Option<String> {
-        self.run.get(key).or_else(|| self.ppo.get(key)).or_else(|| self.tree.get(key))
+        let (run, agent) = (self.run.get(key), self.agent.get(key));
+        run.or(agent).or_else(|| self.algo.get(key)).or_else(|| self.tree.get(key))
+    }
+
+    /// The settings that a run with this algorithm has, in order.
+    pub fn defs(&self) -> impl Iterator<Item = &'static ParamDef> {
+        let own = self.algorithm().name();
+        ALL.iter().filter(move |def| ["run", "agent", own, "tree"].contains(&def.section))
+    }
+}
+
+impl Serialize for Settings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("run", &self.run)?;
+        map.serialize_entry(self.algorithm().name(), &to_table(&self.agent, &self.algo).map_err(S::Error::custom)?)?;
+        map.serialize_entry("tree", &self.tree)?;
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Settings {
+    /// What is missing has its default; a file that names no algorithm means PPO.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let mut tables = Map::<String, Value>::deserialize(deserializer)?;
+        let named = Algorithm::ALL.into_iter().find(|algorithm| tables.contains_key(algorithm.name()));
+        let algorithm = named.unwrap_or_default();
+        let mut table = |name| tables.remove(name).unwrap_or_else(|| Value::Object(Map::new()));
+        let (run, tree, learning) = (table("run"), table("tree"), table(algorithm.name()));
+        if let Some(name) = tables.keys().next() {
+            return Err(D::Error::custom(format!("unknown table '{name}' of settings")));
+        }
+        let learning = serde_json::from_value(learning).map_err(D::Error::custom)?;
+        let (agent, algo) = from_table(algorithm, learning, true).map_err(D::Error::custom)?;
+        Ok(Settings {
+            run: serde_json::from_value(run).map_err(D::Error::custom)?,
+            agent,
+            algo,
+            tree: serde_json::from_value(tree).map_err(D::Error::custom)?,
+        })
     }
 }
 
@@ -304,14 +248,32 @@ pub fn markdown() -> String {
          Every parameter is set by `--set name=value` or in a preset file. A *schedule* is a number, `lin_0.01` \
          (0.01 to 0 in a straight line over the run), `linear:0.01:0.001` or `cosine:0.01:0.001`.\n",
     );
-    for (section, title) in [("run", "Run"), ("ppo", "PPO"), ("tree", "Trees")] {
-        let _ = write!(text, "\n## {title}\n\n| name | value | default | allowed | unit | what it does |\n");
-        text.push_str("|---|---|---|---|---|---|\n");
-        for def in ALL.iter().filter(|def| def.section == section) {
-            let default = (def.default)();
-            let default = if default.is_empty() { "(nothing)".to_owned() } else { format!("`{default}`") };
+    for (section, title) in
+        [("run", "Run"), ("agent", "All algorithms"), ("ppo", "PPO"), ("a2c", "A2C"), ("awr", "AWR"), ("tree", "Trees")]
+    {
+        let _ = write!(text, "\n## {title}\n\n");
+        let mut defs = ALL.iter().filter(|def| def.section == section).peekable();
+        if defs.peek().is_none() {
+            text.push_str("No settings of its own.\n");
+            continue;
+        }
+        text.push_str("| name | value | default | allowed | unit | what it does |\n|---|---|---|---|---|---|\n");
+        for def in defs {
             let (name, kind, rule, unit, doc) = (def.name, def.kind, def.rule, def.unit, def.doc.trim());
+            let default = default_text(def);
             let _ = writeln!(text, "| `{name}` | {kind} | {default} | {rule} | {unit} | {doc} |");
+        }
+    }
+    text
+}
+
+/// A default, and the algorithms that have another one.
+fn default_text(def: &ParamDef) -> String {
+    let default = (def.default)();
+    let mut text = if default.is_empty() { "(nothing)".to_owned() } else { format!("`{default}`") };
+    for algorithm in Algorithm::ALL {
+        if let Some((_, value)) = algorithm.own_defaults().iter().find(|(name, _)| *name == def.name) {
+            let _ = write!(text, ", {} `{value}`", algorithm.title());
         }
     }
     text
@@ -327,16 +289,22 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), N_PARAMS);
-        let mut settings = Settings::default();
-        for def in ALL {
-            let default = (def.default)();
-            assert_eq!(settings.get(def.name).as_ref(), Some(&default), "{}", def.name);
-            settings.set(def.name, &default).unwrap();
-            assert!(!def.doc.trim().is_empty() && !def.rule.is_empty());
+        assert!(ALL.iter().all(|def| !def.doc.trim().is_empty() && !def.rule.is_empty()));
+        let mut named = 0;
+        for algorithm in Algorithm::ALL {
+            let mut settings = Settings::new(algorithm);
+            for def in Settings::new(algorithm).defs() {
+                let own = algorithm.own_defaults().iter().find(|(name, _)| *name == def.name);
+                let default = own.map_or_else(def.default, |(_, value)| (*value).to_owned());
+                assert_eq!(settings.get(def.name).as_ref(), Some(&default), "{}", def.name);
+                settings.set(def.name, &default).unwrap();
+                named += usize::from(def.section == algorithm.name());
+            }
+            assert_eq!(settings, Settings::new(algorithm));
+            settings.check().unwrap();
+            settings.tree.check(3, 2).unwrap();
         }
-        assert_eq!(settings, Settings::default());
-        settings.check().unwrap();
-        settings.tree.check(3, 2).unwrap();
+        assert_eq!(named, PpoParams::DEFS.len() + AwrParams::DEFS.len());
     }
 
     #[test]
@@ -357,8 +325,8 @@ mod tests {
 
     #[test]
     fn fields_set_by_hand_are_checked_too() {
-        let ppo = PpoParams { gae_lambda: f64::NAN, ..PpoParams::default() };
-        assert_eq!(ppo.check(1).unwrap_err().to_string(), "gae_lambda: expected in [0, 1], got NaN");
+        let agent = AgentParams { gae_lambda: f64::NAN, ..AgentParams::default() };
+        assert_eq!(agent.check(1).unwrap_err().to_string(), "gae_lambda: expected in [0, 1], got NaN");
         let tree = TreeParams { max_depth: 13, ..TreeParams::default() };
         assert_eq!(
             tree.check(1, 1).unwrap_err().to_string(),
@@ -383,7 +351,7 @@ mod tests {
         assert_eq!(error, "n_steps: expected at most 1024 with 65536 environments, got 67108864");
         settings.set("n_steps", "1024").unwrap();
         settings.check().unwrap();
-        assert!(PpoParams { n_steps: usize::MAX, ..PpoParams::default() }.check(2).is_err());
+        assert!(AgentParams { n_steps: usize::MAX, ..AgentParams::default() }.check(2).is_err());
     }
 
     #[test]
@@ -395,7 +363,7 @@ mod tests {
         let json = serde_json::to_string(&settings).unwrap();
         assert_eq!(serde_json::from_str::<Settings>(&json).unwrap(), settings);
         assert_eq!(settings.get("monotone").as_deref(), Some("0:1:rising,2:0:falling"));
-        assert!(serde_json::from_str::<PpoParams>(r#"{"gama": 1}"#).is_err());
+        assert!(serde_json::from_str::<AgentParams>(r#"{"gama": 1}"#).is_err());
         assert_eq!(serde_json::from_str::<PpoParams>("{}").unwrap(), PpoParams::default());
     }
 

@@ -101,11 +101,48 @@ impl Tiles {
         Ok(())
     }
 
+    /// Drops the first `n_oldest` rows and appends those of `newer`. O(rows · n_features).
+    pub(crate) fn replace_oldest(&mut self, n_oldest: usize, newer: &Tiles) {
+        splice(&mut self.data, self.n_features, (self.n_rows, n_oldest), (&newer.data, newer.n_rows));
+        self.n_rows = self.n_rows - n_oldest + newer.n_rows;
+    }
+
     /// Writes one row, row-major.
     pub fn read_row(&self, row: usize, out: &mut [f32]) {
         for (feature_idx, x) in out.iter_mut().enumerate() {
             *x = self.get(row, feature_idx);
         }
+    }
+}
+
+/// Of `old.0` rows in `[tile][width][16]` drops the first `old.1`, then appends the first `more.1` rows of `more.0`. Padding
+/// is zero afterwards.
+pub(crate) fn splice<T: Copy + Default>(
+    lanes: &mut Vec<Lanes<T>>,
+    width: usize,
+    (n_rows, n_dropped): (usize, usize),
+    (more, n_more): (&[Lanes<T>], usize),
+) {
+    let n_kept = n_rows - n_dropped;
+    let n = n_kept + n_more;
+    lanes.resize(n_rows.max(n).div_ceil(TILE) * width, Lanes::default());
+    // Forwards, so that a row is read before its place is written.
+    for row in 0..n_kept {
+        for column in 0..width {
+            lanes[row / TILE * width + column][row % TILE] =
+                lanes[(row + n_dropped) / TILE * width + column][(row + n_dropped) % TILE];
+        }
+    }
+    for row in 0..n_more {
+        for column in 0..width {
+            lanes[(n_kept + row) / TILE * width + column][(n_kept + row) % TILE] =
+                more[row / TILE * width + column][row % TILE];
+        }
+    }
+    lanes.truncate(n.div_ceil(TILE) * width);
+    if n > 0 {
+        let last = lanes.len() - width;
+        lanes[last..].iter_mut().for_each(|column| column[(n - 1) % TILE + 1..].fill(T::default()));
     }
 }
 

@@ -146,6 +146,17 @@ impl Rollout {
         &self.cut_observations
     }
 
+    /// Rows that ended by truncation alone, in order.
+    pub fn cut_rows(&self) -> &[u32] {
+        &self.cut_rows
+    }
+
+    /// Whether the task ended with a row's step, by row.
+    pub fn terminated(&self) -> impl Iterator<Item = bool> {
+        let mut cut = self.cut_rows.iter().peekable();
+        self.ends.iter().enumerate().map(move |(row, &end)| end && cut.next_if(|&&at| at as usize == row).is_none())
+    }
+
     /// The value column, to be filled before [`finish`](Rollout::finish): V of each row's observation.
     pub fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values

@@ -1,7 +1,7 @@
 //! Small environments for the tests of this folder.
 
 use crate::error::{Error, Result};
-use crate::rl::env::{Action, Env, Step};
+use crate::rl::env::{Action, Env, Step, mask_len, mask_parts};
 use crate::rl::space::Space;
 use crate::rng::Stream;
 
@@ -222,5 +222,80 @@ impl Env for Masked {
         let bytes = state.try_into().map_err(|_| Error::format("bandit", "wrong length", 4, state.len()))?;
         self.code = u32::from_le_bytes(bytes);
         Ok(())
+    }
+}
+
+/// Masks of every kind: the observation is a random number, every part's mask is drawn anew at each step, and a
+/// forbidden choice is an error. The highest choices pay; an episode has five steps.
+pub struct MaskedParts {
+    spaces: (Space, Space),
+    at: Stream,
+    mask: Vec<bool>,
+    t: u32,
+}
+
+impl MaskedParts {
+    pub fn new(action_space: Space) -> Self {
+        let mask = vec![true; mask_len(&action_space)];
+        MaskedParts { spaces: (Space::unbounded(1), action_space), at: Stream::new(0, "masked", 0), mask, t: 0 }
+    }
+
+    fn show(&mut self, observation: &mut [f32]) {
+        observation[0] = self.at.uniform() as f32;
+        let mut first = 0;
+        for n in mask_parts(&self.spaces.1) {
+            let allowed = &mut self.mask[first..first + n];
+            allowed.iter_mut().for_each(|flag| *flag = self.at.uniform() < 0.5);
+            allowed[self.at.below(n as u64) as usize] = true;
+            first += n;
+        }
+    }
+}
+
+impl Env for MaskedParts {
+    fn name(&self) -> &str {
+        "MaskedParts-v0"
+    }
+
+    fn observation_space(&self) -> &Space {
+        &self.spaces.0
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.spaces.1
+    }
+
+    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
+        self.at = Stream::new(seed, "masked", 0);
+        self.t = 0;
+        self.show(observation);
+        Ok(())
+    }
+
+    fn step(&mut self, action: Action<'_>, observation: &mut [f32]) -> Result<Step> {
+        let single = action.discrete().map(|choice| [choice]);
+        let choices = match &single {
+            Ok(choice) => &choice[..],
+            Err(_) => action.indices()?,
+        };
+        let (mut first, mut reward) = (0, 0.0);
+        for (n, &choice) in mask_parts(&self.spaces.1).into_iter().zip(choices) {
+            if !self.mask[first + choice as usize] {
+                return Err(Error::environment(self.name(), "forbidden action", "an allowed one", choice));
+            }
+            first += n;
+            reward += choice as f32;
+        }
+        self.show(observation);
+        self.t += 1;
+        Ok(Step { reward, terminated: self.t == 5, truncated: false })
+    }
+
+    fn has_action_mask(&self) -> bool {
+        true
+    }
+
+    fn action_mask(&self, allowed: &mut [bool]) {
+        allowed.copy_from_slice(&self.mask);
     }
 }

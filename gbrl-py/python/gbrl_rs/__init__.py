@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         parameters as parameters,
         preset as preset,
     )
+    from gbrl_rs.a2c import A2C as A2C
+    from gbrl_rs.awr import AWR as AWR
     from gbrl_rs.booster import ActorCritic as ActorCritic, Booster as Booster
     from gbrl_rs.callbacks import (
         BaseCallback as BaseCallback,
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "_gbrl": "DeviceError EnvironmentContractError FormatError __version__ environments parameters preset",
+    "a2c": "A2C",
+    "awr": "AWR",
     "booster": "ActorCritic Booster",
     "callbacks": "BaseCallback CallbackList CheckpointCallback ConvertCallback EvalCallback EventCallback "
     "EveryNTimesteps ProgressBarCallback StopTrainingOnMaxEpisodes StopTrainingOnNoModelImprovement "

@@ -14,6 +14,9 @@ import gymnasium
 import numpy as np
 
 from gbrl_rs import _gbrl, _options
+from gbrl_rs._algorithm import AlgorithmModel, keywords
+from gbrl_rs.a2c import A2C
+from gbrl_rs.awr import AWR
 from gbrl_rs.callbacks import BaseCallback
 from gbrl_rs.env_util import make_vec_env
 from gbrl_rs.evaluation import evaluate_policy
@@ -25,9 +28,11 @@ from gbrl_rs.vec_env import make_vec
 EVAL_EPISODES = 100
 # Keys of a file of settings that are remarks.
 REMARKS = ("source", "env", "algo")
+ALGORITHMS: dict[str, type[AlgorithmModel]] = {algorithm.ALGORITHM: algorithm for algorithm in (PPO, A2C, AWR)}
 EXAMPLES = """examples:
   python -m gbrl_rs train CartPole-v1
   python -m gbrl_rs train Pendulum-v1 --preset paper --seed 3
+  python -m gbrl_rs train CartPole-v1 --algo a2c
   python -m gbrl_rs train Acrobot-v1 --set policy_lr=lin_0.2 --set max_depth=5 --steps 300000
   python -m gbrl_rs train --resume runs/CartPole-v1/ppo-default-seed0 --steps 2000000"""
 
@@ -57,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = train.add_argument
     add("env", nargs="?", help="environment, any id that Gymnasium has registered, or one of gbrl's own")
-    add("--algo", default="ppo", choices=["ppo"], help="algorithm")
+    add("--algo", choices=[*ALGORITHMS], help="algorithm, ppo unless a file of settings names its own")
     add(
         "--preset", default="default", metavar="NAME|FILE", help="preset of the environment, or a TOML file of settings"
     )
@@ -86,12 +91,14 @@ def _whole(text: str) -> int:
 def _train(options: argparse.Namespace) -> int:
     if options.env is None:
         raise ValueError("ENV: expected an environment, or --resume RUN_DIR, got neither")
-    settings = {**_options.defaults(), **_preset(options.env, options.preset), **_changes(options)}
+    algo, preset = _preset(options.env, options.preset, options.algo)
+    settings = {**_options.defaults(algo), **preset, **_changes(options)}
     env = _make(options.env, int(settings["n_envs"]), int(settings["seed"]))
-    model = PPO("TreePolicy", env, **_keywords(settings))
+    arguments: dict[str, Any] = {**keywords(settings), "stats_window_size": int(settings["stats_window"])}
+    model: Any = ALGORITHMS[algo]("TreePolicy", env, **arguments)  # type: ignore[call-arg]
     stem = Path(options.preset).stem
-    folder = _new_folder(options.out or Path("runs") / options.env / f"ppo-{stem}-seed{settings['seed']}")
-    _write_config(folder, options.env, settings)
+    folder = _new_folder(options.out or Path("runs") / options.env / f"{algo}-{stem}-seed{settings['seed']}")
+    _write_config(folder, options.env, algo, settings)
     return _run(options, model, options.env, folder, int(settings["total_timesteps"]))
 
 
@@ -104,7 +111,7 @@ def _resume(options: argparse.Namespace) -> int:
     env_id = options.env or config["env"]
     settings = {**config, **_changes(options)}
     env = _make(env_id, int(settings["n_envs"]), int(settings["seed"]))
-    model = PPO.load(checkpoints[-1], env=env)
+    model = _algorithm(config.get("algo", "ppo")).load(checkpoints[-1], env=env)
     total = int(settings["total_timesteps"])
     if model.num_timesteps >= total:
         raise ValueError(
@@ -113,7 +120,7 @@ def _resume(options: argparse.Namespace) -> int:
     return _run(options, model, env_id, folder, total - model.num_timesteps)
 
 
-def _run(options: argparse.Namespace, model: PPO, env_id: str, folder: Path, steps: int) -> int:
+def _run(options: argparse.Namespace, model: AlgorithmModel, env_id: str, folder: Path, steps: int) -> int:
     quiet = options.quiet or options.json
     model.set_logger(configure(str(folder / "log"), _formats(quiet)))
     started, before, interrupted = time.perf_counter(), model.num_timesteps, False
@@ -128,9 +135,13 @@ def _run(options: argparse.Namespace, model: PPO, env_id: str, folder: Path, ste
     _draw_curve(folder)
     result: dict[str, Any] = {
         "env": env_id,
-        "algo": "ppo",
+        "algo": model.ALGORITHM,
+        "preset": options.preset,
+        "seed": model.seed,
         "steps": model.num_timesteps,
         "train_s": seconds,
+        "train_return_mean": float(np.mean([episode["r"] for episode in model.ep_info_buffer] or [np.nan])),
+        "train_episodes": model._episode_num,
         "steps_per_s": (model.num_timesteps - before) / seconds,
         "n_trees": model.n_trees,
         "run": str(folder),
@@ -140,6 +151,7 @@ def _run(options: argparse.Namespace, model: PPO, env_id: str, folder: Path, ste
         evaluation = evaluate_policy(model, _make(env_id, 16, 1), EVAL_EPISODES, return_episode_rewards=True)
         returns = np.array(evaluation[0])
         result |= {"eval_return_mean": float(returns.mean()), "eval_return_std": float(returns.std())}
+    result["wall_s"] = time.perf_counter() - started
     if options.json:
         print(json.dumps(result))
     elif not options.quiet:
@@ -175,11 +187,21 @@ def _make(env_id: str, n_envs: int, seed: int) -> Any:
     return make_vec_env(env_id, n_envs)
 
 
-def _preset(env_id: str, name: str) -> dict[str, str]:
+def _preset(env_id: str, name: str, asked: str | None) -> tuple[str, dict[str, str]]:
+    """The algorithm, and the settings of a preset or file."""
     if "/" in name or "\\" in name or name.endswith(".toml"):
         values = _read_settings(Path(name))
-        return {key: value for key, value in values.items() if key not in REMARKS}
-    return _gbrl.preset(env_id, name)
+        algo = values.get("algo", asked or "ppo")
+        if asked not in (None, algo):
+            raise ValueError(f"--algo: expected {algo}, as in {name}, got {asked}")
+        return _algorithm(algo).ALGORITHM, {key: value for key, value in values.items() if key not in REMARKS}
+    return asked or "ppo", _gbrl.preset(env_id, name, asked or "ppo")
+
+
+def _algorithm(name: str) -> type[AlgorithmModel]:
+    if name not in ALGORITHMS:
+        raise ValueError(f"algo: expected one of {', '.join(ALGORITHMS)}, got {name}")
+    return ALGORITHMS[name]
 
 
 def _changes(options: argparse.Namespace) -> dict[str, str]:
@@ -192,15 +214,6 @@ def _changes(options: argparse.Namespace) -> dict[str, str]:
     flags = {"total_timesteps": "steps", "n_envs": "n_envs", "seed": "seed", "n_threads": "threads"}
     changes |= {key: str(getattr(options, flag)) for key, flag in flags.items() if getattr(options, flag) is not None}
     return changes
-
-
-def _keywords(settings: dict[str, str]) -> dict[str, Any]:
-    """Settings as arguments of PPO."""
-    values = {key: _options.as_value(text) for key, text in settings.items() if key not in _options.ELSEWHERE}
-    values["vf_coef"] = float(values["vf_coef"]) / 2.0
-    for name in ("feature_weights", "monotone"):
-        values[name] = settings[name]
-    return {**values, "stats_window_size": int(settings["stats_window"])}
 
 
 def _read_settings(path: Path) -> dict[str, str]:
@@ -216,8 +229,8 @@ def _read_settings(path: Path) -> dict[str, str]:
     return {key: _options.as_text(key, value) for key, value in table.items()}
 
 
-def _write_config(folder: Path, env_id: str, settings: dict[str, str]) -> None:
-    lines = [f"env = {json.dumps(env_id)}", 'algo = "ppo"', ""]
+def _write_config(folder: Path, env_id: str, algo: str, settings: dict[str, str]) -> None:
+    lines = [f"env = {json.dumps(env_id)}", f"algo = {json.dumps(algo)}", ""]
     lines += [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     (folder / "config.toml").write_text("\n".join(lines) + "\n")
 

@@ -29,13 +29,20 @@ class Agent:
     True, finish, update, and on with decide; or collect, finish, update on environments written in Rust. A seed fixes
     everything to the byte, whatever the number of threads.
 
-    algo is "ppo"; env_name goes into the model file; spaces are JSON; settings are names and values of
+    algo is "ppo", "a2c" or "awr"; env_name goes into the model file; spaces are JSON; settings are names and values of
     docs/parameters.md. Raises ValueError for a setting out of range and NotImplementedError for an action space that no
     policy fits.
-
-    Any thread and any signal's handler may ask for predictions or save while another thread learns: they get their turn
-    when that has collected its rollout or made its update.
     """
+    @property
+    def algo(self) -> builtins.str:
+        r"""
+        Name of the algorithm.
+        """
+    @property
+    def feature_names(self) -> builtins.list[builtins.str]:
+        r"""
+        Names of the columns of an observation.
+        """
     @property
     def n_features(self) -> builtins.int:
         r"""
@@ -47,21 +54,6 @@ class Agent:
         Columns of an action.
         """
     @property
-    def n_envs(self) -> builtins.int:
-        r"""
-        Number of environments.
-        """
-    @property
-    def has_masks(self) -> builtins.bool:
-        r"""
-        Whether decisions come with action masks.
-        """
-    @property
-    def feature_names(self) -> builtins.list[builtins.str]:
-        r"""
-        Names of the columns of an observation.
-        """
-    @property
     def n_outputs(self) -> builtins.int:
         r"""
         Outputs of the trees: the policy's parameters and the value.
@@ -70,6 +62,16 @@ class Agent:
     def n_trees(self) -> builtins.int:
         r"""
         Trees so far.
+        """
+    @property
+    def n_envs(self) -> builtins.int:
+        r"""
+        Number of environments.
+        """
+    @property
+    def has_masks(self) -> builtins.bool:
+        r"""
+        Whether decisions come with action masks.
         """
     @property
     def log_std(self) -> numpy.typing.NDArray[numpy.float64]:
@@ -260,10 +262,6 @@ class Booster:
         r"""
         Where the run stands, 0 to 1: what learning-rate schedules go by.
         """
-    def set_seed(self, seed: builtins.int) -> None:
-        r"""
-        Another root of the subsampling, for the trees to come.
-        """
     def encode(self, feature_idx: builtins.int, text: builtins.str, learn: builtins.bool = False) -> builtins.float:
         r"""
         The code of a string in a column of strings; a new one gets the next code where learn is true, −1 otherwise.
@@ -379,15 +377,18 @@ def environments() -> builtins.list[builtins.str]:
     Names of the environments written in Rust that this build can make.
     """
 
-def parameters() -> builtins.list[builtins.dict[builtins.str, builtins.str]]:
+def parameters(algo: typing.Optional[builtins.str] = None) -> builtins.list[builtins.dict[builtins.str, builtins.str]]:
     r"""
-    Every setting there is: a dictionary each with its section, name, kind, default, rule, unit and doc.
+    Every setting there is, or those of an algorithm with its defaults: a dictionary each with its section, name, kind,
+    default, rule, unit and doc.
+
+    Raises ValueError for an unknown algorithm.
     """
 
-def preset(env: builtins.str, name: builtins.str = 'default') -> builtins.dict[builtins.str, builtins.str]:
+def preset(env: builtins.str, name: builtins.str = 'default', algo: builtins.str = 'ppo') -> builtins.dict[builtins.str, builtins.str]:
     r"""
-    Settings of the preset `name` ("paper" or "default") for the environment `env`; those that have none of their own
-    share one.
+    Settings of the preset `name` ("paper" or "default") of an algorithm for the environment `env`; those that have none of
+    their own share one.
 
     Raises ValueError for a preset that there is not.
     """

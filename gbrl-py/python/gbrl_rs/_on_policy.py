@@ -1,6 +1,6 @@
-"""What all on-policy algorithms share: Stable-Baselines3's learn(), predict() and everything around them.
+"""What all algorithms share: Stable-Baselines3's learn(), predict() and everything around them.
 
-An algorithm adds its constructor and says what its settings are; see :mod:`gbrl_rs.ppo`.
+An algorithm adds its constructor and says what its settings are; see :mod:`gbrl_rs._algorithm`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Self = TypeVar("Self", bound="OnPolicyModel")
 
 
 class OnPolicyModel(ModelFile):
-    """A policy of trees that learns from environments. The base of :class:`gbrl_rs.PPO`.
+    """A policy of trees that learns from environments. The base of :class:`gbrl_rs.PPO` and the others.
 
     Attributes:
         num_timesteps: environment steps so far, over all copies.
@@ -47,7 +47,6 @@ class OnPolicyModel(ModelFile):
 
     # Attributes of the constructor's arguments; each algorithm has more.
     n_steps: int
-    n_epochs: int
     learning_rate: Any
     stats_window_size: int
     device: str
@@ -132,6 +131,10 @@ class OnPolicyModel(ModelFile):
         """All settings as the attributes say now, by name, as text."""
         raise NotImplementedError
 
+    def _updates_per_rollout(self) -> int:
+        """What `train()` adds to the count of updates, as SB3 counts them."""
+        return 1
+
     # -- learning --------------------------------------------------------------------------------------------------
 
     def learn(
@@ -205,10 +208,10 @@ class OnPolicyModel(ModelFile):
         return True
 
     def train(self) -> None:
-        """Learns from the last rollout: every minibatch adds one tree."""
+        """Learns from the last rollout: every minibatch adds a tree."""
         self._push_settings()
         metrics = self._agent.update(1.0 - self._current_progress_remaining)
-        self._n_updates += self.n_epochs
+        self._n_updates += self._updates_per_rollout()
         for key, value in metrics.items():
             self.logger.record(key, int(value) if key == "train/n_trees" else value)
         self.logger.record("train/learning_rate", _options.at(self.learning_rate, self._current_progress_remaining))

@@ -51,14 +51,14 @@ def device(name: Any) -> str:
 
 
 @functools.cache
-def defaults() -> dict[str, str]:
-    """Every setting's default, as text."""
-    return {parameter["name"]: parameter["default"] for parameter in _gbrl.parameters()}
+def defaults(algo: str) -> dict[str, str]:
+    """The defaults of an algorithm's settings, as text."""
+    return {parameter["name"]: parameter["default"] for parameter in _gbrl.parameters(algo)}
 
 
 @functools.cache
 def names(section: str) -> frozenset[str]:
-    """The settings of a section: "run", "ppo" or "tree"."""
+    """The settings of a section: "run", "agent" (all algorithms), "ppo", "awr" or "tree"."""
     return frozenset(parameter["name"] for parameter in _gbrl.parameters() if parameter["section"] == section)
 
 
@@ -137,6 +137,6 @@ def split_policy_kwargs(policy_kwargs: Mapping[str, Any] | None) -> dict[str, An
             f"policy_kwargs: {', '.join(ignored)} describe neural networks and have no meaning for trees; "
             "max_depth, n_bins, policy_lr, value_lr and others in docs/parameters.md shape them",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return {name: value for name, value in given.items() if name not in NETWORK_ONLY}

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
-from gymnasium import spaces
-
-from gbrl_rs import _gbrl, _options
-from gbrl_rs._envs import adapt
-from gbrl_rs._on_policy import OnPolicyModel
+from gbrl_rs._algorithm import IGNORED_NORM, MAX_GRAD_NORM, AlgorithmModel
 from gbrl_rs._options import Schedule
 from gbrl_rs.policies import TreePolicy
 
-Self = TypeVar("Self", bound="PPO")
-
-# SB3's own default, which stands for these rates of the trees; see `learning_rate`. They are lower than the defaults of
-# docs/parameters.md, which belong to minibatches of 512: SB3's 64 mean eight times as many trees per pass. Chosen on
-# CartPole, Acrobot and Pendulum; a value_lr of 0.1 fails on all three. A Gaussian's mean takes smaller steps: its
-# gradient grows as its standard deviation shrinks.
 SB3_LEARNING_RATE = 3e-4
-POLICY_LR = 0.02
-POLICY_LR_BOX = 0.01
-VALUE_LR = 0.02
-
-# SB3's own start of a Gaussian's log standard deviation.
-LOG_STD_INIT = 0.0
-POLICIES = ("MlpPolicy", "MultiInputPolicy", "TreePolicy")
 
 
-class PPO(OnPolicyModel):
+class PPO(AlgorithmModel):
     """A policy and a value function of gradient-boosted trees, learnt by PPO.
 
     Takes the place of ``stable_baselines3.PPO``: the same arguments with the same defaults, except where a network is
@@ -81,8 +64,22 @@ class PPO(OnPolicyModel):
     """
 
     ALGORITHM: ClassVar[str] = "ppo"
+    OWN_SETTINGS: ClassVar[tuple[str, ...]] = ("batch_size", "n_epochs", "clip_range", "clip_range_vf", "target_kl")
+    IGNORED: ClassVar[dict[str, tuple[Any, str]]] = {"max_grad_norm": IGNORED_NORM}
 
-    policy_aliases: ClassVar[dict[str, type[TreePolicy]]] = dict.fromkeys(POLICIES, TreePolicy)
+    # Lower than the defaults of docs/parameters.md, which belong to minibatches of 512: SB3's 64 mean eight times as many
+    # trees per pass. Chosen on CartPole, Acrobot and Pendulum; a value_lr of 0.1 fails on all three. A Gaussian's mean
+    # takes smaller steps: its gradient grows as its standard deviation shrinks.
+    SB3_LEARNING_RATE: ClassVar[float] = SB3_LEARNING_RATE
+    POLICY_LR: ClassVar[float] = 0.02
+    POLICY_LR_BOX: ClassVar[float] = 0.01
+    VALUE_LR: ClassVar[float] = 0.02
+
+    batch_size: int
+    n_epochs: int
+    clip_range: Schedule
+    clip_range_vf: Schedule | None
+    target_kl: float | None
 
     def __init__(
         self,
@@ -117,118 +114,10 @@ class PPO(OnPolicyModel):
         value_lr: Schedule | None = None,
         **settings: Any,
     ) -> None:
-        arguments = dict(locals())
-        for name in ("self", "env", "settings", "_init_setup_model", "__class__"):
-            arguments.pop(name, None)
-        self._configure({**arguments, **settings})
-        if max_grad_norm != 0.5:
-            warnings.warn(
-                f"max_grad_norm={max_grad_norm} is a norm of network parameters and has no meaning for trees; "
-                "max_policy_grad_norm and max_value_grad_norm clip the gradients of rows",
-                UserWarning,
-                stacklevel=2,
-            )
-        self._start(env)
+        self._begin(env, locals(), settings)
 
-    @classmethod
-    def from_preset(cls: type[Self], env: Any, name: str = "default", **overrides: Any) -> Self:
-        """A model with the settings of a preset: "default" or "paper", see envs/presets.
-
-        Args:
-            env: as in the constructor. The preset is that of its registered name; others share a generic one.
-            name: which preset.
-            **overrides: constructor arguments and settings that win over the preset's.
-
-        Raises:
-            ValueError: for a preset that the environment does not have.
-
-        Example:
-            >>> PPO.from_preset(gbrl_rs.make_vec("CartPole-v1", 8), "paper", seed=1).learn(200_000)
-        """
-        envs = adapt(env)
-        preset = {key: _options.as_value(text) for key, text in _gbrl.preset(envs.env_id, name).items()}
-        arguments = {key: value for key, value in preset.items() if key not in _options.ELSEWHERE}
-        if "vf_coef" in arguments:
-            arguments["vf_coef"] /= 2.0
-        return cls("TreePolicy", envs, **{**arguments, **overrides})
-
-    def _configure(self, arguments: dict[str, Any]) -> None:
-        given = dict(arguments)
-        self.policy_class = _policy_class(given.pop("policy"))
-        self.device = _options.device(given.pop("device"))
-        if given.pop("use_sde"):
-            raise NotImplementedError(
-                "use_sde: expected False, got True: generalized State-Dependent Exploration (gSDE) draws its noise "
-                "from the last layer of a network, and trees have none"
-            )
-        for name, default in (("sde_sample_freq", -1), ("rollout_buffer_class", None), ("rollout_buffer_kwargs", None)):
-            value = given.pop(name, default)
-            if value != default:
-                raise NotImplementedError(f"{name}: expected {default}, got {value!r}: rollouts are kept in Rust")
-        self.use_sde = False
-        self.learning_rate = given.pop("learning_rate")
-        self.n_steps = int(given.pop("n_steps"))
-        self.batch_size = int(given.pop("batch_size"))
-        self.n_epochs = int(given.pop("n_epochs"))
-        self.gamma = given.pop("gamma")
-        self.gae_lambda = given.pop("gae_lambda")
-        self.clip_range = given.pop("clip_range")
-        self.clip_range_vf = given.pop("clip_range_vf")
-        self.normalize_advantage = given.pop("normalize_advantage")
-        self.ent_coef = given.pop("ent_coef")
-        self.vf_coef = given.pop("vf_coef")
-        self.max_grad_norm = given.pop("max_grad_norm")
-        self.target_kl = given.pop("target_kl")
-        self.stats_window_size = int(given.pop("stats_window_size"))
-        self.tensorboard_log = given.pop("tensorboard_log")
-        self.policy_kwargs = _options.split_policy_kwargs(given.pop("policy_kwargs"))
-        self.verbose = given.pop("verbose")
-        self.seed = given.pop("seed")
-        self.policy_lr = given.pop("policy_lr")
-        self.value_lr = given.pop("value_lr")
-        self.settings = given
-        known = (_options.names("ppo") | _options.names("tree") | {"n_threads"}) - _OWN
-        _options.check_names(self.settings, known, f"{type(self).__name__}.__init__()")
-        _options.check_names(self.policy_kwargs, known | {"policy_lr", "value_lr"}, "policy_kwargs")
-
-    def _arguments(self) -> dict[str, Any]:
-        names = (
-            "learning_rate n_steps batch_size n_epochs gamma gae_lambda clip_range clip_range_vf normalize_advantage "
-            "ent_coef vf_coef max_grad_norm use_sde target_kl stats_window_size tensorboard_log policy_kwargs verbose "
-            "seed policy_lr value_lr"
-        ).split()
-        return {"policy": "TreePolicy", **{name: getattr(self, name) for name in names}, **self.settings}
-
-    def _settings(self, progress_remaining: float) -> dict[str, str]:
-        at = _options.at
-        values = {
-            "n_steps": self.n_steps,
-            "batch_size": self.batch_size,
-            "n_epochs": self.n_epochs,
-            "gamma": self.gamma,
-            "gae_lambda": self.gae_lambda,
-            "clip_range": at(self.clip_range, progress_remaining),
-            "clip_range_vf": at(self.clip_range_vf, progress_remaining),
-            "normalize_advantage": self.normalize_advantage,
-            "ent_coef": self.ent_coef,
-            # SB3 weighs (V − R)², the learner ½(V − R)².
-            "vf_coef": 2.0 * self.vf_coef,
-            "target_kl": self.target_kl,
-            "norm_reward": NORM_REWARD,
-            "log_std_init": LOG_STD_INIT,
-            **self._rates(progress_remaining),
-            **{name: at(value, progress_remaining) for name, value in {**self.policy_kwargs, **self.settings}.items()},
-        }
-        return {name: _options.as_text(name, value) for name, value in values.items()}
-
-    def _rates(self, progress_remaining: float) -> dict[str, Any]:
-        factor = _options.at(self.learning_rate, progress_remaining) / SB3_LEARNING_RATE
-        is_box = isinstance(self.action_space, spaces.Box)
-        policy_lr, value_lr = (POLICY_LR_BOX if is_box else POLICY_LR) * factor, VALUE_LR * factor
-        return {
-            "policy_lr": policy_lr if self.policy_lr is None else _options.at(self.policy_lr, progress_remaining),
-            "value_lr": value_lr if self.value_lr is None else _options.at(self.value_lr, progress_remaining),
-        }
+    def _updates_per_rollout(self) -> int:
+        return self.n_epochs
 
     def _check_arguments(self) -> None:
         rows = self.n_steps * self.n_envs
@@ -248,23 +137,5 @@ class PPO(OnPolicyModel):
                 "We recommend using a `batch_size` that is a factor of `n_steps * n_envs`.\n"
                 f"Info: (n_steps={self.n_steps} and n_envs={self.n_envs})",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
-
-
-# Whether rewards are scaled by the running spread of the discounted return, unless the caller says.
-NORM_REWARD = False
-
-# Settings that are arguments of their own.
-_OWN = frozenset(
-    "n_steps batch_size n_epochs gamma gae_lambda clip_range clip_range_vf ent_coef vf_coef normalize_advantage "
-    "target_kl policy_lr value_lr".split()
-)
-
-
-def _policy_class(policy: Any) -> type[TreePolicy]:
-    if isinstance(policy, type) and issubclass(policy, TreePolicy):
-        return policy
-    if policy in POLICIES:
-        return TreePolicy
-    raise ValueError(f"Policy {policy} unknown; expected one of {', '.join(POLICIES)}")

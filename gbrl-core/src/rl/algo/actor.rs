@@ -22,6 +22,8 @@ pub(super) struct Actor {
     /// The latest observations as the trees see them, `[n_envs, n_features]`.
     observations: Vec<f32>,
     stream: Stream,
+    /// Environments that started an episode, without ending one, before the rollout that is being filled.
+    new_episodes: Vec<bool>,
     scratch: Scratch,
 }
 
@@ -62,7 +64,7 @@ struct Scratch {
 impl Actor {
     /// An actor for `n_envs` environments, which have not been observed yet.
     pub(super) fn new(head: &PolicyHead, n_envs: usize, has_masks: bool, settings: &Settings) -> Self {
-        let ppo = &settings.ppo;
+        let agent = &settings.agent;
         let (n_features, action_len) = (head.n_features(), head.distribution.action_len());
         let mask_len = if has_masks { head.distribution.mask_len() } else { 0 };
         let scratch = Scratch {
@@ -74,17 +76,18 @@ impl Actor {
             log_probs: vec![0.0; n_envs],
             rewards: vec![0.0; n_envs],
             finals: vec![0.0; n_envs * n_features],
-            rows: (0..(ppo.n_steps * n_envs) as u32).collect(),
+            rows: (0..(agent.n_steps * n_envs) as u32).collect(),
             last_values: vec![0.0; n_envs],
             cut_values: Vec::new(),
         };
         Actor {
-            rollout: Rollout::new(ppo.n_steps, n_envs, n_features, action_len, mask_len),
-            gamma: ppo.gamma,
-            lambda: ppo.gae_lambda,
-            reward_normalizer: ppo.norm_reward.then(|| RewardNormalizer::new(n_envs, ppo.gamma, ppo.clip_reward)),
+            rollout: Rollout::new(agent.n_steps, n_envs, n_features, action_len, mask_len),
+            gamma: agent.gamma,
+            lambda: agent.gae_lambda,
+            reward_normalizer: agent.norm_reward.then(|| RewardNormalizer::new(n_envs, agent.gamma, agent.clip_reward)),
             observations: vec![0.0; n_envs * n_features],
             stream: Stream::new(settings.run.seed, "actions", 0),
+            new_episodes: vec![false; n_envs],
             scratch,
         }
     }
@@ -121,9 +124,21 @@ impl Actor {
 
     /// Forgets the running return of an environment that started a new episode without ending the old one.
     pub(super) fn restart(&mut self, env_idx: usize) {
+        self.new_episodes[env_idx] = true;
         if let Some(normalizer) = &mut self.reward_normalizer {
             normalizer.restart(env_idx);
         }
+    }
+
+    /// The latest observations as the trees see them, and which environments had not gone on where the rollout before
+    /// left them.
+    pub(super) fn ends(&self) -> (&[f32], &[bool]) {
+        (&self.observations, &self.new_episodes)
+    }
+
+    /// From now on environments go on where they stand.
+    pub(super) fn go_on(&mut self) {
+        self.new_episodes.fill(false);
     }
 
     /// Starts an empty rollout.

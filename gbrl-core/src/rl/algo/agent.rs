@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::MakeBackend;
 use crate::boost::{Booster, Dataset};
-use crate::config::{Edges, OptimizerKind, ParamValue, PpoParams, Settings};
+use crate::config::{AgentParams, AlgoParams, Edges, OptimizerKind, ParamValue, Settings};
 use crate::ensemble::{Ensemble, Optimizer, OutputGroup};
 use crate::error::{Error, Result};
 use crate::io::{Model, ModelRef};
 use crate::rl::algo::Poll;
 use crate::rl::algo::actor::{Actor, ActorState, Decision};
-use crate::rl::algo::ppo::{self, Ppo, PpoState};
+use crate::rl::algo::learner::{Learner, LearnerState, Lesson};
 use crate::rl::event::Metrics;
 use crate::rl::normalize::RewardNormalizer;
 use crate::rl::policy::{About, Policy, PolicyHead, PolicyView, Training};
@@ -76,7 +76,7 @@ pub struct Agent {
     pub(super) booster: Booster,
     pub(super) data: Dataset,
     pub(super) actor: Actor,
-    pub(super) ppo: Ppo,
+    pub(super) learner: Learner,
     has_masks: bool,
     rules: Rules,
     stage: Stage,
@@ -106,7 +106,8 @@ pub struct AgentState {
     pub head: PolicyHead,
     has_masks: bool,
     pub(super) actor: ActorState,
-    ppo: PpoState,
+    #[serde(alias = "ppo")]
+    learner: LearnerState,
     pub(super) n_trees: usize,
 }
 
@@ -165,12 +166,12 @@ impl Agent {
             }
         }
         settings.check()?;
-        let head = PolicyHead::new(observation_space, action_space, &settings.ppo)?;
+        let head = PolicyHead::new(observation_space, action_space, &settings.agent)?;
         let n = head.n_policy_outputs();
-        let mut ensemble = Ensemble::new(observation_space.schema(), output_groups(&settings.ppo, n).into())?;
+        let mut ensemble = Ensemble::new(observation_space.schema(), output_groups(&settings.agent, n).into())?;
         if let (Some(means), true) = (head.distribution.gaussian_len(), head.log_std.is_empty()) {
             let mut bias = vec![0.0; n + 1];
-            bias[means..n].fill(settings.ppo.log_std_init as f32);
+            bias[means..n].fill(settings.agent.log_std_init as f32);
             ensemble.set_bias(&bias)?;
         }
         Self::assemble(backend, env, head, has_masks, ensemble, settings)
@@ -205,7 +206,7 @@ impl Agent {
         if ensemble.trees().len() != state.n_trees {
             return Err(Error::format("agent's state", "number of trees", state.n_trees, ensemble.trees().len()));
         }
-        for (i, wanted) in output_groups(&settings.ppo, n).into_iter().enumerate() {
+        for (i, wanted) in output_groups(&settings.agent, n).into_iter().enumerate() {
             let group = &ensemble.groups()[i];
             if group.optimizer != wanted.optimizer {
                 // The trees that are there would come to mean something else.
@@ -220,7 +221,7 @@ impl Agent {
             agent.booster.set_fixed_edges(fixed_edges)?;
         }
         agent.actor.restore(&state.actor)?;
-        agent.ppo.restore(&state.ppo, &agent.head)?;
+        agent.learner.restore(&state.learner, &agent.head, &mut agent.booster)?;
         Ok(agent)
     }
 
@@ -240,7 +241,7 @@ impl Agent {
             backend: backend.clone(),
             data: booster.dataset(),
             actor: Actor::new(&head, n_envs, has_masks, settings),
-            ppo: Ppo::new(&head, n_envs, settings),
+            learner: Learner::new(&head, has_masks, &booster, settings),
             rules: Rules::new(&head.observation_space, &head.action_space)?,
             has_masks,
             stage: Stage::New,
@@ -426,6 +427,12 @@ impl Agent {
             return Err(out_of_turn("finish", self.stage));
         }
         self.actor.finish(&mut self.booster, &mut self.data, &self.head)?;
+        if let Some(replay) = &mut self.learner.replay {
+            let (last_observations, new_episodes) = self.actor.ends();
+            let rollout = &self.actor.rollout;
+            replay.push(&mut self.booster, rollout, &self.data, last_observations, new_episodes)?;
+        }
+        self.actor.go_on();
         self.stage = Stage::Finished;
         Ok(())
     }
@@ -447,8 +454,17 @@ impl Agent {
         if self.stage != Stage::Finished {
             return Err(out_of_turn("update", self.stage));
         }
-        let policy = (&mut self.head, &mut self.booster, &mut self.data);
-        self.ppo.update(policy, &self.actor.rollout, &self.settings, progress, (metrics, poll))
+        let lesson = Lesson {
+            head: &mut self.head,
+            booster: &mut self.booster,
+            data: &mut self.data,
+            rollout: &self.actor.rollout,
+            settings: &self.settings.agent,
+            progress,
+            metrics,
+            poll,
+        };
+        self.learner.update(&self.settings.algo, lesson)
     }
 
     /// Forgets the running return of an environment that started a new episode without ending the old one.
@@ -489,13 +505,16 @@ impl Agent {
             booster.append(&mut data, &rows, 0..0, &mut [])?;
             booster.complete(&mut data)?;
             (self.data, self.booster) = (data, booster);
+            if let Some(replay) = &mut self.learner.replay {
+                replay.rebuild(&mut self.booster)?;
+            }
         }
-        for (i, group) in output_groups(&settings.ppo, self.head.n_policy_outputs()).into_iter().enumerate() {
+        for (i, group) in output_groups(&settings.agent, self.head.n_policy_outputs()).into_iter().enumerate() {
             self.booster.set_rate(i, group.rate)?;
         }
-        self.actor.set_discounts(settings.ppo.gamma, settings.ppo.gae_lambda);
-        if settings.ppo.batch_size != self.settings.ppo.batch_size {
-            self.ppo.set_batch_size(&self.head, settings.ppo.batch_size);
+        self.actor.set_discounts(settings.agent.gamma, settings.agent.gae_lambda);
+        if let (AlgoParams::Awr(awr), Some(replay)) = (&settings.algo, &mut self.learner.replay) {
+            replay.set_capacity(awr.buffer_size);
         }
         self.settings = settings;
         Ok(())
@@ -506,7 +525,7 @@ impl Agent {
         self.settings.run.seed = seed;
         self.booster.set_seed(trees_seed(seed));
         self.actor.seed(seed);
-        self.ppo.seed(seed);
+        self.learner.seed(seed);
     }
 
     /// The code of a string in a column of strings, giving it the next one when it is new.
@@ -579,9 +598,9 @@ impl Agent {
     fn about(&self, head: &PolicyHead, timesteps: u64, rewards: Option<&RewardNormalizer>) -> About {
         let training = Training {
             env: self.env.clone(),
-            algo: ppo::NAME.to_owned(),
             timesteps,
-            ppo: self.settings.ppo.clone(),
+            agent: self.settings.agent.clone(),
+            algo: self.settings.algo.clone(),
             reward_normalizer: rewards.map(RewardNormalizer::statistics),
         };
         About { policy: head.clone(), training: Some(training) }
@@ -594,7 +613,7 @@ impl Agent {
             head: self.head.clone(),
             has_masks: self.has_masks,
             actor: self.actor.state(),
-            ppo: self.ppo.state(),
+            learner: self.learner.state(),
             n_trees: self.ensemble().trees().len(),
         }
     }
@@ -635,6 +654,10 @@ impl AgentState {
 
 fn check_change(old: &Settings, new: &Settings) -> Result<()> {
     new.check()?;
+    if old.algorithm() != new.algorithm() {
+        let rule = format!("{}, as the run began", old.algorithm().name());
+        return Err(Error::parameter("algo", new.algorithm().name(), rule));
+    }
     for key in KEPT {
         let (old, new) = (old.get(key).unwrap_or_default(), new.get(key).unwrap_or_default());
         if old != new {
@@ -665,19 +688,23 @@ fn trees_seed(seed: u64) -> u64 {
     derive_seed(seed, "trees", 0)
 }
 
+/// Which of the output groups is the policy's, and which the value's.
+pub(super) const POLICY: usize = 0;
+pub(super) const VALUE: usize = 1;
+
 /// The policy's `n` columns and the value's, with the rates and optimizers of the settings.
-fn output_groups(ppo: &PpoParams, n: usize) -> [OutputGroup; 2] {
+fn output_groups(params: &AgentParams, n: usize) -> [OutputGroup; 2] {
     let group = |name: &str, columns, rate, optimizer| {
         let optimizer = match optimizer {
             OptimizerKind::Sgd => Optimizer::Sgd,
             OptimizerKind::Adam => {
-                Optimizer::Adam { beta1: ppo.adam_beta1, beta2: ppo.adam_beta2, epsilon: ppo.adam_eps }
+                Optimizer::Adam { beta1: params.adam_beta1, beta2: params.adam_beta2, epsilon: params.adam_eps }
             }
         };
         OutputGroup { optimizer, ..OutputGroup::sgd(name, columns, rate) }
     };
     [
-        group("policy", 0..n, ppo.policy_lr, ppo.policy_optimizer),
-        group("value", n..n + 1, ppo.value_lr, ppo.value_optimizer),
+        group("policy", 0..n, params.policy_lr, params.policy_optimizer),
+        group("value", n..n + 1, params.value_lr, params.value_optimizer),
     ]
 }

@@ -1,9 +1,14 @@
-//! Algorithms: what on-policy algorithms share (acting, remembering, valuing) and what each learns from a rollout.
+//! Algorithms: what they share (acting, remembering, valuing) and what each learns from a rollout.
 
+mod a2c;
 mod actor;
 pub mod adam;
 mod agent;
-pub mod ppo;
+mod awr;
+mod learner;
+mod minibatch;
+mod ppo;
+mod replay;
 mod trainer;
 
 use std::ops::ControlFlow;

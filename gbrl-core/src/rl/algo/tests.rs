@@ -3,30 +3,47 @@
 use std::ops::ControlFlow;
 
 use super::agent::KEPT;
-use super::ppo::{LossParams, Minibatch};
+use super::minibatch::{Minibatch, PolicyLoss, ValueLoss};
 use super::*;
 use crate::ErrorClass;
-use crate::config::{Edges, OptimizerKind, Schedule, Settings};
+use crate::config::{AlgoParams, Algorithm, Edges, OptimizerKind, Schedule, Settings};
 use crate::ensemble::Ensemble;
 use crate::io::{Checkpoint, Model};
 use crate::rl::env::{Env, TimeLimit};
 use crate::rl::eval::{evaluate, evaluate_within};
 use crate::rl::event::{Control, Event, Metrics};
 use crate::rl::policy::{Policy, PolicyHead};
-use crate::rl::rollout::StepRows;
-use crate::rl::test_envs::{Broken, Masked, Target, Walk};
+use crate::rl::rollout::{Rollout, StepRows};
+use crate::rl::space::Space;
+use crate::rl::test_envs::{Broken, Masked, MaskedParts, Target, Walk};
 use crate::rl::vec_env::VecEnv;
 use crate::rng::{Stream, derive_seed};
 use crate::threads::Threads;
 
+/// Small settings of the algorithm that the pair "algo" names, PPO without one.
 fn settings(pairs: &[(&str, &str)]) -> Settings {
-    let mut settings = Settings::default();
-    let defaults = [("n_envs", "4"), ("n_steps", "16"), ("batch_size", "24"), ("n_epochs", "3"), ("max_depth", "2")];
-    for (key, value) in defaults.iter().chain(pairs) {
+    let algorithm = pairs.iter().find(|(key, _)| *key == "algo").map_or("ppo", |(_, name)| name);
+    let mut settings = Settings::new(Algorithm::parse(algorithm).unwrap());
+    let own: &[(&str, &str)] = match settings.algorithm() {
+        Algorithm::Ppo => &[("n_steps", "16"), ("batch_size", "24"), ("n_epochs", "3")],
+        Algorithm::A2c => &[("n_steps", "16")],
+        Algorithm::Awr => &[
+            ("n_steps", "16"),
+            ("buffer_size", "200"),
+            ("value_updates", "3"),
+            ("value_batch_size", "50"),
+            ("policy_updates", "4"),
+            ("policy_batch_size", "24"),
+        ],
+    };
+    let shared = [("n_envs", "4"), ("max_depth", "2")];
+    for (key, value) in shared.iter().chain(own).chain(pairs).filter(|(key, _)| *key != "algo") {
         settings.set(key, value).unwrap();
     }
     settings
 }
+
+const ALGOS: [&str; 3] = ["ppo", "a2c", "awr"];
 
 fn walks(n: usize) -> Vec<Box<dyn Env>> {
     (0..n).map(|_| Box::new(TimeLimit::new(Walk::new(), 20).unwrap()) as Box<dyn Env>).collect()
@@ -57,12 +74,22 @@ fn log(trainer: &mut Trainer, until: u64) -> Vec<String> {
     lines
 }
 
+/// The losses of a rollout's minibatches; A2C's are those of PPO without a ratio.
+fn losses<'a>(settings: &Settings, rollout: &'a Rollout) -> (PolicyLoss<'a>, ValueLoss<'a>) {
+    match &settings.algo {
+        AlgoParams::Ppo(ppo) => ppo::losses(rollout, &settings.agent, ppo, 0.0),
+        _ => a2c::losses(rollout, &settings.agent),
+    }
+}
+
 /// The whole loss of a minibatch against finite differences in every output and every log standard deviation.
 #[test]
 fn minibatch_gradients_agree_with_finite_differences() {
     type Case = (fn(usize) -> Vec<Box<dyn Env>>, &'static [(&'static str, &'static str)]);
     let masked: fn(usize) -> Vec<Box<dyn Env>> = |n| (0..n).map(|_| Box::new(Masked::new()) as Box<dyn Env>).collect();
-    let cases: [Case; 5] = [
+    let cases: [Case; 7] = [
+        (walks, &[("algo", "a2c"), ("ent_coef", "0.1")]),
+        (targets, &[("algo", "a2c"), ("ent_coef", "0.1"), ("normalize_advantage", "true")]),
         (walks, &[("ent_coef", "0.1")]),
         (walks, &[("clip_range_vf", "0.05"), ("norm_obs", "true")]),
         (masked, &[("ent_coef", "0.3"), ("normalize_advantage", "false")]),
@@ -74,15 +101,19 @@ fn minibatch_gradients_agree_with_finite_differences() {
         trainer.run(64, &mut |_| Control::Continue).unwrap();
         // Move the outputs away from where they were collected, so that ratios differ from 1.
         let rows: Vec<u32> = (0..24).map(|i| i * 2 + 1).collect();
-        let d = trainer.ensemble().n_outputs();
-        let loss = LossParams::at(&trainer.settings().ppo, 0.0);
-        let mut batch = Minibatch::new(&trainer.agent.head, rows.len());
-        trainer.agent.data.gather(&rows, 0..d, &mut batch.outputs);
+        let mut batch = Minibatch::new(&trainer.agent.head);
+        batch.gather(&trainer.agent.data, &rows);
         let mut stream = Stream::new(1, "test", 0);
         batch.outputs.iter_mut().for_each(|x| *x += stream.range(-0.1, 0.1) as f32);
         let rollout = trainer.rollout();
+        let losses = losses(trainer.settings(), rollout);
         let base = batch.outputs.clone();
-        batch.evaluate(&trainer.agent.head, rollout, &rows, &loss).unwrap();
+        let loss_of = |batch: &mut Minibatch, head: &PolicyHead| {
+            let (policy, squared_error) =
+                (batch.policy(head, rollout, &rows, &losses.0).unwrap(), batch.value(&rows, &losses.1));
+            policy.loss - losses.0.ent_coef * policy.entropy + losses.1.vf_coef * 0.5 * squared_error
+        };
+        loss_of(&mut batch, &trainer.agent.head);
         let (analytic, log_std) = (batch.gradients.clone(), batch.log_std_gradients.clone());
         let n = rows.len() as f64;
         for i in 0..base.len() {
@@ -90,7 +121,7 @@ fn minibatch_gradients_agree_with_finite_differences() {
                 batch.outputs.copy_from_slice(&base);
                 batch.outputs[i] += h;
                 let moved = f64::from(batch.outputs[i]);
-                (moved, batch.evaluate(&trainer.agent.head, rollout, &rows, &loss).unwrap().loss)
+                (moved, loss_of(&mut batch, &trainer.agent.head))
             };
             let ((x1, l1), (x0, l0)) = (at(1e-3), at(-1e-3));
             let numeric = n * (l1 - l0) / (x1 - x0);
@@ -102,7 +133,7 @@ fn minibatch_gradients_agree_with_finite_differences() {
             let mut at = |h: f64| {
                 let mut head = trainer.agent.head.clone();
                 head.log_std[i] += h;
-                batch.evaluate(&head, rollout, &rows, &loss).unwrap().loss
+                loss_of(&mut batch, &head)
             };
             let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
             assert!((numeric - log_std[i]).abs() < 1e-5, "log_std {i}: {} against {numeric}", log_std[i]);
@@ -135,7 +166,7 @@ fn row_clips_act_after_all_coefficients() {
     trainer.run(64, &mut |_| Control::Continue).unwrap();
     let n = trainer.agent.head.n_policy_outputs();
     let mut at_limit = 0;
-    for row in trainer.agent.ppo.batch.gradients.chunks_exact(n + 1).take(16) {
+    for row in trainer.agent.learner.batch.gradients.chunks_exact(n + 1).take(16) {
         let norm = row[..n].iter().map(|g| g * g).sum::<f32>().sqrt();
         assert!(norm <= 0.1 + 1e-6 && row[n].abs() <= 0.25);
         at_limit += usize::from(row[n].abs() == 0.25);
@@ -161,14 +192,17 @@ fn target_kl_forbids_the_whole_minibatch() {
 
 #[test]
 fn a_seed_fixes_the_run_whatever_the_threads() {
-    let run = |pairs: &[(&str, &str)]| {
-        let mut trainer = Trainer::new(walks(4), &settings(pairs)).unwrap();
-        let lines = log(&mut trainer, 256);
-        (lines, trainer.ensemble().clone())
-    };
-    let one = run(&[("norm_obs", "true"), ("n_threads", "1")]);
-    assert!(one == run(&[("norm_obs", "true"), ("n_threads", "2"), ("env_threads", "3")]));
-    assert!(one.0 != run(&[("norm_obs", "true"), ("seed", "1")]).0);
+    for algo in ALGOS {
+        let run = |pairs: &[(&str, &str)]| {
+            let settings = settings(&[&[("algo", algo), ("norm_obs", "true")], pairs].concat());
+            let mut trainer = Trainer::new(walks(4), &settings).unwrap();
+            let lines = log(&mut trainer, 256);
+            (lines, trainer.ensemble().clone())
+        };
+        let one = run(&[("n_threads", "1")]);
+        assert!(one == run(&[("n_threads", "2"), ("env_threads", "3")]));
+        assert!(one.0 != run(&[("seed", "1")]).0);
+    }
 }
 
 #[test]
@@ -176,8 +210,13 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     for edges in ["rollout", "step", "fixed"] {
         resume_in_the_middle(&[("edges", edges)]);
     }
+    for algo in ["a2c", "awr"] {
+        resume_in_the_middle(&[("algo", algo)]);
+        resume_in_the_middle(&[("algo", algo), ("value_optimizer", "adam"), ("control_variates", "true")]);
+    }
     resume_in_the_middle(&[("policy_optimizer", "adam"), ("control_variates", "true")]);
     resume_in_the_middle(&[("policy_optimizer", "adam"), ("value_optimizer", "adam"), ("adam_beta1", "0.5")]);
+    resume_in_the_middle(&[("clip_range", "linear:0.3:0.1")]);
 }
 
 /// Half a run, a checkpoint as bytes, the other half: equal to a whole run in every event and in the end.
@@ -185,7 +224,6 @@ fn resume_in_the_middle(more: &[(&str, &str)]) {
     let pairs = [
         ("norm_obs", "true"),
         ("policy_lr", "lin_0.2"),
-        ("clip_range", "linear:0.3:0.1"),
         ("total_timesteps", "2048"),
         ("checkpoint_every", "512"),
         ("eval_every", "1000"),
@@ -217,7 +255,7 @@ fn a_gaussian_run_resumes_and_says_what_it_could_not_restore() {
     log(&mut first, 128);
     let mut second = Trainer::resume(targets(4), &first.state(), first.model().unwrap().to_model()).unwrap();
     assert_eq!(second.agent.head, first.agent.head);
-    assert_eq!(second.agent.ppo.adam, first.agent.ppo.adam);
+    assert_eq!(second.agent.learner.adam, first.agent.learner.adam);
     assert_eq!(log(&mut second, 192)[0], "128 restarted [0, 1, 2, 3]");
 }
 
@@ -233,10 +271,10 @@ fn states_that_do_not_fit_are_refused() {
     assert_eq!(class(targets(4), &state, ensemble.clone()), ErrorClass::Format);
     assert_eq!(class(walks(3), &state, ensemble.clone()), ErrorClass::Value);
     let mut other = state.clone();
-    other.agent.settings.ppo.norm_reward = false;
+    other.agent.settings.agent.norm_reward = false;
     assert_eq!(class(walks(4), &other, ensemble.clone()), ErrorClass::Format);
     let mut adam = state.clone();
-    adam.agent.settings.ppo.value_optimizer = OptimizerKind::Adam;
+    adam.agent.settings.agent.value_optimizer = OptimizerKind::Adam;
     let error = Trainer::resume(walks(4), &adam, Model::new(ensemble.clone())).err().unwrap();
     assert!(error.to_string().starts_with("value_optimizer: expected Sgd, as the run began, got Adam"), "{error}");
     let mut fixed = state.clone();
@@ -308,7 +346,7 @@ fn misuse_is_an_error() {
     assert_eq!(class(walks(3), &[]), ErrorClass::Value);
     assert_eq!(class(Vec::new(), &[]), ErrorClass::Value);
     let mut bad = settings(&[]);
-    bad.ppo.gamma = 2.0;
+    bad.agent.gamma = 2.0;
     assert_eq!(Trainer::new(walks(4), &bad).err().unwrap().class(), ErrorClass::Value);
     let broken = Broken { reward: f32::INFINITY, ..Broken::nothing() };
     let mut trainer = Trainer::new(vec![Box::new(broken)], &settings(&[("n_envs", "1")])).unwrap();
@@ -363,6 +401,137 @@ fn it_learns_a_walk_a_target_and_a_masked_bandit() {
     ] {
         let target = score(targets, &[&gentle, pairs].concat(), 32_768);
         assert!(target > least, "{pairs:?}: {target}");
+    }
+}
+
+/// Over one epoch of one minibatch.
+#[test]
+fn a2c_is_ppo_without_a_ratio() {
+    let masked: fn(usize) -> Vec<Box<dyn Env>> = |n| (0..n).map(|_| Box::new(Masked::new()) as Box<dyn Env>).collect();
+    for (envs, ent_coef) in [(walks as fn(usize) -> Vec<Box<dyn Env>>, "0"), (targets, "0.3"), (masked, "0.1")] {
+        for normalize in ["false", "true"] {
+            let shared = [("ent_coef", ent_coef), ("normalize_advantage", normalize), ("gae_lambda", "0.9")];
+            let whole = [("batch_size", "64"), ("n_epochs", "1")];
+            let mut runs = [("ppo", &whole[..]), ("a2c", &[])].map(|(algo, own)| {
+                let settings = settings(&[&[("algo", algo)], &shared[..], own].concat());
+                let mut trainer = Trainer::new(envs(4), &settings).unwrap();
+                trainer.run(64, &mut |_| Control::Continue).unwrap();
+                trainer
+            });
+            // PPO has shuffled its rows; where they are in order the gradients are the same numbers.
+            let rows: Vec<u32> = (0..64).collect();
+            let [ppo, a2c] = &mut runs;
+            let head = ppo.agent.head.clone();
+            let mut gradients = [&*ppo, &*a2c].map(|trainer| {
+                let (policy, value) = losses(trainer.settings(), trainer.rollout());
+                let mut batch = Minibatch::new(&head);
+                batch.gather(&trainer.agent.data, &rows);
+                // Outputs as they were before the first tree.
+                batch.outputs.fill(0.0);
+                let mut before = head.clone();
+                before.log_std.fill(trainer.settings().agent.log_std_init);
+                batch.policy(&before, trainer.rollout(), &rows, &policy).unwrap();
+                batch.value(&rows, &value);
+                (batch.gradients, batch.log_std_gradients)
+            });
+            assert_eq!(gradients[0], gradients[1]);
+            assert!(gradients[1].0.iter().any(|&g| g != 0.0));
+            gradients[1].0.clear();
+            // One tree of either, the same but for the order of the rows, which changes no sum of integers.
+            if normalize == "false" {
+                assert_eq!(ppo.ensemble().trees(), a2c.ensemble().trees());
+            }
+            assert_eq!((ppo.ensemble().trees().len(), a2c.ensemble().trees().len()), (1, 1));
+        }
+    }
+}
+
+#[test]
+fn awr_grows_trees_of_one_group_each() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[("algo", "awr")])).unwrap();
+    trainer.run(128, &mut |_| Control::Continue).unwrap();
+    let columns: Vec<_> = trainer.ensemble().trees().iter().map(|tree| tree.columns()).collect();
+    let rollout = [vec![2..3; 3], vec![0..2; 4]].concat();
+    assert_eq!(columns, [&rollout[..], &rollout].concat());
+    assert_eq!(trainer.metrics().get("train/replay_size"), Some(128.0));
+    trainer.run(512, &mut |_| Control::Continue).unwrap();
+    assert_eq!(trainer.metrics().get("train/replay_size"), Some(192.0), "as many whole rollouts as 200 steps hold");
+    let none = [("algo", "awr"), ("value_updates", "0"), ("policy_updates", "0")];
+    let mut trainer = Trainer::new(walks(4), &settings(&none)).unwrap();
+    trainer.run(128, &mut |_| Control::Continue).unwrap();
+    assert_eq!(trainer.ensemble().trees().len(), 0);
+}
+
+#[test]
+fn a_replay_survives_other_trees_and_another_size() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[("algo", "awr")])).unwrap();
+    trainer.run(256, &mut |_| Control::Continue).unwrap();
+    let mut changed = trainer.settings().clone();
+    for (key, value) in [("max_depth", "1"), ("buffer_size", "128")] {
+        changed.set(key, value).unwrap();
+    }
+    trainer.agent.set_settings(changed).unwrap();
+    trainer.run(320, &mut |_| Control::Continue).unwrap();
+    assert_eq!(trainer.metrics().get("train/replay_size"), Some(128.0));
+    let mut other = trainer.settings().clone();
+    other.algo = AlgoParams::A2c;
+    let error = trainer.agent.set_settings(other).unwrap_err();
+    assert_eq!(error.to_string(), "algo: expected awr, as the run began, got a2c");
+}
+
+#[test]
+fn masks_are_kept_in_training_evaluation_and_saved_policies() {
+    let spaces = [Space::discrete(4), Space::MultiDiscrete { nvec: vec![3, 2] }, Space::MultiBinary { n: 3 }];
+    for (space, algo) in spaces.iter().flat_map(|space| ALGOS.map(|algo| (space, algo))) {
+        let envs = |n| (0..n).map(|_| Box::new(MaskedParts::new(space.clone())) as Box<dyn Env>).collect::<Vec<_>>();
+        let mut trainer = Trainer::new(envs(4), &settings(&[("algo", algo), ("policy_lr", "0.5")])).unwrap();
+        trainer.run(512, &mut |_| Control::Continue).unwrap();
+        let policy = Policy::from_model(trainer.model().unwrap().to_model(), 1).unwrap();
+        for deterministic in [false, true] {
+            evaluate(&policy, &mut envs(2), 20, deterministic, 1).unwrap();
+        }
+        let mut resumed = Trainer::resume(envs(4), &trainer.state(), trainer.model().unwrap().to_model()).unwrap();
+        resumed.run(640, &mut |_| Control::Continue).unwrap();
+    }
+}
+
+/// A state from before there were other algorithms.
+#[test]
+fn a_state_that_names_no_algorithm_is_of_ppo() {
+    let mut trainer = Trainer::new(walks(4), &settings(&[])).unwrap();
+    trainer.run(64, &mut |_| Control::Continue).unwrap();
+    let mut json = serde_json::to_value(trainer.state()).unwrap();
+    let agent = json["agent"].as_object_mut().unwrap();
+    let learner = agent.remove("learner").unwrap();
+    agent.insert("ppo".to_owned(), learner);
+    assert_eq!(serde_json::from_value::<TrainerState>(json).unwrap(), trainer.state());
+}
+
+#[test]
+fn a2c_and_awr_learn_a_walk_a_target_and_a_masked_bandit() {
+    let masked: fn(usize) -> Vec<Box<dyn Env>> = |n| (0..n).map(|_| Box::new(Masked::new()) as Box<dyn Env>).collect();
+    let score = |envs: fn(usize) -> Vec<Box<dyn Env>>, pairs: &[(&str, &str)], steps: u64| {
+        let mut settings = settings(&[&[("n_envs", "8")], pairs].concat());
+        settings.run.total_timesteps = steps;
+        let mut trainer = Trainer::new(envs(8), &settings).unwrap();
+        trainer.run(steps, &mut |_| Control::Continue).unwrap();
+        evaluate(&trainer.policy().unwrap(), &mut envs(3), 50, true, 7).unwrap().mean()
+    };
+    let a2c = [("algo", "a2c"), ("n_steps", "8"), ("policy_lr", "0.3")];
+    let awr = [("algo", "awr"), ("n_steps", "32"), ("buffer_size", "2048"), ("policy_lr", "0.2")];
+    let awr = [&awr[..], &[("policy_updates", "10"), ("policy_batch_size", "256")]].concat();
+    for pairs in [&a2c[..], &awr] {
+        let up = score(walks, pairs, 16_384);
+        assert!(up > 0.95, "walk, {pairs:?}: {up}");
+        let bandit = score(masked, pairs, 16_384);
+        assert!(bandit > 0.95, "bandit, {pairs:?}: {bandit}");
+    }
+    // 256 rows a tree, as PPO has there.
+    let gentle = [("n_steps", "32"), ("policy_lr", "0.01"), ("log_std_init", "-1"), ("normalize_advantage", "true")];
+    for pairs in [&a2c[..1], &awr] {
+        let target = score(targets, &[pairs, &gentle].concat(), 131_072);
+        // The best constant action gets −0.21.
+        assert!(target > -0.1, "target, {pairs:?}: {target}");
     }
 }
 
@@ -449,7 +618,7 @@ fn a_policy_survives_json_and_refuses_what_does_not_fit() {
     let mask = [true, false, true, true, false, false];
     let error = policy.act(&observations, &mask, true, &mut stream, &mut [0.0; 3]).unwrap_err();
     assert_eq!(error.to_string(), "action mask[2, 0]: expected at least one allowed choice, got none");
-    let other = PolicyHead { action_space: crate::rl::space::Space::discrete(3), ..head };
+    let other = PolicyHead { action_space: Space::discrete(3), ..head };
     assert_eq!(Policy::new(trainer.ensemble().clone(), other, 1).err().unwrap().class(), ErrorClass::Format);
 }
 
@@ -457,8 +626,9 @@ fn a_policy_survives_json_and_refuses_what_does_not_fit() {
 #[test]
 fn an_agent_stepped_by_hand_learns_what_a_trainer_learns() {
     let masked: fn(usize) -> Vec<Box<dyn Env>> = |n| (0..n).map(|_| Box::new(Masked::new()) as Box<dyn Env>).collect();
-    for envs in [walks, targets, masked] {
-        let settings = settings(&[("norm_obs", "true"), ("total_timesteps", "320")]);
+    let cases = [walks, targets, masked].into_iter().flat_map(|envs| ALGOS.map(|algo| (envs, algo)));
+    for (envs, algo) in cases {
+        let settings = settings(&[("algo", algo), ("norm_obs", "true"), ("total_timesteps", "320")]);
         let mut trainer = Trainer::new(envs(4), &settings).unwrap();
         trainer.train(&mut |_| Control::Continue).unwrap();
         let mut envs = VecEnv::new(envs(4), derive_seed(settings.run.seed, "environments", 0)).unwrap();

@@ -19,10 +19,10 @@ use crate::rl::vec_env::{EpisodeEnd, VecEnv, VecEnvState};
 use crate::rng::derive_seed;
 use crate::threads::Threads;
 
-/// A PPO run: environments, trees, and everything between.
+/// A run: environments, trees, and everything between.
 ///
-/// One iteration collects `n_steps` steps of every environment, then passes `n_epochs` times over them in shuffled
-/// minibatches; every minibatch adds one tree fitted to the rows' gradients.
+/// One iteration collects `n_steps` steps of every environment and learns from them as the settings' algorithm does;
+/// every minibatch adds a tree fitted to its rows' gradients.
 ///
 /// A seed fixes the run to the byte, whatever the number of threads.
 ///

@@ -40,7 +40,7 @@ pub fn standardize_advantages(advantages: &mut [f64]) {
 /// ```
 /// assert_eq!(gbrl_core::rl::loss::explained_variance(&[1.0, 2.0], &[1.0, 2.0]), 1.0);
 /// ```
-pub fn explained_variance(values: &[f64], targets: &[f64]) -> f64 {
+pub fn explained_variance<V: Copy + Into<f64>>(values: &[V], targets: &[f64]) -> f64 {
     let variance = |of: &dyn Fn(usize) -> f64| {
         let n = targets.len() as f64;
         let mean = (0..targets.len()).fold(0.0, |sum, i| sum + of(i)) / n;
@@ -50,7 +50,7 @@ pub fn explained_variance(values: &[f64], targets: &[f64]) -> f64 {
     if of_targets == 0.0 {
         return f64::NAN;
     }
-    1.0 - variance(&|i| targets[i] - values[i]) / of_targets
+    1.0 - variance(&|i| targets[i] - values[i].into()) / of_targets
 }
 
 #[cfg(test)]

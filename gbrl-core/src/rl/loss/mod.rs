@@ -6,10 +6,12 @@
 
 pub mod clip;
 pub mod metrics;
+pub mod policy_gradient;
 pub mod ppo;
 pub mod value;
 
 pub use clip::clip_norm;
 pub use metrics::{explained_variance, mean_and_std, standardize_advantages};
+pub use policy_gradient::{PolicyGradient, advantage_weight, policy_gradient};
 pub use ppo::{Surrogate, clipped_surrogate};
 pub use value::{ValueLoss, clipped_value_loss, value_loss};

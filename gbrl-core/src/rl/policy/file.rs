@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Policy, PolicyHead};
-use crate::config::PpoParams;
+use crate::config::algo::{from_table, to_table};
+use crate::config::{AgentParams, AlgoParams, Algorithm};
 use crate::error::{Error, Result};
 use crate::io::load_model;
 use crate::io::model::{self, Model, ModelRef};
@@ -26,21 +27,69 @@ pub struct About {
 }
 
 /// How a policy was trained: for whoever finds its file. It changes nothing about what the policy does.
+///
+/// A file has the settings under the algorithm's name. Names that this version does not know are passed over: a policy
+/// outlives settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Training {
     /// Name of the environment.
     pub env: String,
-    /// Name of the algorithm.
-    pub algo: String,
     /// Environment steps of training, over all copies.
     pub timesteps: u64,
-    /// The algorithm's settings. Names that this version does not know are passed over: a policy outlives settings.
-    #[serde(deserialize_with = "PpoParams::deserialize_known")]
-    pub ppo: PpoParams,
+    /// Settings that all algorithms have.
+    pub agent: AgentParams,
+    /// The algorithm, with its own settings.
+    pub algo: AlgoParams,
     /// The scale of the rewards that the value is in, where they were normalised.
-    #[serde(default)]
     pub reward_normalizer: Option<RewardNormalizer>,
+}
+
+impl Training {
+    /// The setting `key` of the algorithm as text; `None` when there is none of that name.
+    pub fn get(&self, key: &str) -> Option<String> {
+        self.agent.get(key).or_else(|| self.algo.get(key))
+    }
+}
+
+/// [`Training`] as files have it.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    env: String,
+    algo: String,
+    timesteps: u64,
+    #[serde(default)]
+    reward_normalizer: Option<RewardNormalizer>,
+    #[serde(flatten)]
+    settings: Map<String, Value>,
+}
+
+impl From<Training> for Written {
+    fn from(training: Training) -> Self {
+        let Training { env, timesteps, agent, algo, reward_normalizer } = training;
+        let name = algo.algorithm().name();
+        let table = to_table(&agent, &algo).unwrap_or_default();
+        let settings = [(name.to_owned(), Value::Object(table))].into_iter().collect();
+        Written { env, algo: name.to_owned(), timesteps, reward_normalizer, settings }
+    }
+}
+
+impl TryFrom<Written> for Training {
+    type Error = String;
+
+    fn try_from(mut written: Written) -> std::result::Result<Self, String> {
+        let algorithm = Algorithm::parse(&written.algo).map_err(|error| error.to_string())?;
+        let table = match written.settings.remove(algorithm.name()) {
+            Some(Value::Object(table)) => table,
+            other => return Err(format!("expected a table '{}' of settings, got {other:?}", algorithm.name())),
+        };
+        if let Some(key) = written.settings.keys().next() {
+            return Err(format!("unknown field '{key}'"));
+        }
+        let (agent, algo) = from_table(algorithm, table, false).map_err(|error| error.to_string())?;
+        let Written { env, timesteps, reward_normalizer, .. } = written;
+        Ok(Training { env, timesteps, agent, algo, reward_normalizer })
+    }
 }
 
 impl About {
@@ -84,9 +133,8 @@ impl Policy {
         let Some(about) = About::read(&model.extra, what)? else {
             return Err(Error::format(what, "no policy", "a policy's description in `extra`", "trees without one"));
         };
-        let mut policy = Policy::new(model.ensemble, about.policy, n_threads)?;
+        let mut policy = Policy::grown_by(model.params, model.ensemble, about.policy, n_threads)?;
         policy.training = about.training;
-        policy.params = model.params;
         policy.booster.set_fixed_edges(model.fixed_edges)?;
         Ok(policy)
     }
@@ -99,7 +147,7 @@ impl Policy {
         let about = About { policy: self.head.clone(), training: self.training.clone() };
         Ok(ModelRef {
             ensemble: self.ensemble(),
-            params: self.params.as_ref(),
+            params: self.params_known.then(|| self.booster.params()),
             fixed_edges: self.booster.fixed_edges(),
             extra: Cow::Owned(about.to_extra()?),
         })
@@ -166,8 +214,11 @@ mod tests {
         assert_eq!(whole(&read), whole(&policy));
         assert_eq!(model::to_bytes(&whole(&read)).unwrap(), std::fs::read(&path).unwrap());
         let training = read.training().unwrap();
-        assert_eq!((training.env.as_str(), training.algo.as_str(), training.timesteps), ("Walk-v0", "ppo", 128));
-        assert_eq!(training.ppo.n_steps, 32);
+        assert_eq!(
+            (training.env.as_str(), training.algo.algorithm(), training.timesteps),
+            ("Walk-v0", Algorithm::Ppo, 128)
+        );
+        assert_eq!(training.agent.n_steps, 32);
         let act = |policy: &Policy| {
             let mut actions = [0.0];
             policy.act(&[0.5, -1.0], &[], false, &mut Stream::new(1, "test", 0), &mut actions).unwrap();
@@ -201,7 +252,7 @@ mod tests {
         training["ppo"]["annealing"] = 0.5.into();
         let read = Policy::from_model(old, 1).unwrap();
         let training = read.training().unwrap();
-        assert_eq!((training.ppo.n_steps, &training.reward_normalizer), (32, &None));
+        assert_eq!((training.agent.n_steps, &training.reward_normalizer), (32, &None));
         assert_eq!(read.ensemble(), &whole.ensemble);
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{LogStd, PpoParams};
+use crate::config::{AgentParams, LogStd};
 use crate::error::{Error, Result};
 use crate::rl::dist::Distribution;
 use crate::rl::normalize::ObservationNormalizer;
@@ -33,7 +33,7 @@ impl PolicyHead {
     ///
     /// # Errors
     /// As [`Distribution::for_space`].
-    pub fn new(observation_space: &Space, action_space: &Space, params: &PpoParams) -> Result<Self> {
+    pub fn new(observation_space: &Space, action_space: &Space, params: &AgentParams) -> Result<Self> {
         let distribution = Distribution::for_space(action_space, params.squash_actions)?;
         let log_std = match (distribution.gaussian_len(), params.log_std) {
             (Some(n), LogStd::Free) => vec![params.log_std_init; n],

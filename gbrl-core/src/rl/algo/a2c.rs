@@ -1,0 +1,50 @@
+//! Advantage actor-critic (Mnih et al. 2016), synchronous: one step, and so one tree, per rollout, fitted to
+//! −A·ln π − ent_coef·H + vf_coef·½(V − R)² of all its rows. No ratio: the policy that acted is the one that learns.
+
+use crate::config::AgentParams;
+use crate::error::Result;
+use crate::rl::algo::learner::{Learner, Lesson};
+use crate::rl::algo::minibatch::{PolicyLoss, ValueLoss};
+use crate::rl::loss::explained_variance;
+use crate::rl::rollout::Rollout;
+
+/// The losses of a rollout.
+pub(super) fn losses<'a>(rollout: &'a Rollout, settings: &AgentParams) -> (PolicyLoss<'a>, ValueLoss<'a>) {
+    let policy = PolicyLoss {
+        weights: rollout.advantages(),
+        standardize: settings.normalize_advantage,
+        clip: None,
+        ent_coef: settings.ent_coef,
+        max_grad_norm: settings.max_policy_grad_norm,
+    };
+    let value = ValueLoss {
+        returns: rollout.returns(),
+        clip: None,
+        vf_coef: settings.vf_coef,
+        max_grad_norm: settings.max_value_grad_norm,
+    };
+    (policy, value)
+}
+
+/// Learns from the lesson's rollout.
+pub(super) fn update(learner: &mut Learner, lesson: &mut Lesson<'_, '_>) -> Result<()> {
+    let (settings, rollout) = (lesson.settings, lesson.rollout);
+    learner.straighten(rollout.n_rows());
+    let Learner { order: rows, batch, adam, .. } = learner;
+    batch.gather(lesson.data, rows);
+    let (policy, value) = losses(rollout, settings);
+    let stats = batch.policy(lesson.head, rollout, rows, &policy)?;
+    let squared_error = batch.value(rows, &value);
+    if (lesson.poll)().is_continue() {
+        lesson.booster.step(lesson.data, rows, &batch.gradients)?;
+        let rate = settings.log_std_lr.at(lesson.progress);
+        adam.step(&mut lesson.head.log_std, &batch.log_std_gradients, rate);
+        learner.n_updates += 1;
+    }
+    let metrics = &mut *lesson.metrics;
+    metrics.set("train/entropy_loss", -stats.entropy);
+    metrics.set("train/explained_variance", explained_variance(rollout.values(), rollout.returns()));
+    metrics.set("train/policy_loss", stats.loss);
+    metrics.set("train/value_loss", squared_error);
+    Ok(())
+}

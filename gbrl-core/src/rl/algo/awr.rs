@@ -1,0 +1,125 @@
+//! Advantage-weighted regression (Peng, Kumar, Zhang, Levine 2019): the actions of a replay are imitated, the better
+//! ones more.
+//!
+//! After each rollout, with V the value as it was: targets R by TD(λ) for every row of the replay;
+//! `value_updates` steps towards them, of vf_coef·½(V − R)²; advantages A = R − V of the new value;
+//! `policy_updates` steps of −min(exp(A/β), max_weight)·ln π − ent_coef·H. Each step adds a tree to one output group
+//! alone, so trees of the value cost the acting policy nothing.
+
+use crate::config::AwrParams;
+use crate::error::Result;
+use crate::rl::algo::agent::{POLICY, VALUE};
+use crate::rl::algo::learner::{Learner, Lesson};
+use crate::rl::algo::minibatch::{PolicyLoss, Totals, ValueLoss};
+use crate::rl::algo::replay::Replay;
+use crate::rl::loss::{advantage_weight, explained_variance, standardize_advantages};
+use crate::rng::Stream;
+
+/// Learns from the replay, whose newest rollout is the lesson's.
+pub(super) fn update(
+    learner: &mut Learner,
+    replay: &mut Replay,
+    lesson: &mut Lesson<'_, '_>,
+    awr: &AwrParams,
+) -> Result<()> {
+    let settings = lesson.settings;
+    replay.value(lesson.booster, settings.gamma, settings.gae_lambda)?;
+    let explained = explained_variance(replay.values(), replay.returns());
+    learner.straighten(replay.n_rows());
+    let Learner { minibatches, order, batch, adam, n_updates, .. } = learner;
+    let mut draws = Draws { order, at: usize::MAX, stream: minibatches };
+    let mut totals = Totals::default();
+    let mut interrupted = false;
+    for _ in 0..awr.value_updates {
+        interrupted = (lesson.poll)().is_break();
+        if interrupted {
+            break;
+        }
+        let rows = draws.next(awr.value_batch_size);
+        batch.gather(replay.data(), rows);
+        let loss = ValueLoss {
+            returns: replay.returns(),
+            clip: None,
+            vf_coef: settings.vf_coef,
+            max_grad_norm: settings.max_value_grad_norm,
+        };
+        totals.add_value(batch.value(rows, &loss));
+        lesson.booster.step_group(replay.data_mut(), rows, &batch.gradients, VALUE)?;
+        *n_updates += 1;
+    }
+    let mut weights = replay.advantages();
+    if settings.normalize_advantage {
+        standardize_advantages(&mut weights);
+    }
+    let (mut sum, mut clipped) = (0.0, 0.0);
+    for weight in &mut weights {
+        *weight = advantage_weight(*weight, awr.beta, awr.max_weight);
+        sum += *weight;
+        clipped += f64::from(u8::from(*weight >= awr.max_weight));
+    }
+    for _ in 0..awr.policy_updates {
+        if interrupted || (lesson.poll)().is_break() {
+            break;
+        }
+        let rows = draws.next(awr.policy_batch_size);
+        batch.gather(replay.data(), rows);
+        let loss = PolicyLoss {
+            weights: &weights,
+            standardize: false,
+            clip: None,
+            ent_coef: settings.ent_coef,
+            max_grad_norm: settings.max_policy_grad_norm,
+        };
+        totals.add_policy(&batch.policy(lesson.head, replay, rows, &loss)?);
+        lesson.booster.step_group(replay.data_mut(), rows, &batch.gradients, POLICY)?;
+        let rate = settings.log_std_lr.at(lesson.progress);
+        adam.step(&mut lesson.head.log_std, &batch.log_std_gradients, rate);
+        *n_updates += 1;
+    }
+    let (metrics, n) = (&mut *lesson.metrics, weights.len() as f64);
+    metrics.set("train/advantage_weight", sum / n);
+    metrics.set("train/clip_fraction", clipped / n);
+    metrics.set("train/entropy_loss", -totals.policy.entropy / totals.n_policy);
+    metrics.set("train/explained_variance", explained);
+    metrics.set("train/policy_loss", totals.policy.loss / totals.n_policy);
+    metrics.set("train/value_loss", totals.value / totals.n_value);
+    metrics.set("train/replay_size", n);
+    Ok(())
+}
+
+/// Minibatches of rows: each row once, in random order, before any comes again.
+struct Draws<'a> {
+    order: &'a mut Vec<u32>,
+    /// Rows that have been drawn since the last shuffle.
+    at: usize,
+    stream: &'a mut Stream,
+}
+
+impl Draws<'_> {
+    /// The next `n` rows, or all where there are no more. What is left of a pass and too short is passed over.
+    fn next(&mut self, n: usize) -> &[u32] {
+        let n = n.min(self.order.len());
+        if self.order.len() - n < self.at {
+            self.stream.shuffle(self.order);
+            self.at = 0;
+        }
+        self.at += n;
+        &self.order[self.at - n..self.at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_row_comes_twice_in_a_pass() {
+        let (mut order, mut stream): (Vec<u32>, _) = ((0..10).collect(), Stream::new(0, "test", 0));
+        let mut draws = Draws { order: &mut order, at: usize::MAX, stream: &mut stream };
+        let mut first: Vec<u32> = (0..2).flat_map(|_| draws.next(4).to_vec()).collect();
+        assert_ne!(first, [0, 1, 2, 3, 4, 5, 6, 7]);
+        first.sort_unstable();
+        first.dedup();
+        assert_eq!((first.len(), draws.next(4).len(), draws.next(99).len()), (8, 4, 10));
+    }
+}

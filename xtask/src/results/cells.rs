@@ -1,0 +1,261 @@
+//! Training what is missing: one run folder per cell, which an interrupted run goes on from.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::suite::{Home, Suite};
+use super::{Args, Cell, Cells, key};
+use crate::{process, python, workspace};
+
+const GYMNASIUM: (&str, &str) = (".venv-results", "xtask/src/results/requirements.txt");
+
+/// A cell to be trained.
+#[derive(Clone)]
+struct Wanted {
+    env: &'static str,
+    home: Home,
+    algo: String,
+    preset: String,
+    seed: u64,
+    steps: u64,
+}
+
+impl Wanted {
+    fn key(&self) -> String {
+        key(&self.algo, self.env, &self.preset, self.seed)
+    }
+
+    fn folder(&self) -> PathBuf {
+        workspace::root().join("runs/results").join(self.key().replace('/', "-"))
+    }
+
+    fn name(&self) -> String {
+        format!("{} {} {} seed {}", self.algo, self.env, self.preset, self.seed)
+    }
+}
+
+/// The programs that train.
+struct Programs {
+    rust: PathBuf,
+    /// Python with the package, once it is needed.
+    python: Option<PathBuf>,
+}
+
+/// Trains what the arguments ask for and `cells` has not, saving after every run.
+pub fn train(args: &Args, cells: &mut Cells, store: &Path) -> Result<()> {
+    ensure!(args.jobs > 0, "--jobs: expected at least 1, got 0");
+    process::run(process::cargo().args(["build", "--release", "--quiet", "-p", "gbrl-cli"]))?;
+    let mut programs = Programs { rust: workspace::target().join("release/gbrl"), python: None };
+    let mut wanted = wanted(args, &programs.rust)?;
+    let asked = wanted.len();
+    wanted.retain(|cell| !cells.contains_key(&cell.key()));
+    println!("{asked} runs asked for, {} of them to be trained", wanted.len());
+    if wanted.iter().any(|cell| cell.home == Home::Gymnasium) {
+        programs.python = Some(gymnasium()?);
+    }
+    let bars = MultiProgress::new();
+    let total = bars.add(ProgressBar::new(wanted.iter().map(|cell| cell.steps).sum()));
+    let style = "{prefix:40!} {bar:30} {percent:>3} %  {elapsed} gone, {eta} to go";
+    let style = ProgressStyle::with_template(style).context("progress bar")?;
+    total.set_style(style.clone());
+    total.set_prefix(format!("{} runs", wanted.len()));
+    total.enable_steady_tick(Duration::from_secs(1));
+    let (queue, done, failed) = (Mutex::new(wanted.into_iter()), Mutex::new(cells), Mutex::new(Vec::new()));
+    let work = || -> Result<()> {
+        loop {
+            let Some(cell) = queue.lock().expect("no thread panics").next() else { return Ok(()) };
+            let bar = bars.add(ProgressBar::new(cell.steps).with_style(style.clone()));
+            bar.set_prefix(cell.name());
+            let trained = run_one(&cell, &programs, (&bar, &total));
+            bar.finish_and_clear();
+            let trained = match trained {
+                Ok(trained) => trained,
+                // One run that cannot be trained keeps the others from nothing.
+                Err(error) => {
+                    let _ = bars.println(format!("{}: {error:#}", cell.name()));
+                    failed.lock().expect("no thread panics").push(cell.name());
+                    continue;
+                }
+            };
+            let _ =
+                bars.println(format!("{}: {:.2} in {:.1} s", cell.name(), trained.train_return_mean, trained.wall_s));
+            let mut cells = done.lock().expect("no thread panics");
+            cells.insert(cell.key(), trained);
+            fs::write(store, serde_json::to_string_pretty(&**cells)? + "\n")?;
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..args.jobs).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("no thread panics"))
+    })?;
+    let failed = failed.into_inner().expect("no thread panics");
+    ensure!(failed.is_empty(), "{} runs failed: {}", failed.len(), failed.join(", "));
+    Ok(())
+}
+
+/// Every cell that the arguments name and that has a preset.
+fn wanted(args: &Args, program: &Path) -> Result<Vec<Wanted>> {
+    let suites = if args.suite.is_empty() { vec![Suite::Classic] } else { args.suite.clone() };
+    let envs: Vec<_> = suites.iter().flat_map(|suite| suite.envs()).copied().collect();
+    if let Some(unknown) = args.envs.iter().find(|env| envs.iter().all(|(id, _)| id != env)) {
+        bail!("--envs: expected environments of the suites ({}), got {unknown}", names(&envs));
+    }
+    let mut wanted = Vec::new();
+    for algo in &args.algo {
+        for preset in &args.preset {
+            for &(env, home) in envs.iter().filter(|(id, _)| args.envs.is_empty() || args.envs.iter().any(|e| e == id))
+            {
+                let mut command = process::command(program);
+                command.args(["presets", preset, "--env", env, "--algo", algo]);
+                // Not every environment has a preset of the paper's.
+                let Ok(text) = process::output(&mut command) else { continue };
+                let settings: toml::Table = text.parse().context("a preset")?;
+                let steps = settings["total_timesteps"].as_integer().context("total_timesteps")? as u64;
+                let cell = |seed| Wanted { env, home, algo: algo.clone(), preset: preset.clone(), seed, steps };
+                wanted.extend((0..args.seeds).map(cell));
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+fn names(envs: &[(&str, Home)]) -> String {
+    envs.iter().map(|(id, _)| *id).collect::<Vec<_>>().join(", ")
+}
+
+/// Python with Gymnasium's Box2D and this project's package, built from the sources as they are.
+fn gymnasium() -> Result<PathBuf> {
+    let python = python::install_file(GYMNASIUM.0, GYMNASIUM.1)?;
+    let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", "./gbrl-py"];
+    process::run(process::command(&python).args(pip))?;
+    Ok(python)
+}
+
+/// Trains one cell, or the rest of it.
+fn run_one(cell: &Wanted, programs: &Programs, (bar, total): (&ProgressBar, &ProgressBar)) -> Result<Cell> {
+    let folder = cell.folder();
+    let mut command = match (cell.home, &programs.python) {
+        (Home::Gymnasium, Some(python)) => {
+            let mut command = process::command(python);
+            command.args(["-m", "gbrl_rs", "train", cell.env]);
+            command
+        }
+        _ => {
+            let mut command = process::command(&programs.rust);
+            command.args(["train", cell.env]);
+            command
+        }
+    };
+    let has_checkpoint = fs::read_dir(folder.join("checkpoints")).is_ok_and(|mut files| files.next().is_some());
+    if has_checkpoint && cell.home == Home::Rust {
+        command.arg("--resume").arg(&folder);
+    } else {
+        // A folder without one would make the program choose another name.
+        let _ = fs::remove_dir_all(&folder);
+        command.args(["--algo", &cell.algo, "--preset", &cell.preset, "--seed", &cell.seed.to_string()]);
+        command.arg("--out").arg(&folder);
+        if cell.home == Home::Rust {
+            command.args(["--set", &format!("checkpoint_every={}", cell.steps.div_ceil(10))]);
+        }
+    }
+    command.args(["--threads", "1", "--quiet", "--json"]);
+    let (ended, at) = (AtomicBool::new(false), Mutex::new(0));
+    let text = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                let steps = steps_so_far(&folder).unwrap_or(0).min(cell.steps);
+                let mut at = at.lock().expect("no thread panics");
+                bar.set_position(steps);
+                total.inc(steps.saturating_sub(*at));
+                *at = steps.max(*at);
+                drop(at);
+                std::thread::park_timeout(Duration::from_secs(1));
+            }
+        });
+        let text = process::output(&mut command);
+        ended.store(true, Ordering::Relaxed);
+        watcher.thread().unpark();
+        text
+    })?;
+    total.inc(cell.steps.saturating_sub(*at.lock().expect("no thread panics")));
+    let line = text.lines().last().unwrap_or_default();
+    let mut value: serde_json::Value = serde_json::from_str(line).context("the program's last line")?;
+    value["preset"] = cell.preset.clone().into();
+    value["seed"] = cell.seed.into();
+    let mut trained: Cell = serde_json::from_value(value).context("the program's last line")?;
+    let rows = metrics(&folder)?;
+    // Of all sessions of a run that was interrupted.
+    trained.wall_s = rows.last().and_then(|row| row.elapsed).unwrap_or(trained.wall_s).max(trained.wall_s);
+    trained.curve = thin(&rows);
+    Ok(trained)
+}
+
+/// A row of metrics.csv.
+struct Row {
+    steps: u64,
+    mean: f64,
+    elapsed: Option<f64>,
+}
+
+fn metrics(folder: &Path) -> Result<Vec<Row>> {
+    let path = folder.join("metrics.csv");
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+    let column = |name: &str| header.iter().position(|known| *known == name);
+    let (Some(steps), Some(mean)) = (column("time/total_timesteps"), column("rollout/ep_rew_mean")) else {
+        bail!("{}: expected the columns time/total_timesteps and rollout/ep_rew_mean", path.display());
+    };
+    let elapsed = column("time/time_elapsed");
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        let number = |column: usize| fields.get(column)?.parse::<f64>().ok();
+        Some(Row { steps: number(steps)? as u64, mean: number(mean)?, elapsed: elapsed.and_then(number) })
+    };
+    Ok(lines.filter_map(row).collect())
+}
+
+fn steps_so_far(folder: &Path) -> Option<u64> {
+    metrics(folder).ok()?.last().map(|row| row.steps)
+}
+
+/// Points of a stored curve.
+const POINTS: usize = 60;
+
+/// About `POINTS` rows, evenly spaced, the last among them.
+fn thin(rows: &[Row]) -> Vec<(u64, f64)> {
+    let rows: Vec<&Row> = rows.iter().filter(|row| row.mean.is_finite()).collect();
+    let step = rows.len().div_ceil(POINTS).max(1);
+    rows.iter().rev().step_by(step).rev().map(|row| (row.steps, (row.mean * 1e4).round() / 1e4)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thinned_curve_keeps_its_end() {
+        let rows: Vec<Row> = (1..=1000).map(|i| Row { steps: i, mean: i as f64, elapsed: None }).collect();
+        let curve = thin(&rows);
+        assert!(curve.len() <= POINTS && curve[curve.len() - 1] == (1000, 1000.0));
+        assert!(thin(&[]).is_empty());
+    }
+
+    #[test]
+    fn metrics_are_read_by_name() {
+        let folder = std::env::temp_dir().join(format!("gbrl-results-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let text = "rollout/ep_rew_mean,time/total_timesteps,time/time_elapsed\n,100,0.5\n-3.5,200,1\n-2,300,\n";
+        fs::write(folder.join("metrics.csv"), text).unwrap();
+        let rows = metrics(&folder).unwrap();
+        assert_eq!((rows.len(), rows[0].steps, rows[0].mean, rows[0].elapsed), (2, 200, -3.5, Some(1.0)));
+        assert_eq!(steps_so_far(&folder), Some(300));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

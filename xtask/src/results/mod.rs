@@ -1,0 +1,135 @@
+//! `cargo xtask results`: train every environment of a suite with several seeds and write docs/results.md.
+//!
+//! One run folder per cell under runs/results; what is already measured is read from docs/results.json, and a run that
+//! was interrupted goes on from its last checkpoint. Page and pictures are made from docs/results.json alone.
+
+mod cells;
+mod curves;
+mod page;
+mod suite;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::workspace;
+use suite::{Paper, Suite};
+
+/// Options of `cargo xtask results`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Which environments; classic if not given.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    suite: Vec<Suite>,
+    /// Algorithms: ppo, a2c, awr.
+    #[arg(long, value_delimiter = ',', default_value = "ppo,a2c,awr", value_parser = ["ppo", "a2c", "awr"])]
+    algo: Vec<String>,
+    /// Seeds 0 to N−1 of every environment.
+    #[arg(long, default_value_t = 5)]
+    seeds: u64,
+    /// Presets; an environment without one is passed over.
+    #[arg(long, value_delimiter = ',', default_value = "paper", alias = "presets")]
+    preset: Vec<String>,
+    /// Only these environments of the suites.
+    #[arg(long, value_delimiter = ',')]
+    envs: Vec<String>,
+    /// Runs side by side, one thread each.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Train nothing; write page and pictures from docs/results.json.
+    #[arg(long)]
+    render_only: bool,
+}
+
+/// What one run reported.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Cell {
+    #[serde(default = "ppo")]
+    algo: String,
+    env: String,
+    preset: String,
+    seed: u64,
+    steps: u64,
+    wall_s: f64,
+    train_return_mean: f64,
+    eval_return_mean: f64,
+    eval_return_std: f64,
+    n_trees: u64,
+    #[serde(default)]
+    peak_rss_mb: Option<f64>,
+    #[serde(default)]
+    model_sha256: String,
+    /// Steps and mean return of the last 100 episodes.
+    #[serde(default)]
+    curve: Vec<(u64, f64)>,
+}
+
+/// What cells were of before they said so.
+fn ppo() -> String {
+    "ppo".to_owned()
+}
+
+type Cells = BTreeMap<String, Cell>;
+
+fn key(algo: &str, env: &str, preset: &str, seed: u64) -> String {
+    format!("{algo}/{env}/{preset}/{seed:03}")
+}
+
+/// Trains what is missing and writes the page.
+pub fn run(args: &Args) -> Result<()> {
+    let store = workspace::root().join("docs/results.json");
+    let mut cells: Cells = match fs::read_to_string(&store) {
+        Ok(text) => serde_json::from_str(&text).context("docs/results.json")?,
+        Err(_) => Cells::new(),
+    };
+    let trained = if args.render_only { Ok(()) } else { cells::train(args, &mut cells, &store) };
+    // Also where a run failed or was stopped: what is there is shown.
+    let paper = Paper::read()?;
+    let page = workspace::root().join("docs/results.md");
+    fs::write(&page, page::render(&cells, &paper)).with_context(|| page.display().to_string())?;
+    curves::draw(&cells, &paper)?;
+    println!("wrote {}", page.display());
+    trained
+}
+
+/// Mean and sample standard deviation (0 for one value).
+fn mean_std(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let square: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
+    (mean, if values.len() > 1 { (square / (n - 1.0)).sqrt() } else { 0.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub fn cell(seed: u64, train_return_mean: f64) -> Cell {
+        Cell {
+            algo: ppo(),
+            env: "Pendulum-v1".into(),
+            preset: "paper".into(),
+            seed,
+            steps: 1000,
+            wall_s: 2.0,
+            train_return_mean,
+            eval_return_mean: -200.0,
+            eval_return_std: 1.0,
+            n_trees: 7,
+            peak_rss_mb: Some(30.0),
+            model_sha256: String::new(),
+            curve: vec![(500, -900.0), (1000, -300.0)],
+        }
+    }
+
+    #[test]
+    fn cells_from_before_other_algorithms_are_of_ppo() {
+        let mut old = serde_json::to_value(cell(0, -1.0)).unwrap();
+        old.as_object_mut().unwrap().remove("algo");
+        old.as_object_mut().unwrap().remove("curve");
+        let read: Cell = serde_json::from_value(old).unwrap();
+        assert_eq!((read.algo.as_str(), read.curve.len()), ("ppo", 0));
+    }
+}

@@ -1,0 +1,112 @@
+//! docs/results.md, from the cells alone.
+
+use std::fmt::Write as _;
+
+use super::suite::{Paper, Published, Suite};
+use super::{Cell, Cells, mean_std};
+
+/// The algorithms, in the order of the page.
+pub const ALGORITHMS: [(&str, &str); 3] = [("ppo", "PPO"), ("a2c", "A2C"), ("awr", "AWR")];
+
+/// The page's text.
+pub fn render(cells: &Cells, paper: &Paper) -> String {
+    let mut page = String::from(
+        "# Results\n\n\
+         Written by `cargo xtask results` from docs/results.json; do not edit. The mean return of the last 100 training\n\
+         episodes (sampled actions, raw rewards), mean ± standard deviation over seeds 0, 1, …; the paper's columns (5 seeds)\n\
+         are from arXiv 2407.08250v2, where LunarLander is version 2. Runs take one thread; seconds are of the whole program,\n\
+         evaluation included, on a machine that others were using. LunarLander is Gymnasium's, the others are ours.\n\
+         What was tried besides is in [experiments.md](experiments.md).\n",
+    );
+    for suite in Suite::ALL {
+        for (algo, title) in ALGORITHMS {
+            for preset in presets(cells, suite, algo) {
+                table(&mut page, cells, paper, (suite, algo, title, &preset));
+            }
+        }
+    }
+    page += "\n## Every run\n\n| algorithm | environment | preset | seed | steps | last 100 episodes | evaluation | trees | seconds |\n|---|---|---|---|---|---|---|---|---|\n";
+    for c in cells.values() {
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | {} | {:.2} | {:.2} ± {:.2} | {} | {:.1} |",
+            c.algo,
+            c.env,
+            c.preset,
+            c.seed,
+            c.steps,
+            c.train_return_mean,
+            c.eval_return_mean,
+            c.eval_return_std,
+            c.n_trees,
+            c.wall_s
+        );
+    }
+    page
+}
+
+/// Presets of which there are runs, the paper's first.
+pub fn presets(cells: &Cells, suite: Suite, algo: &str) -> Vec<String> {
+    let own = |cell: &&Cell| cell.algo == algo && suite.envs().iter().any(|(id, _)| *id == cell.env);
+    let mut presets: Vec<String> = cells.values().filter(own).map(|cell| cell.preset.clone()).collect();
+    presets.sort_by(|a, b| b.cmp(a));
+    presets.dedup();
+    presets
+}
+
+/// The name of a suite's picture.
+pub fn picture(suite: Suite, algo: &str, preset: &str) -> String {
+    format!("curves/{}-{algo}-{preset}.svg", suite.word())
+}
+
+fn table(page: &mut String, cells: &Cells, paper: &Paper, (suite, algo, title, preset): (Suite, &str, &str, &str)) {
+    let _ = writeln!(page, "\n## {}, {title}, preset `{preset}`\n", suite.title());
+    *page += "| environment | seeds | steps | ours | paper, trees | paper, networks | evaluation (100 episodes) | trees | seconds | peak MB |\n";
+    *page += "|---|---|---|---|---|---|---|---|---|---|\n";
+    let mut has_curve = false;
+    for (env, _) in suite.envs() {
+        let own = |c: &&Cell| c.algo == algo && c.env == *env && c.preset == preset;
+        let runs: Vec<&Cell> = cells.values().filter(own).collect();
+        let Some(first) = runs.first() else { continue };
+        has_curve |= runs.iter().any(|c| !c.curve.is_empty());
+        let of = |f: fn(&Cell) -> f64| mean_std(&runs.iter().map(|c| f(c)).collect::<Vec<_>>());
+        let reached = paper.of(algo, env);
+        let peaks: Vec<f64> = runs.iter().filter_map(|c| c.peak_rss_mb).collect();
+        let peak = if peaks.is_empty() { "–".to_owned() } else { format!("{:.0}", mean_std(&peaks).0) };
+        let _ = writeln!(
+            page,
+            "| {env} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {peak} |",
+            runs.len(),
+            first.steps,
+            shown(Some(of(|c| c.train_return_mean))),
+            shown(reached.trees),
+            shown(reached.networks),
+            shown(Some(of(|c| c.eval_return_mean))),
+            first.n_trees,
+            of(|c| c.wall_s).0,
+        );
+    }
+    if has_curve {
+        let _ = writeln!(page, "\n![learning curves]({})", picture(suite, algo, preset));
+    }
+}
+
+fn shown(value: Option<Published>) -> String {
+    value.map_or("–".to_owned(), |(mean, std)| format!("{mean:.2} ± {std:.2}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{key, tests::cell};
+    use super::*;
+
+    #[test]
+    fn a_page_has_a_row_for_each_environment_that_ran() {
+        let cells: Cells = [0, 1]
+            .map(|seed| (key("ppo", "Pendulum-v1", "paper", seed), cell(seed, -250.0 + 20.0 * seed as f64)))
+            .into();
+        let page = render(&cells, &Paper::read().unwrap());
+        assert!(page.contains("| Pendulum-v1 | 2 | 1000 | -240.00 ± 14.14 | -246.89 ± 20.61 |"), "{page}");
+        assert!(!page.contains("Acrobot") && !page.contains("A2C,") && page.contains("curves/classic-ppo-paper.svg"));
+    }
+}
