@@ -46,6 +46,8 @@ _ARGUMENTS = (
     "policy_lr",
     "value_lr",
 )
+# Arguments that schedules may take to 0.
+_CLIP_RANGES = ("clip_range", "clip_range_vf")
 # What an argument must be, for SB3's sake.
 _FIXED = (("sde_sample_freq", -1), ("rollout_buffer_class", None), ("rollout_buffer_kwargs", None))
 
@@ -122,8 +124,16 @@ class AlgorithmModel(OnPolicyModel):
         self.use_sde = False
         for name in (*_ARGUMENTS, *_SETTINGS, *self.OWN_SETTINGS, *self.IGNORED):
             value = given.pop(name)
-            whole = name in ("n_steps", "batch_size", "n_epochs", "stats_window_size")
-            setattr(self, name, int(value) if whole else value)
+            if name in ("n_steps", "batch_size", "n_epochs", "stats_window_size"):
+                value = int(value)
+            elif name in _CLIP_RANGES:
+                value = _options.schedule(value)
+            elif name == "learning_rate" and isinstance(value, str):
+                raise TypeError(
+                    "learning_rate: expected a number, or a function of the remaining progress (1 to 0), got "
+                    f"'{value}'; policy_lr and value_lr take such texts"
+                )
+            setattr(self, name, value)
         self.policy_kwargs = _options.split_policy_kwargs(given.pop("policy_kwargs"))
         self.settings = given
         passed = {"vf_coef", "policy_lr", "value_lr", *_SETTINGS, *self.OWN_SETTINGS}
@@ -140,6 +150,11 @@ class AlgorithmModel(OnPolicyModel):
         at = _options.at
         values = {
             **{name: at(getattr(self, name), progress_remaining) for name in (*_SETTINGS, *self.OWN_SETTINGS)},
+            **{
+                name: _options.clip_at(getattr(self, name), progress_remaining)
+                for name in _CLIP_RANGES
+                if name in self.OWN_SETTINGS
+            },
             # SB3 weighs (V − R)², the learner ½(V − R)².
             "vf_coef": 2.0 * self.vf_coef,
             "norm_reward": NORM_REWARD,

@@ -8,10 +8,14 @@ the value that it had, and loading says so.
 from __future__ import annotations
 
 import base64
+import io
 import json
+import math
 import os
 import platform
+import stat
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, ClassVar, TypeVar
 
@@ -20,9 +24,18 @@ import numpy as np
 from gbrl_rs import _gbrl, _options
 from gbrl_rs._envs import Envs, RustEnvs, adapt
 from gbrl_rs._space_file import pack, unpack
+from gbrl_rs._spaces import FlatSpace
 
 ENDING = ".gbrl"
 FORMAT = 1
+COUNTERS = ("num_timesteps", "_total_timesteps", "_num_timesteps_at_start", "_n_updates")
+
+# What scripts for SB3 replace in its files, and what these files do not hold: the constructor's arguments say it all.
+SB3_ATTRIBUTES = frozenset(
+    "lr_schedule policy_class rollout_buffer_class rollout_buffer_kwargs sde_sample_freq action_noise "
+    "replay_buffer_class replay_buffer_kwargs buffer_size optimize_memory_usage train_freq gradient_steps "
+    "_last_obs _last_episode_starts _last_original_obs _vec_normalize_env env policy".split()
+)
 
 Self = TypeVar("Self", bound="ModelFile")
 
@@ -49,7 +62,7 @@ class ModelFile:
         Raises:
             OSError: when it cannot be written.
         """
-        data = self._agent.to_bytes(json.dumps(self._note()), self._counters()["num_timesteps"])
+        data = self._bytes()
         if hasattr(path, "write"):
             path.write(data)
             return None
@@ -57,10 +70,7 @@ class ModelFile:
         if not target.suffix:
             target = target.with_name(target.name + ENDING)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside and renamed, so that a crash leaves the old file whole.
-        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        beside.write_bytes(data)
-        beside.replace(target)
+        _replace(Path(os.path.realpath(target)), data)
         return str(target)
 
     @classmethod
@@ -79,13 +89,15 @@ class ModelFile:
         Args:
             path: a path, also without its ending and with SB3's ``.zip`` instead of it, or a file open for reading.
             env: environments to go on with, same spaces. Another number of copies than before makes a new learner
-                around the same policy.
+                around the same policy. Where the model has a seed, they begin anew from it, as in SB3.
             device: "auto", "cpu", "cuda" or "cuda:N", whatever the model was trained on.
             custom_objects: constructor arguments that replace what the file says (functions, which it cannot hold).
+                Attributes of SB3's models that have no meaning here are ignored with one warning.
             print_system_info: print versions.
             force_reset: whether the next learn() starts new episodes; False goes on in the middle of them, where the
                 environments are Rust's.
-            **kwargs: as `custom_objects`.
+            **kwargs: as `custom_objects`. Another `n_steps` makes a new learner around the same policy; a `seed` starts
+                all random numbers from it.
 
         Raises:
             FileNotFoundError: when there is none.
@@ -94,19 +106,32 @@ class ModelFile:
         """
         if print_system_info:
             print(system_info())
-        n_threads = kwargs.get("n_threads")
-        agent, text = _gbrl.Agent.from_bytes(_read(path), n_threads, _options.device(device))
-        note = json.loads(text) if text else {}
-        if note.get("format") != FORMAT or note.get("algorithm") != cls.ALGORITHM:
-            raise _gbrl.FormatError(
-                f"{_name(path)}: expected a model that {cls.__name__}.save() wrote, "
-                f"got one of format {note.get('format')} for {note.get('algorithm')}"
-            )
+        given = _meaningful({**(custom_objects or {}), **kwargs}, custom_objects or {})
+        agent, text = _gbrl.Agent.from_bytes(_read(path), given.get("n_threads"), _options.device(device))
+        note = _note(text, agent, cls, _name(path))
         model = cls.__new__(cls)
-        model._restore(agent, note, {**(custom_objects or {}), **kwargs, "device": device})
+        model._restore(agent, note, {**given, "device": device}, _name(path))
         if env is not None:
             model._go_on_with(adapt(env), note, force_reset)
         return model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _from_bytes, (type(self), self._bytes(), self._thread_count())
+
+    def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
+        """The model without its environments, functions among the arguments included."""
+        functions = {name: value for name, value in self._arguments().items() if _has_function(value)}
+        threads = {"n_threads": self._thread_count()}
+        return type(self).load(io.BytesIO(self._bytes()), custom_objects={**functions, **threads})
+
+    def __copy__(self: Self) -> Self:
+        return self.__deepcopy__({})
+
+    def _bytes(self) -> bytes:
+        return self._agent.to_bytes(json.dumps(self._note()), self._counters()["num_timesteps"])
+
+    def _thread_count(self) -> int:
+        return int(self._agent.get("n_threads"))
 
     # -- what a model says of itself ---------------------------------------------------------------------------------
 
@@ -119,8 +144,7 @@ class ModelFile:
         raise NotImplementedError
 
     def _counters(self) -> dict[str, Any]:
-        names = ("num_timesteps", "_total_timesteps", "_num_timesteps_at_start", "_n_updates")
-        return {name: int(getattr(self, name)) for name in names}
+        return {name: int(getattr(self, name)) for name in COUNTERS}
 
     def _note(self) -> dict[str, Any]:
         model: Any = self
@@ -132,6 +156,7 @@ class ModelFile:
             "counters": self._counters(),
             "progress_remaining": progress,
             "root_seed": model._root_seed,
+            "env_id": model._env_id,
             "n_envs": model.n_envs,
             "observation_space": pack(model.observation_space),
             "action_space": pack(model.action_space),
@@ -143,21 +168,34 @@ class ModelFile:
             note["environments"] = base64.b64encode(self._envs.env.core.save()).decode()
         return note
 
-    def _restore(self, agent: _gbrl.Agent, note: dict[str, Any], given: dict[str, Any]) -> None:
+    def _restore(self, agent: _gbrl.Agent, note: dict[str, Any], given: dict[str, Any], what: str) -> None:
         model: Any = self
-        arguments = dict(note["arguments"])
-        wanted = given.pop("policy_kwargs", None)
-        if wanted is not None and _options.split_policy_kwargs(wanted) != arguments.get("policy_kwargs", {}):
-            raise ValueError(
-                "The specified policy kwargs do not equal the stored policy kwargs. "
-                f"Stored kwargs: {arguments.get('policy_kwargs', {})}, specified kwargs: {wanted}"
-            )
-        lost = []
-        for name, value in arguments.items():
-            if isinstance(value, dict) and "function" in value:
-                arguments[name] = value["value"]
-                if name not in given:
-                    lost.append(f"{name} = {value['function']}, now {value['value']}")
+        observation_space, action_space = note["observation_space"], note["action_space"]
+        for name, space in (("observation_space", observation_space), ("action_space", action_space)):
+            wanted = given.pop(name, space)
+            if wanted != space:
+                raise ValueError(f"{name.replace('_', ' ').capitalize()}s do not match: {space} != {wanted}")
+        model._take_spaces(observation_space, action_space)
+        model.n_envs = agent.n_envs
+        stored = note["arguments"]
+        if given.get("policy_kwargs") is not None:
+            wanted = _options.split_policy_kwargs(given["policy_kwargs"])
+            if _without_functions(_noted(wanted, 1.0)) != _without_functions(stored.get("policy_kwargs", {})):
+                raise ValueError(
+                    "The specified policy kwargs do not equal the stored policy kwargs. "
+                    f"Stored kwargs: {stored.get('policy_kwargs', {})}, specified kwargs: {given['policy_kwargs']}"
+                )
+            given["policy_kwargs"] = wanted
+        lost: list[str] = []
+        arguments = {
+            name: _resolved(value, name, lost if given.get(name) is None else []) for name, value in stored.items()
+        }
+        progress = note["progress_remaining"]
+        try:
+            self._configure({**arguments, "device": "cpu"})
+            model._settings(progress)
+        except Exception as error:
+            raise _gbrl.FormatError(f"{what}: expected the arguments of a {type(self).__name__}, got {error}") from error
         if lost:
             warnings.warn(
                 f"a file holds no functions; these schedules stay at their last values: {'; '.join(lost)}. "
@@ -165,48 +203,59 @@ class ModelFile:
                 UserWarning,
                 stacklevel=3,
             )
-        model.observation_space, model.action_space = None, None
         self._configure({**arguments, **given})
-        model._take_spaces(unpack(note["observation_space"]), unpack(note["action_space"]))
-        model.n_envs = note["n_envs"]
         model._root_seed = note["root_seed"]
+        model._env_id = note["env_id"]
         model._reset_counters()
-        for name, value in note["counters"].items():
-            setattr(self, name, value)
-        model._current_progress_remaining = note["progress_remaining"]
+        for name in COUNTERS:
+            setattr(self, name, note["counters"][name])
+        model._current_progress_remaining = progress
         statistics = model._statistics
         statistics.episodes.extend(note["episodes"])
         statistics.successes.extend(note["successes"])
         statistics.n_episodes = note["n_episodes"]
         self._agent = agent
-        settings = model._settings(model._current_progress_remaining)
+        settings = model._settings(progress)
         # What the file's agent has already needs no telling; what is new must be allowed to change.
         model._pushed = {name: agent.get(name) for name in settings}
+        if settings["n_steps"] != model._pushed["n_steps"]:
+            self._begin_anew(settings, model.n_envs, agent.has_masks)
         for name, text in settings.items():
-            if not _same(text, model._pushed[name]):
-                agent.set(name, text)
+            if not _same(text, self._agent.get(name)):
+                self._agent.set(name, text)
         model._pushed = settings
+        if given.get("seed") is not None:
+            model._root_seed = int(given["seed"])
+            self._agent.seed(model._root_seed)
+            model.action_space.seed(model._root_seed)
         model._connect_agent()
         self._envs = None
         model.env = None
         model._last_obs = model._last_episode_starts = model._next_seed = None
         model._stage_begun = model._in_rust = model._seen = False
 
+    def _begin_anew(self, settings: dict[str, str], n_envs: int, has_masks: bool) -> None:
+        """A new learner around the policy: what is learnt stays, what the old one had collected goes."""
+        model: Any = self
+        policy = self._agent.policy_bytes()
+        self._agent = model._new_agent(model._env_id, n_envs, has_masks, settings)
+        self._agent.set_policy_bytes(policy)
+
     def _go_on_with(self, envs: Envs, note: dict[str, Any], force_reset: bool) -> None:
         model: Any = self
         model._check_spaces(envs)
         if envs.n_envs != model.n_envs:
-            policy = self._agent.policy_bytes()
-            self._agent = model._new_agent(envs, model._pushed)
-            self._agent.set_policy_bytes(policy)
+            self._begin_anew(model._pushed, envs.n_envs, envs.has_masks)
             model.n_envs = envs.n_envs
             model._statistics = model._statistics.for_copies(envs.n_envs)
             model._connect_agent()
         model._take_envs(envs)
+        model._next_seed = model.seed
         state = note.get("environments")
         if not force_reset and state is not None and isinstance(envs, RustEnvs):
             envs.env.core.restore(base64.b64decode(state))
             model._in_rust = model._seen = True
+            model._next_seed = None
 
 
 def system_info() -> str:
@@ -231,7 +280,7 @@ def _read(path: Any) -> bytes:
         source: IO[bytes] = path
         return source.read()
     wanted = Path(path)
-    candidates = [wanted, wanted.with_name(wanted.name + ENDING)]
+    candidates = [wanted, wanted.with_name(wanted.name + ENDING), wanted.with_name(wanted.name + ".zip")]
     if wanted.suffix == ".zip":  # scripts that were written for SB3 name its files so
         candidates.append(wanted.with_suffix(ENDING))
     for candidate in candidates:
@@ -244,11 +293,43 @@ def _name(path: Any) -> str:
     return str(getattr(path, "name", "file") if hasattr(path, "read") else path)
 
 
+def _replace(target: Path, data: bytes) -> None:
+    """Written beside and renamed, so that a crash leaves the old file whole; who may read it stays as it was."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        if target.exists():
+            beside.touch(mode=0o600)
+            beside.chmod(stat.S_IMODE(target.stat().st_mode))
+        beside.write_bytes(data)
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _from_bytes(model: type[Self], data: bytes, n_threads: int) -> Self:
+    return model.load(io.BytesIO(data), n_threads=n_threads)
+
+
+def _meaningful(given: dict[str, Any], custom_objects: dict[str, Any]) -> dict[str, Any]:
+    """What was given, less what only SB3's models have."""
+    ignored = sorted(SB3_ATTRIBUTES & custom_objects.keys())
+    if ignored:
+        warnings.warn(
+            f"custom_objects: {', '.join(ignored)} are attributes of SB3's models and no arguments of these; ignored",
+            UserWarning,
+            stacklevel=3,
+        )
+    return {name: value for name, value in given.items() if name not in ignored}
+
+
 def _noted(value: Any, progress_remaining: float) -> Any:
     """A constructor argument as JSON."""
+    if isinstance(value, float):
+        return float(value)
     if callable(value) and not isinstance(value, type):
         name = getattr(value, "__qualname__", type(value).__name__)
-        return {"function": name, "value": float(value(progress_remaining))}
+        return {"function": name, "value": _options.at(value, progress_remaining)}
     if isinstance(value, dict):
         return {key: _noted(part, progress_remaining) for key, part in value.items()}
     if isinstance(value, np.ndarray):
@@ -258,6 +339,107 @@ def _noted(value: Any, progress_remaining: float) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return value
+
+
+def _is_function(noted: Any) -> bool:
+    return isinstance(noted, dict) and noted.keys() == {"function", "value"}
+
+
+def _has_function(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_function(part) for part in value.values())
+    return callable(value) and not isinstance(value, (type, float))
+
+
+def _resolved(noted: Any, name: str, lost: list[str]) -> Any:
+    """A noted argument, functions replaced by the values that they had; `lost` tells of them."""
+    if _is_function(noted):
+        lost.append(f"{name} = {noted['function']}, now {noted['value']}")
+        return noted["value"]
+    if isinstance(noted, dict):
+        return {key: _resolved(part, f"{name}.{key}", lost) for key, part in noted.items()}
+    return noted
+
+
+def _without_functions(noted: Any) -> Any:
+    """For comparison: a function equals any other, since the file does not know what it does."""
+    if _is_function(noted):
+        return "function"
+    if isinstance(noted, dict):
+        return {key: _without_functions(part) for key, part in noted.items()}
+    return noted
+
+
+def _note(text: str, agent: _gbrl.Agent, cls: type[ModelFile], what: str) -> dict[str, Any]:
+    """The note of a file, everything in it checked: the sums say that it is whole, not that it means well.
+
+    Raises:
+        gbrl_rs.FormatError: for anything else than what :meth:`ModelFile.save` writes.
+    """
+
+    def refuse(expected: str, got: Any) -> _gbrl.FormatError:
+        return _gbrl.FormatError(f"{what}: expected {expected}, got {str(got)[:200]}")
+
+    try:
+        note = json.loads(text) if text else {}
+    except (ValueError, RecursionError) as error:
+        raise refuse("a note in JSON", text[:80]) from error
+    if not isinstance(note, dict) or note.get("format") != FORMAT or note.get("algorithm") != cls.ALGORITHM:
+        kind = note if isinstance(note, dict) else {}
+        raise refuse(
+            f"a model that {cls.__name__}.save() wrote", f"one of format {kind.get('format')} for {kind.get('algorithm')}"
+        )
+    note.setdefault("env_id", "")
+    for name, (kind_of, fits) in _FIELDS.items():
+        if name not in note or not fits(note[name]):
+            raise refuse(f"{name}: {kind_of}", note.get(name, "none"))
+    if note["n_envs"] != agent.n_envs:
+        raise refuse(f"n_envs: {agent.n_envs}, as the agent has it", note["n_envs"])
+    for name, width in (("observation_space", agent.n_features), ("action_space", agent.action_len)):
+        try:
+            space = unpack(note[name])
+            columns = FlatSpace(space).width
+        except Exception as error:
+            raise refuse(f"{name}: a space", f"{type(error).__name__}: {error}") from error
+        if columns != width:
+            raise refuse(f"{name}: a space of {width} columns, as the agent has it", f"{space} of {columns}")
+        note[name] = space
+    return note
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _is_episode(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_number(value.get(key)) for key in "rlt")
+
+
+_FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "arguments": ("an object with the arguments", lambda value: isinstance(value, dict)),
+    "counters": (
+        f"whole numbers {', '.join(COUNTERS)}",
+        lambda value: (
+            isinstance(value, dict) and value.keys() == set(COUNTERS) and all(map(_is_whole, value.values()))
+        ),
+    ),
+    "progress_remaining": ("a number", _is_number),
+    "root_seed": ("a whole number", _is_whole),
+    "env_id": ("a text", lambda value: isinstance(value, str)),
+    "n_envs": ("a whole number", _is_whole),
+    "observation_space": ("an object", lambda value: isinstance(value, dict)),
+    "action_space": ("an object", lambda value: isinstance(value, dict)),
+    "episodes": (
+        "episodes with r, l and t",
+        lambda value: isinstance(value, list) and all(map(_is_episode, value)),
+    ),
+    "successes": ("numbers", lambda value: isinstance(value, list) and all(map(_is_number, value))),
+    "n_episodes": ("a whole number", _is_whole),
+}
 
 
 def _same(a: str, b: str) -> bool:

@@ -9,6 +9,7 @@ import secrets
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -45,6 +46,11 @@ class OnPolicyModel(ModelFile):
     ALGORITHM: ClassVar[str]
     """The algorithm's name in the extension."""
 
+    # For scripts that look: what SB3's models have and these have not.
+    action_noise: None = None
+    rollout_buffer_class: None = None
+    sde_sample_freq: int = -1
+
     # Attributes of the constructor's arguments; each algorithm has more.
     n_steps: int
     learning_rate: Any
@@ -73,16 +79,17 @@ class OnPolicyModel(ModelFile):
         self._check_arguments()
         self._reset_counters()
         settings = self._settings(1.0)
-        self._agent = self._new_agent(envs, settings)
+        self._env_id = envs.env_id
+        self._agent = self._new_agent(self._env_id, envs.n_envs, envs.has_masks, settings)
         self._pushed = settings
         self._connect_agent()
         self._next_seed = self.seed
         self._take_envs(envs)
 
-    def _new_agent(self, envs: Envs, settings: dict[str, str]) -> _gbrl.Agent:
+    def _new_agent(self, env_id: str, n_envs: int, has_masks: bool, settings: dict[str, str]) -> _gbrl.Agent:
         observation, action = self._flat_observations.json, self._flat_actions.json
         all_settings = {**settings, "seed": str(self._root_seed), "device": self.device}
-        return _gbrl.Agent(self.ALGORITHM, envs.env_id, observation, action, envs.n_envs, envs.has_masks, all_settings)
+        return _gbrl.Agent(self.ALGORITHM, env_id, observation, action, n_envs, has_masks, all_settings)
 
     def _take_spaces(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
         if not isinstance(action_space, (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):
@@ -99,7 +106,9 @@ class OnPolicyModel(ModelFile):
         """Points everything that looks at the agent to the one that is there now."""
         self._flat_observations.encode = self._agent.encode
         self.policy = self.policy_class(self._agent, self._flat_observations, self._flat_actions)
-        self.rollout_buffer = RolloutView(self._agent, self._flat_observations, self.n_steps, self.n_envs)
+        self.rollout_buffer = RolloutView(
+            self._agent, self._flat_observations, self.n_steps, self.n_envs, self.action_space.dtype
+        )
 
     def _take_envs(self, envs: Envs) -> None:
         self._envs: Envs | None = envs
@@ -194,6 +203,7 @@ class OnPolicyModel(ModelFile):
             False if the callback stopped it.
         """
         envs = self._require_envs()
+        assert self._last_obs is not None or self._in_rust, "No previous observation was provided"
         starts = self._last_episode_starts
         self.rollout_buffer.begin(np.zeros(self.n_envs, dtype=np.bool_) if starts is None else starts)
         callback.on_rollout_start()
@@ -210,7 +220,7 @@ class OnPolicyModel(ModelFile):
     def train(self) -> None:
         """Learns from the last rollout: every minibatch adds a tree."""
         self._push_settings()
-        metrics = self._agent.update(1.0 - self._current_progress_remaining)
+        metrics = self._agent.update(min(1.0 - self._current_progress_remaining, 1.0))
         self._n_updates += self._updates_per_rollout()
         for key, value in metrics.items():
             self.logger.record(key, int(value) if key == "train/n_trees" else value)
@@ -462,6 +472,19 @@ class OnPolicyModel(ModelFile):
         self._next_seed = int(seed)
 
     @property
+    def lr_schedule(self) -> Callable[[float], float]:
+        """SB3's learning rate at a remaining progress; setting it sets `learning_rate`."""
+        return lambda progress_remaining: float(_options.at(self.learning_rate, progress_remaining))
+
+    @lr_schedule.setter
+    def lr_schedule(self, schedule: Callable[[float], float]) -> None:
+        self.learning_rate = schedule
+
+    @property
+    def _vec_normalize_env(self) -> Any:
+        return self.get_vec_normalize_env()
+
+    @property
     def ep_info_buffer(self) -> deque[dict[str, float]]:
         """The last `stats_window_size` episodes: ``{"r": return, "l": length, "t": seconds}``."""
         return self._statistics.episodes
@@ -485,6 +508,12 @@ class OnPolicyModel(ModelFile):
             raise ValueError(f"Observation spaces do not match: {self.observation_space} != {envs.observation_space}")
         if envs.action_space != self.action_space:
             raise ValueError(f"Action spaces do not match: {self.action_space} != {envs.action_space}")
+        if envs.has_masks != self._agent.has_masks:
+            words = {True: "environments with action masks", False: "environments without action masks"}
+            raise ValueError(
+                f"Action masks do not match: expected {words[self._agent.has_masks]}, as the model learnt from, "
+                f"got {words[envs.has_masks]}"
+            )
 
     # -- looking at the trees ----------------------------------------------------------------------------------------
 

@@ -104,9 +104,37 @@ def as_value(text: str) -> Any:
     return text
 
 
+class Constant(float):
+    """A number that can be called like a schedule, as SB3 keeps `clip_range`."""
+
+    def __call__(self, progress_remaining: float = 1.0) -> float:
+        return float(self)
+
+
+def schedule(value: Any) -> Any:
+    """A number as one that can also be called; functions and texts as they are."""
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, Constant))
+    return Constant(value) if is_number else value
+
+
 def at(schedule: Any, progress_remaining: float) -> Any:
-    """A schedule's value now; texts and numbers stay as they are, since the extension knows how to read them."""
-    return float(schedule(progress_remaining)) if callable(schedule) else schedule
+    """A schedule's value now; texts and numbers stay as they are, since the extension knows how to read them.
+
+    The remaining progress ends below 0 where a run's last rollout goes beyond its end; no schedule is asked about that.
+    """
+    if isinstance(schedule, float) or not callable(schedule):
+        return schedule
+    return float(schedule(max(progress_remaining, 0.0)))
+
+
+# What a clip range is where its schedule has reached 0: no step changes anything, and the learner divides by it.
+LEAST_CLIP_RANGE = 1e-9
+
+
+def clip_at(schedule: Any, progress_remaining: float) -> Any:
+    """A clip range's value now: above 0, where schedules end."""
+    value = at(schedule, progress_remaining)
+    return LEAST_CLIP_RANGE if isinstance(value, (int, float)) and value == 0.0 else value
 
 
 def check_names(given: Iterable[str], known: Iterable[str], owner: str) -> None:

@@ -20,8 +20,11 @@ class RolloutView:
         full: whether a rollout is there.
     """
 
-    def __init__(self, agent: _gbrl.Agent, flat: FlatSpace, buffer_size: int, n_envs: int) -> None:
+    def __init__(
+        self, agent: _gbrl.Agent, flat: FlatSpace, buffer_size: int, n_envs: int, action_dtype: Any = np.float32
+    ) -> None:
         self._agent, self._flat = agent, flat
+        self._action_dtype = action_dtype
         self.buffer_size = buffer_size
         self.n_envs = n_envs
         self.full = False
@@ -39,8 +42,8 @@ class RolloutView:
 
     @property
     def actions(self) -> NDArray[Any]:
-        """As drawn: raw numbers of a Box, indices of discrete parts; float32 `[n_steps, n_envs, n]`."""
-        return self._get("actions")
+        """As drawn: raw numbers of a Box, indices of discrete parts; `[n_steps, n_envs, n]` of the space's dtype."""
+        return self._get("actions").astype(self._action_dtype, copy=False)
 
     @property
     def action_masks(self) -> NDArray[Any]:
@@ -97,6 +100,9 @@ class RolloutView:
         self._arrays = None
 
     def _get(self, name: str) -> NDArray[Any]:
+        if not self.full:
+            # What hasattr() understands: SB3's buffer has these arrays, and here they are not there yet.
+            raise AttributeError(f"rollout_buffer.{name}: expected a complete rollout, got one that is being filled")
         if self._arrays is None:
             self._arrays = self._agent.rollout()
         if name not in self._arrays:

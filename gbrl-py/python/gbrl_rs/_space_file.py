@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+
+MAX_ELEMENTS = 1 << 20
+"""As many columns as an ensemble may have."""
 
 
 def pack(space: spaces.Space[Any]) -> dict[str, Any]:
@@ -38,6 +42,10 @@ def unpack(packed: dict[str, Any]) -> spaces.Space[Any]:
         ValueError: for an unknown kind.
     """
     kind = packed["kind"]
+    for sizes in (packed.get("shape", []), np.shape(packed.get("nvec", []))):
+        # Before anything of that size is made.
+        if any(size < 0 for size in sizes) or math.prod(sizes) > MAX_ELEMENTS:
+            raise ValueError(f"space: expected at most {MAX_ELEMENTS} elements, got the shape {list(sizes)}")
     if kind == "box":
         shape, dtype = tuple(packed["shape"]), np.dtype(packed["dtype"])
         low, high = (_unpack_bounds(packed[side], shape, dtype) for side in ("low", "high"))
