@@ -264,3 +264,15 @@ def test_the_regressor():
     one = GBRLRegressor().partial_fit(X, Y[:, 0], 5).partial_fit(X, Y[:, 0], 5)
     assert one.booster_.n_trees == 10 and one.predict(X).shape == (300,) and one.train_score_.shape == (10,)
     assert one.feature_importances_.sum() == pytest.approx(1)
+
+
+def test_equal_numbers_of_other_kinds_are_other_categories():
+    """1, 1.0 and True are equal in Python; what their codes are may not depend on who stands beside whom."""
+    x = np.array([[1], [1.0], [True], ["z"]], dtype=object)
+    y = np.array([0.0, 1.0, 2.0, 3.0], dtype=np.float32)
+    booster = Booster(features=[("c", "strings")], learning_rate=1.0, min_data_in_leaf=1)
+    for _ in range(50):
+        booster.step(x, booster.predict(x)[:, 0] - y)
+    np.testing.assert_allclose(booster.predict(x)[:, 0], y, atol=1e-3)
+    for row, wanted in zip(x, y, strict=True):
+        np.testing.assert_allclose(booster.predict(row.reshape(1, 1))[0, 0], wanted, atol=1e-3)

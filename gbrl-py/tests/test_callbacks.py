@@ -21,11 +21,14 @@ from gbrl_rs import (
     StopTrainingOnMaxEpisodes,
     StopTrainingOnNoModelImprovement,
     StopTrainingOnRewardThreshold,
+    VecNormalize,
     configure,
     evaluate_policy,
     make_vec,
     make_vec_env,
 )
+
+from gbrl_rs.callbacks import vec_normalize_of
 
 
 def small(env=None, **arguments):
@@ -314,7 +317,7 @@ def test_monitors_know_the_rules():
 
 def test_seeds_of_made_environments():
     def first(seed, **arguments):
-        return make_vec_env("CartPole-v1", 2, seed=seed, **arguments).reset()[0]
+        return make_vec_env("CartPole-v1", 2, seed=seed, **arguments).reset()
 
     assert np.array_equal(first(3), first(3)) and not np.array_equal(first(3), first(4))
     assert np.array_equal(first(3)[1], first(3, start_index=1)[0])
@@ -322,3 +325,94 @@ def test_seeds_of_made_environments():
     assert isinstance(env, AsyncVectorEnv)
     assert PPO("MlpPolicy", env, n_steps=8, batch_size=16).learn(16).num_timesteps == 16
     env.close()
+
+
+class Locals(BaseCallback):
+    def __init__(self):
+        super().__init__()
+        self.seen, self.at_end = [], []
+
+    def _on_step(self):
+        shown = self.locals
+        self.seen.append({key: np.array(shown[key]) for key in ("actions", "values", "n_steps", "obs_tensor", "new_obs")})
+        self.seen[-1]["last"] = np.array(self.model._last_obs)
+        return True
+
+    def _on_rollout_end(self):
+        self.at_end.append((self.locals["rollout_buffer"].full, self.model._last_obs.tolist()))
+
+
+def test_variables_are_sb3s():
+    callback = Locals()
+    model = small().learn(32, callback=callback)
+    assert [int(step["n_steps"]) for step in callback.seen] == list(range(16))
+    for t, step in enumerate(callback.seen):
+        assert step["actions"].dtype == np.int64 and step["actions"].shape == (2,) and step["values"].shape == (2, 1)
+        np.testing.assert_array_equal(step["last"], step["obs_tensor"])
+        np.testing.assert_array_equal(step["values"], model.rollout_buffer.values[t][:, None])
+    np.testing.assert_array_equal(callback.seen[0]["new_obs"], callback.seen[1]["obs_tensor"])
+    assert callback.at_end == [(True, callback.seen[-1]["new_obs"].tolist())]
+    numbers = Locals()
+    small(gymnasium.make("Pendulum-v1")).learn(16, callback=numbers)
+    assert numbers.seen[0]["actions"].dtype == np.float32 and numbers.seen[0]["actions"].shape == (1, 1)
+
+
+def test_rewards_changed_where_they_stand_are_learnt_from():
+    def sevens(locals_, globals_):
+        locals_["rewards"][:] = 7.0
+
+    model = small().learn(32, callback=sevens)
+    assert (model.rollout_buffer.rewards == 7.0).all()
+
+
+def test_the_last_observations_of_rust_rollouts_are_known():
+    env = make_vec("CartPole-v1", 2)
+    model = small(env).learn(64)
+    np.testing.assert_array_equal(model._last_obs, env.core.observations())
+    before = np.array(model._last_obs)
+    callback = Locals()
+    model.learn(32, callback=callback, reset_num_timesteps=False)
+    np.testing.assert_array_equal(callback.seen[0]["obs_tensor"], before)
+
+
+def test_callbacks_of_an_evaluation_find_what_sb3s_find():
+    env, seen = make_vec_env(lambda: Count(3), 2), []
+
+    def look(locals_, globals_):
+        seen.append((locals_["env"] is env, len(locals_["episode_rewards"]), locals_["current_rewards"].shape))
+        assert "np" in globals_
+
+    evaluate_policy(small(), env, 4, callback=look)
+    assert seen[0] == (True, 0, (2,)) and seen[-1][1] == 3
+
+
+def test_normalizers_are_found_by_their_class():
+    class Transparent:
+        """As SB3's wrappers: what it has not is asked of what is inside."""
+
+        def __init__(self, venv):
+            self.venv = venv
+
+        def __getattr__(self, name):
+            return getattr(self.venv, name)
+
+    inner = VecNormalize(make_vec_env(lambda: Count(3), 2))
+    assert vec_normalize_of(Transparent(Transparent(inner))) is inner
+    assert vec_normalize_of(Transparent(make_vec_env(lambda: Count(3), 2))) is None
+
+
+def test_keywords_of_a_reset_may_be_arguments(tmp_path):
+    class Levels(Count):
+        def reset(self, *, seed=None, options=None, level=None):
+            self.level = level
+            return super().reset(seed=seed)
+
+    env = Monitor(Levels(1), str(tmp_path / "m"), reset_keywords=("level",))
+    env.reset(level=3)
+    assert env.env.level == 3
+    env.step(1)
+    with pytest.raises(ValueError, match="expected level, one of reset_keywords"):
+        env.reset()
+    env.close()
+    assert "level" in (tmp_path / "m.monitor.csv").read_text() and env.episode_returns == [1.0]
+    assert env.episode_lengths == [1] and len(env.episode_times) == 1

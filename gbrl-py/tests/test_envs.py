@@ -1,13 +1,18 @@
 """Every kind of environment gives the same steps through the adapters."""
 
+import importlib.util
+from contextlib import nullcontext
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import batch_space
+from gymnasium.wrappers import vector
 from toys import Count, Masked, Words
 
+from gbrl_rs import PPO, Monitor, evaluate_policy, make_vec, make_vec_env
 from gbrl_rs._envs import GymEnvs, Sb3Envs, VectorEnvs, adapt, split_infos
 from gbrl_rs._episodes import EpisodeStatistics
 from gbrl_rs._model_env import ModelVecEnv
@@ -51,7 +56,6 @@ KINDS = {
     "sync careless": lambda: SyncVectorEnv(CARELESS),
     "disabled careless": lambda: Wrapped(SyncVectorEnv(CARELESS, autoreset_mode=AutoresetMode.DISABLED)),
     "same step": lambda: Wrapped(SyncVectorEnv(FUNCTIONS, autoreset_mode=AutoresetMode.SAME_STEP)),
-    "next step": lambda: Wrapped(SyncVectorEnv(FUNCTIONS, autoreset_mode=AutoresetMode.NEXT_STEP)),
     "disabled": lambda: Wrapped(SyncVectorEnv(FUNCTIONS, autoreset_mode=AutoresetMode.DISABLED)),
     "disabled without copies": lambda: Wrapped(
         SyncVectorEnv(FUNCTIONS, autoreset_mode=AutoresetMode.DISABLED, copy=False)
@@ -96,8 +100,9 @@ def test_each_transition_is_seen_once(kind):
     envs.given.close() if hasattr(envs.given, "close") else None
 
 
-def test_environments_that_wait_never_join_two_episodes():
-    envs = adapt(Stubborn())
+@pytest.mark.parametrize("make", [Stubborn, lambda: Wrapped(SyncVectorEnv(FUNCTIONS))])
+def test_environments_that_wait_never_join_two_episodes(make):
+    envs = adapt(make())
     envs.reset(0)
     statistics = EpisodeStatistics(2, 100)
     before = np.array([[0, 0], [100, 0]], dtype=np.float32)
@@ -255,3 +260,249 @@ def test_the_models_own_environments_speak_sb3s_language():
     env.set_attr("tau", 0.5)
     assert env.get_attr("tau") == [0.5, 0.5] and isinstance(env.action_space, spaces.Discrete)
     env.close()
+
+
+class Lives(gymnasium.Wrapper):
+    """Ends an episode with each life, as Atari's wrappers do: after two steps, or when the game is over."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.over, self.steps = True, 0
+
+    def reset(self, **arguments):
+        self.steps = 0
+        return self.env.reset(**arguments) if self.over else (self.last, {})
+
+    def step(self, action):
+        self.last, reward, terminated, truncated, info = self.env.step(action)
+        self.steps += 1
+        self.over = terminated or truncated
+        return self.last, reward, terminated or self.steps == 2, truncated, info
+
+
+@pytest.mark.parametrize("mode", [*AutoresetMode, "made", "async", "rust", "single"])
+def test_every_end_says_what_the_episode_came_to(mode):
+    makers = {
+        "made": lambda: make_vec_env(lambda: Count(3), 2),
+        "async": lambda: AsyncVectorEnv([lambda: Count(3)] * 2),
+        "rust": lambda: make_vec("CartPole-v1", 2),
+        "single": lambda: Count(3),
+    }
+    env = makers[mode]() if mode in makers else Wrapped(SyncVectorEnv([lambda: Count(3)] * 2, autoreset_mode=mode))
+    envs = adapt(env)
+    envs.reset(0)
+    n_ends = 0
+    for _ in range(60):
+        step = envs.step(np.full(envs.n_envs, 1))
+        for i, info in enumerate(step.infos()):
+            if (step.terminated[i] or step.truncated[i]) and not info.get("ignored"):
+                n_ends += 1
+                assert set("rlt") <= info["episode"].keys()
+                assert mode == "rust" or (info["episode"]["r"], info["episode"]["l"]) == (3.0, 3)
+            else:
+                assert "episode" not in info
+    assert n_ends >= 4
+    env.close()
+
+
+def test_ends_that_a_monitor_does_not_report_are_no_episodes():
+    for env in (
+        Lives(Monitor(Count(5))),
+        SyncVectorEnv([lambda: Lives(Monitor(Count(5)))] * 2),
+        AsyncVectorEnv([lambda: Lives(Monitor(Count(5)))] * 2),
+    ):
+        model = PPO("MlpPolicy", env, n_steps=20, batch_size=20, n_epochs=1, seed=0).learn(20)
+        assert model.ep_info_buffer and {episode["l"] for episode in model.ep_info_buffer} == {5}
+        assert evaluate_policy(model, env, 2, return_episode_rewards=True)[1] == [5, 5]
+        env.close()
+    lives = PPO("MlpPolicy", Lives(Count(5)), n_steps=20, batch_size=20, n_epochs=1).learn(20)
+    assert {episode["l"] for episode in lives.ep_info_buffer} == {1, 2}
+
+
+def test_what_a_monitor_notes_besides_is_kept():
+    env = Monitor(Count(3), info_keywords=("is_success",))
+    model = PPO("MlpPolicy", env, n_steps=20, batch_size=20, n_epochs=1).learn(20)
+    assert [episode["is_success"] for episode in model.ep_info_buffer][:2] == [True, False]
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_statistics_of_vector_wrappers_are_right_in_every_mode(mode):
+    env = vector.RecordEpisodeStatistics(SyncVectorEnv(FUNCTIONS, autoreset_mode=mode))
+    model = PPO("MlpPolicy", env, n_steps=32, batch_size=32, n_epochs=1, seed=0).learn(128)
+    assert {episode["l"] for episode in model.ep_info_buffer} == {2, 3} and len(model.ep_info_buffer) > 20
+    for episode in model.ep_info_buffer:
+        assert 0 <= episode["r"] <= 4 * episode["l"]
+
+
+def test_vector_wrappers_that_know_no_masks_wait():
+    env = vector.NormalizeObservation(SyncVectorEnv(FUNCTIONS))
+    assert PPO("MlpPolicy", env, n_steps=32, batch_size=32, n_epochs=1).learn(64).num_timesteps == 64
+
+
+def test_workers_are_asked_and_no_environment_is_made_beside_them(tmp_path):
+    made = []
+
+    class Noted(Count):
+        def __init__(self):
+            super().__init__(4)
+            made.append(self)
+
+    env = AsyncVectorEnv([Noted] * 2)
+    made.clear()
+    envs = adapt(env)
+    assert made == [] and envs.env_id == "Noted" and not envs.has_masks and not envs.reports
+    env.close()
+    env = make_vec_env("CartPole-v1", 2, monitor_dir=str(tmp_path), vec_env_cls=AsyncVectorEnv)
+    model = PPO("MlpPolicy", env, n_steps=64, batch_size=64, n_epochs=1, seed=0).learn(256)
+    assert model._env_id == "CartPole-v1"
+    first = (tmp_path / "0.monitor.csv").read_bytes()
+    model.set_env(env)
+    evaluate_policy(model, env, 2)
+    assert (tmp_path / "0.monitor.csv").read_bytes().startswith(first) and b"\0" not in first
+    env.close()
+
+
+def test_the_quickstart_of_sb3():
+    vec_env = make_vec_env("CartPole-v1", n_envs=4)
+    model = PPO("MlpPolicy", vec_env, n_steps=32, batch_size=32, n_epochs=1).learn(128)
+    assert model.get_env() is vec_env and vec_env.render_mode == "rgb_array"
+    obs = vec_env.reset()
+    for _ in range(100):
+        action, _states = model.predict(obs)
+        obs, rewards, dones, info = vec_env.step(action)
+    assert obs.shape == (4, 4) and isinstance(info, list)
+    assert len(vec_env.reset_infos) == 4 and vec_env.num_envs == 4
+    vec_env.close()
+
+
+class Options(Count):
+    def __init__(self):
+        super().__init__(3)
+        self.render_mode = "rgb_array"
+        self.k = 0
+
+    def reset(self, *, seed=None, options=None):
+        observation, _ = super().reset(seed=seed)
+        return observation, {"options": options}
+
+    def render(self):
+        return np.full((2, 3, 3), self.k, dtype=np.uint8)
+
+    def twice(self, x):
+        return 2 * x + self.k
+
+
+def test_options_pictures_and_methods_of_copies():
+    env = make_vec_env(Options, 3)
+    env.set_options([{"a": 1}, {"a": 2}, {}])
+    env.reset()
+    assert [info["options"] for info in env.reset_infos] == [{"a": 1}, {"a": 2}, None]
+    env.reset()
+    assert [info["options"] for info in env.reset_infos] == [None] * 3
+    with pytest.raises(ValueError, match="expected one for each of 3 copies, got 1"):
+        env.set_options([{}])
+    env.set_attr("k", 7, indices=[1])
+    assert env.env_method("twice", 1, indices=[0, 1]) == [2, 9]
+    assert [image.max() for image in env.get_images()] == [0, 7, 0]
+    assert env.render().shape == (4, 6, 3) and env.env_is_wrapped(Monitor) == [True] * 3
+    with pytest.warns(UserWarning, match="cv2") if importlib.util.find_spec("cv2") is None else nullcontext():
+        env.render("human")
+
+
+@pytest.mark.parametrize("kind", [SyncVectorEnv, AsyncVectorEnv])
+def test_callbacks_find_sb3s_language_around_gymnasiums_vectors(kind):
+    env = kind([Options] * 2)
+    model = PPO("MlpPolicy", env, n_steps=8, batch_size=8, n_epochs=1)
+    seen = model.get_env()
+    assert seen.seed(3) == [3, 4] and len(seen.reset()) == 2 and seen.has_attr("k") and not seen.has_attr("nothing")
+    seen.set_attr("k", 3, indices=0)
+    assert seen.get_attr("k") == [3, 0] and seen.env_method("twice", 2) == [7, 4] and seen.get_attr("k", 1) == [0]
+    with pytest.raises(AttributeError, match="nothing"):
+        seen.get_attr("nothing")
+    with pytest.raises(AttributeError, match="nothing"):
+        seen.env_method("nothing")
+    seen.step_async(np.array([0, 1]))
+    assert len(seen.step_wait()) == 4 and seen.env_is_wrapped(Monitor) == [False, False]
+    model.learn(16)
+    env.close()
+    rust = PPO("MlpPolicy", make_vec("CartPole-v1", 2), n_steps=8, batch_size=8).get_env()
+    assert rust.reset().shape == (2, 4) and rust.get_attr("spec") == [None, None]
+    with pytest.raises(AttributeError, match="method 'foo'"):
+        rust.env_method("foo")
+
+
+def test_tuples_of_an_array_and_a_dictionary_are_observations():
+    class Pair(gymnasium.Env):
+        observation_space = spaces.Tuple([spaces.Box(-1, 1, (2,)), spaces.Dict({"a": spaces.Box(-1, 1, (1,))})])
+        action_space = spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            self.t = 0
+            return self.observation_space.sample(), {}
+
+        def step(self, action):
+            self.t += 1
+            return self.observation_space.sample(), 1.0, self.t == 3, False, {}
+
+    model = PPO("MultiInputPolicy", Pair(), n_steps=16, batch_size=16, n_epochs=1).learn(16)
+    assert model.predict(Pair().reset()[0])[0].shape == ()
+    assert evaluate_policy(model, Pair(), 2) == (3.0, 0.0)
+
+
+@pytest.mark.sb3
+def test_vec_envs_that_say_little():
+    vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
+
+    class Bare(vec_env.VecEnv):
+        def __init__(self):
+            super().__init__(2, spaces.Box(-1, 1, (3,)), spaces.Discrete(2))
+            self.t = 0
+
+        def reset(self):
+            return np.zeros((2, 3), np.float32)
+
+        def step_async(self, actions):
+            self.t += 1
+
+        def step_wait(self):
+            dones = np.array([self.t % 10 == 0] * 2)
+            info = {"TimeLimit.truncated": True} if dones[0] else {}
+            return np.zeros((2, 3), np.float32), np.ones(2, np.float32), dones, [dict(info), dict(info)]
+
+        def get_attr(self, name, indices=None):
+            if name == "render_mode":
+                return [None, None]
+            raise AttributeError(name)
+
+        def close(self):
+            pass
+
+        def set_attr(self, name, value, indices=None):
+            raise NotImplementedError
+
+        def env_method(self, name, *arguments, indices=None, **keywords):
+            raise NotImplementedError
+
+        def env_is_wrapped(self, wrapper_class, indices=None):
+            return [False] * 2
+
+    model = PPO("MlpPolicy", Bare(), n_steps=20, batch_size=20, n_epochs=1, gamma=1.0, gae_lambda=1.0).learn(40)
+    assert model._env_id == "Bare" and {episode["l"] for episode in model.ep_info_buffer} == {10}
+    # An end whose last observation nobody knows is a real one: nothing is expected after it.
+    np.testing.assert_array_equal(model.rollout_buffer.returns[:, 0], 10 - np.arange(20) % 10)
+
+
+@pytest.mark.sb3
+def test_lives_are_counted_as_sb3_counts_them():
+    vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
+    sb3 = pytest.importorskip("stable_baselines3")
+    from stable_baselines3.common.evaluation import evaluate_policy as sb3s
+    from stable_baselines3.common.monitor import Monitor as Sb3Monitor
+
+    results = []
+    for algorithm, evaluate in ((sb3.PPO, sb3s), (PPO, evaluate_policy)):
+        env = vec_env.DummyVecEnv([lambda: Lives(Sb3Monitor(Count(5)))])
+        model = algorithm("MlpPolicy", env, n_steps=32, batch_size=32, n_epochs=1, seed=0).learn(32)
+        lengths = evaluate(model, env, 3, return_episode_rewards=True)[1]
+        results.append((lengths, [episode["l"] for episode in model.ep_info_buffer]))
+    assert results[0] == results[1] == ([5, 5, 5], [5] * 6)

@@ -10,7 +10,9 @@ import pytest
 from gbrl_rs.logger import (
     DISABLED,
     CSVOutputFormat,
+    Figure,
     HumanOutputFormat,
+    Image,
     Logger,
     configure,
     configure_run,
@@ -137,3 +139,39 @@ def test_formats_of_sb3_can_be_used(tmp_path):
     logger.dump()
     logger.close()
     assert (tmp_path / "a.csv").read_text() == "a/b\n1.5\n"
+
+
+@pytest.mark.sb3
+def test_tensorboard_shows_texts_and_pictures(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    image = pytest.importorskip("matplotlib.image")
+    picture = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    logger = configure(str(tmp_path), ["tensorboard"])
+    logger.record("words", "no number")
+    logger.record("drawn", Figure(pyplot.figure(figsize=(2, 1), dpi=50)))
+    logger.record("hwc", Image(picture))
+    logger.record("chw", Image(np.moveaxis(picture, 2, 0), "CHW"))
+    logger.record("grey", Image(np.full((2, 4), 0.5), "HW"))
+    sb3 = pytest.importorskip("stable_baselines3.common.logger")
+    logger.record("theirs", sb3.Image(picture, "HWC"))
+    logger.record("hyper", sb3.HParam({"a": 1}, {"b": 0}))
+    with pytest.warns(UserWarning, match="got HParam as hyper; it is left out") as caught:
+        logger.dump(3)
+    logger.record("hyper", sb3.HParam({"a": 1}, {"b": 0}))
+    logger.dump(4)
+    assert len(caught) == 1
+    logger.close()
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert sorted(events.Tags()["images"]) == ["chw", "drawn", "grey", "hwc", "theirs"]
+    assert events.Tensors("words/text_summary")[0].tensor_proto.string_val[0] == b"no number"
+    for tag in ("hwc", "chw", "theirs"):
+        shown = image.imread(io.BytesIO(events.Images(tag)[0].encoded_image_string))
+        np.testing.assert_array_equal(np.rint(shown * 255), picture)
+    assert (events.Images("drawn")[0].width, events.Images("drawn")[0].height) == (100, 50)
+    assert pyplot.get_fignums() == []
+    with pytest.raises(ValueError, match="expected the axes HWC, CHW or HW"):
+        logger.output_formats[0]._value("x", Image(picture, "HW"))

@@ -579,3 +579,31 @@ def test_another_number_of_copies_goes_on_counting(tmp_path):
     model = PPO.load(path, env=make_vec("CartPole-v1", 3))
     model.learn(96, reset_num_timesteps=False, callback=lambda local, everything: True)
     assert model.num_timesteps >= 256 + 96
+
+
+def test_distributions_have_torchs_names():
+    rows = np.random.default_rng(0).normal(size=(5, 4))
+    model = small().learn(64)
+    for masks in (None, np.array([[True, False]] * 5)):
+        distribution = model.policy.get_distribution(rows, masks)
+        probs = distribution.distribution.probs
+        np.testing.assert_allclose(probs.sum(axis=1), 1.0)
+        expected = np.stack([distribution.log_prob(np.full((5, 1), k)) for k in (0, 1)][: 2 if masks is None else 1], 1)
+        np.testing.assert_allclose(np.log(probs[:, : expected.shape[1]]), expected, atol=1e-9)
+    numbers = small("Pendulum-v1").policy.get_distribution(np.zeros((2, 3))).distribution
+    assert numbers.mean.shape == numbers.stddev.shape == (2, 1) and (numbers.stddev > 0).all()
+    bits = small(Identity(spaces.MultiBinary(3))).learn(64).policy.get_distribution(np.ones((2, 3), dtype=np.int8))
+    np.testing.assert_allclose(np.log(bits.distribution.probs).sum(axis=1), bits.log_prob(np.ones((2, 3))), atol=1e-9)
+    several = small(Identity(spaces.MultiDiscrete([2, 3]))).policy.get_distribution(np.zeros((1, 2), dtype=int))
+    assert [part.probs.shape for part in several.distribution] == [(1, 2), (1, 3)]
+
+
+def test_attributes_that_scripts_look_for():
+    model = small()
+    assert model.action_noise is None and model.rollout_buffer_class is None and model.sde_sample_freq == -1
+    assert model._vec_normalize_env is None and model.lr_schedule(0.5) == 3e-4
+    model.lr_schedule = lambda progress: 1e-3 * progress
+    assert model.lr_schedule(0.5) == 5e-4
+    import gbrl_rs as package
+
+    assert package.callbacks.EvalCallback is gbrl_rs.EvalCallback and package.env_util.make_vec_env is make_vec_env

@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 
+import gymnasium
 import pytest
+from toys import Count
 
 from gbrl_rs import PPO, Booster
 from gbrl_rs.__main__ import main
@@ -65,3 +67,62 @@ def test_help_and_environments_of_ours(capsys, tmp_path, monkeypatch):
     assert "--n-envs" in out.stdout and "Pendulum-v1 --preset paper" in out.stdout
     code, said = run(capsys, "LinearEquation-v0", *QUICK, "--steps", "128", "--json")
     assert code == 0, said.err
+
+
+def test_checkpoints_and_evaluations_between_rollouts(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    every = ["--set", "checkpoint_every=200", "--set", "eval_every=256", "--set", "eval_episodes=2"]
+    for env in ("CartPole-v1", "LinearEquation-v0"):
+        code, said = run(capsys, env, *QUICK, *every, "--steps", "640", "--json")
+        assert code == 0, said.err
+        folder = tmp_path / "runs" / env / "ppo-default-seed3"
+        assert sorted(int(path.stem) for path in (folder / "checkpoints").iterdir()) == [256, 512, 640]
+    code, said = run(capsys, "CartPole-v1", *QUICK, *every, "--steps", "640")
+    assert code == 0 and "eval/" in said.out
+
+
+def test_a_resumed_run_takes_changes(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("tomllib")
+    monkeypatch.chdir(tmp_path)
+    run(capsys, "CartPole-v1", *QUICK, "--steps", "256", "--quiet")
+    folder = tmp_path / "runs" / "CartPole-v1" / "ppo-default-seed3"
+    changes = ["--set", "n_epochs=3", "--set", "checkpoint_every=128", "--set", "vf_coef=0.8"]
+    code, said = run(capsys, "--resume", str(folder), "--steps", "512", *changes, "--quiet")
+    assert code == 0, said.err
+    model = PPO.load(folder / "checkpoints" / "512")
+    assert model.n_epochs == 3 and model.n_trees == 2 * 2 + 2 * 2 * 3 and model.vf_coef == 0.4
+    assert (folder / "checkpoints" / "384.gbrl").exists() and 'n_epochs = "3"' in (folder / "config.toml").read_text()
+    for change, message in (("n_epocs=3", "n_epochs"), ("norm_obs=true", "norm_obs"), ("n_epochs=x", "n_epochs")):
+        code, said = run(capsys, "--resume", str(folder), "--steps", "1024", "--set", change)
+        assert code == 2 and message in said.err
+
+
+def test_what_an_environment_raises_comes_through_and_the_model_is_kept(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gymnasium.register("Failing-v0", lambda: Failing())
+    try:
+        with pytest.raises(ValueError, match="^the 100th step$"):
+            run(capsys, "Failing-v0", *QUICK, "--steps", "1e4", "--quiet")
+    finally:
+        gymnasium.registry.pop("Failing-v0")
+    folder = tmp_path / "runs" / "Failing-v0" / "ppo-default-seed3"
+    assert (folder / "model.gbrl").exists() and len(list((folder / "checkpoints").iterdir())) == 1
+
+
+class Failing(Count):
+    def __init__(self):
+        super().__init__()
+        self.steps = 0
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == 100:
+            raise ValueError("the 100th step")
+        return super().step(action)
+
+
+@pytest.mark.parametrize("steps", ["1e400", "nan", "-1", "1.5", "x"])
+def test_numbers_of_steps_are_whole(steps, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "CartPole-v1", "--steps", steps])
+    assert "--steps" in capsys.readouterr().err

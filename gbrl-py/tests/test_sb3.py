@@ -209,3 +209,41 @@ def test_sb3_takes_the_models_environments_for_its_own():
     assert lengths == [4] * 3
     wrapped = VecNormalize(VecMonitor(env))
     assert gbrl_rs.PPO("MlpPolicy", wrapped, **SMALL).learn(32, callback=callbacks.EvalCallback(wrapped, eval_freq=16))
+
+
+@pytest.mark.parametrize("evaluate", [callbacks.EvalCallback, gbrl_rs.EvalCallback])
+@pytest.mark.parametrize("wrap", [lambda env: VecFrameStack(env, 2), VecMonitor, lambda env: VecMonitor(VecFrameStack(env, 2))])
+def test_normalizers_inside_other_wrappers_are_synchronised(wrap, evaluate):
+    env = wrap(VecNormalize(make_vec_env("CartPole-v1", 2, seed=0)))
+    eval_env = wrap(VecNormalize(make_vec_env("CartPole-v1", 1, seed=1), training=False))
+    model = gbrl_rs.PPO("MlpPolicy", env, **SMALL)
+    assert type(model.get_vec_normalize_env()) is VecNormalize
+    model.learn(64, callback=evaluate(eval_env, eval_freq=32, n_eval_episodes=1, verbose=0))
+
+    def inner(env):
+        while type(env) is not VecNormalize:
+            env = env.venv
+        return env
+
+    np.testing.assert_array_equal(inner(eval_env).obs_rms.mean, inner(env).obs_rms.mean)
+    assert inner(eval_env).obs_rms.count > 60
+
+
+def test_variables_of_a_step_are_sb3s():
+    seen = {}
+    for name, algorithm in (("ours", gbrl_rs.PPO), ("sb3", Sb3PPO)):
+
+        class Look(callbacks.BaseCallback):
+            def _on_step(self):
+                shown = self.locals
+                if self.n_calls == 1:
+                    actions, values = np.asarray(shown["actions"]), shown["values"]
+                    seen[name] = [actions.dtype, actions.shape, tuple(values.shape), shown["n_steps"]]  # noqa: B023
+                    seen[name] += ["obs_tensor" in shown, np.array_equal(self.model._last_obs, shown["new_obs"])]  # noqa: B023
+                return True
+
+            def _on_rollout_end(self):
+                seen[name].append(self.model.rollout_buffer.actions.dtype)  # noqa: B023
+
+        algorithm("MlpPolicy", "CartPole-v1", n_steps=32, batch_size=32, n_epochs=1).learn(32, callback=Look())
+    assert seen["ours"] == seen["sb3"]

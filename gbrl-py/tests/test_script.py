@@ -101,3 +101,21 @@ def test_processes_are_normalised_too(tmp_path):
     env.close()
     with pytest.raises(ValueError, match="statistics of shape"):
         VecNormalize.load(tmp_path / "s.json", make_vec_env("CartPole-v1", 2))
+
+
+def test_normalisation_can_be_switched_undone_and_moved():
+    env = VecNormalize(make_vec_env(lambda: Count(5), 2))
+    env.reset()
+    for _ in range(4):
+        _, rewards, _, _ = env.step(np.array([1, 2]))
+    np.testing.assert_allclose(env.unnormalize_reward(rewards), env.get_original_reward(), rtol=1e-5)
+    env.norm_obs = env.norm_reward = False
+    observations, rewards, _, _ = env.step(np.array([1, 2]))
+    np.testing.assert_array_equal(observations, env.get_original_obs())
+    np.testing.assert_array_equal(rewards, [1, 2])
+    assert env.unnormalize_reward(rewards) is rewards
+    mean = env.obs_rms.mean.copy()
+    env.set_venv(make_vec_env(lambda: Count(5), 3))
+    assert env.num_envs == 3 and env.reset().shape == (3, 2) and np.array_equal(env.obs_rms.mean, mean)
+    with pytest.raises(ValueError, match="expected environments of the spaces"):
+        env.set_venv(make_vec_env("CartPole-v1", 1))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +40,18 @@ EXAMPLES = """examples:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the program; gives its exit code: 0, 2 for a mistake in the arguments, 130 after Ctrl-C."""
+    """Runs the program; gives its exit code: 0, 2 for a mistake in the arguments, 130 after Ctrl-C.
+
+    What environments raise while they are stepped comes through as it is, after the model was saved.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        return _resume(options) if options.resume else _train(options)
+        run = _resume(options) if options.resume else _train(options)
     except (ValueError, TypeError, OSError, NotImplementedError, gymnasium.error.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    return _run(options, *run)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,12 +89,16 @@ def _parser() -> argparse.ArgumentParser:
 def _whole(text: str) -> int:
     """A whole number, such as 100000, 100_000 or 1e5."""
     number = float(text.replace("_", ""))
-    if number != int(number) or number < 0:
+    if not math.isfinite(number) or number != int(number) or number < 0:
         raise argparse.ArgumentTypeError(f"expected a whole number, such as 100000 or 1e5, got {text}")
     return int(number)
 
 
-def _train(options: argparse.Namespace) -> int:
+Run = tuple[AlgorithmModel, str, Path, dict[str, str]]
+"""A model that is ready to learn, its environment's id, the folder, and all settings."""
+
+
+def _train(options: argparse.Namespace) -> Run:
     if options.env is None:
         raise ValueError("ENV: expected an environment, or --resume RUN_DIR, got neither")
     algo, preset = _preset(options.env, options.preset, options.algo)
@@ -99,39 +109,50 @@ def _train(options: argparse.Namespace) -> int:
     stem = Path(options.preset).stem
     folder = _new_folder(options.out or Path("runs") / options.env / f"{algo}-{stem}-seed{settings['seed']}")
     _write_config(folder, options.env, algo, settings)
-    return _run(options, model, options.env, folder, int(settings["total_timesteps"]))
+    return model, options.env, folder, settings
 
 
-def _resume(options: argparse.Namespace) -> int:
+def _resume(options: argparse.Namespace) -> Run:
     folder = options.resume
     checkpoints = sorted((folder / "checkpoints").glob("*.gbrl"), key=lambda path: int(path.stem))
     if not checkpoints:
         raise ValueError(f"--resume {folder}: expected a run folder with checkpoints/STEPS.gbrl in it, got none")
     config = _read_settings(folder / "config.toml")
-    env_id = options.env or config["env"]
-    settings = {**config, **_changes(options)}
+    env_id, algo = options.env or config["env"], config.get("algo", "ppo")
+    changes = _changes(options)
+    settings = {**{key: value for key, value in config.items() if key not in REMARKS}, **changes}
     env = _make(env_id, int(settings["n_envs"]), int(settings["seed"]))
-    model = _algorithm(config.get("algo", "ppo")).load(checkpoints[-1], env=env)
+    arguments = keywords(changes)
+    if "stats_window" in changes:
+        arguments["stats_window_size"] = int(changes["stats_window"])
+    unknown = changes.keys() - _options.defaults(algo).keys()
+    _options.check_names(unknown, _options.defaults(algo), "--set")
+    model = _algorithm(algo).load(checkpoints[-1], env=env, **arguments)
     total = int(settings["total_timesteps"])
     if model.num_timesteps >= total:
         raise ValueError(
             f"{folder}: nothing is left to do: {model.num_timesteps} of {total} steps are done; use --steps"
         )
-    return _run(options, model, env_id, folder, total - model.num_timesteps)
+    _write_config(folder, env_id, algo, settings)
+    return model, env_id, folder, settings
 
 
-def _run(options: argparse.Namespace, model: AlgorithmModel, env_id: str, folder: Path, steps: int) -> int:
+def _run(
+    options: argparse.Namespace, model: AlgorithmModel, env_id: str, folder: Path, settings: dict[str, str]
+) -> int:
     quiet = options.quiet or options.json
     model.set_logger(configure(str(folder / "log"), _formats(quiet)))
     started, before, interrupted = time.perf_counter(), model.num_timesteps, False
+    steps = int(settings["total_timesteps"]) - before
     try:
-        model.learn(steps, callback=_Keep(folder), reset_num_timesteps=before == 0)
+        model.learn(steps, callback=_callbacks(env_id, folder, settings), reset_num_timesteps=before == 0)
     except KeyboardInterrupt:
         interrupted = True
-    seconds = time.perf_counter() - started
-    model.logger.close()
-    model.save(folder / "checkpoints" / f"{model.num_timesteps}.gbrl")
-    model.save_policy(folder / "model.gbrl")
+    finally:
+        seconds = time.perf_counter() - started
+        model.logger.close()
+        _save(model, folder)
+        model.save_policy(folder / "model.gbrl")
     _draw_curve(folder)
     result: dict[str, Any] = {
         "env": env_id,
@@ -159,10 +180,50 @@ def _run(options: argparse.Namespace, model: AlgorithmModel, env_id: str, folder
     return 130 if interrupted else 0
 
 
+def _callbacks(env_id: str, folder: Path, settings: dict[str, str]) -> list[BaseCallback]:
+    callbacks: list[BaseCallback] = [_Keep(folder)]
+    if int(settings["checkpoint_every"]):
+        callbacks.append(_Every(int(settings["checkpoint_every"]), lambda model: _save(model, folder)))
+    if int(settings["eval_every"]):
+        env, n_episodes = _make(env_id, 16, 1), int(settings["eval_episodes"])
+        deterministic = settings["eval_deterministic"] == "true"
+
+        def evaluate(model: Any) -> None:
+            played: Any = evaluate_policy(model, env, n_episodes, deterministic, return_episode_rewards=True)
+            model.logger.record("eval/mean_reward", float(np.mean(played[0])))
+            model.logger.record("eval/mean_ep_length", float(np.mean(played[1])))
+
+        callbacks.append(_Every(int(settings["eval_every"]), evaluate))
+    return callbacks
+
+
+def _save(model: Any, folder: Path) -> None:
+    model.save(folder / "checkpoints" / f"{model.num_timesteps}.gbrl")
+
+
+class _Every(BaseCallback):
+    """Does something between two rollouts, whenever so many steps have passed."""
+
+    needs_steps = needs_values = False
+
+    def __init__(self, steps: int, action: Callable[[Any], None]) -> None:
+        super().__init__()
+        self.steps, self.action, self.done = steps, action, 0
+
+    def _on_training_start(self) -> None:
+        self.done = self.model.num_timesteps // self.steps
+
+    def _on_rollout_start(self) -> None:
+        now = self.model.num_timesteps // self.steps
+        if now > self.done:
+            self.done = now
+            self.action(self.model)
+
+
 class _Keep(BaseCallback):
     """Writes metrics.csv, a row per rollout."""
 
-    needs_steps = False
+    needs_steps = needs_values = False
 
     def __init__(self, folder: Path) -> None:
         super().__init__()

@@ -125,7 +125,7 @@ class AlgorithmModel(OnPolicyModel):
         for name in (*_ARGUMENTS, *_SETTINGS, *self.OWN_SETTINGS, *self.IGNORED):
             value = given.pop(name)
             if name in ("n_steps", "batch_size", "n_epochs", "stats_window_size"):
-                value = int(value)
+                value = _options.whole(name, value)
             elif name in _CLIP_RANGES:
                 value = _options.schedule(value)
             elif name == "learning_rate" and isinstance(value, str):

@@ -101,7 +101,7 @@ def as_flags(values: Any, shape: tuple[int, ...], what: str) -> NDArray[np.bool_
 def as_mixed_rows(values: Any, is_string: list[bool], encode: Encode, learn: bool, what: str) -> Rows:
     """Rows of which some columns hold strings (or any objects): those become their codes.
 
-    An object counts as its text, so 1 and "1" are one category; None and NaN are "missing". Codes are asked for in
+    An object counts as its text, so 1 and "1" are one category, and 1 and 1.0 are two; None and NaN are "missing". Codes are asked for in
     the order in which the strings first appear, column by column.
 
     Args:
@@ -134,14 +134,17 @@ def as_mixed_rows(values: Any, is_string: list[bool], encode: Encode, learn: boo
 
 def codes(texts: NDArray[Any], feature_idx: int, encode: Encode, learn: bool) -> NDArray[np.float32]:
     """Codes of a column of strings, float32 `[n]`; each different string is asked for once, in order of appearance."""
-    known: dict[Any, float] = {}
+    known: dict[str, float] = {}
     out = np.empty(len(texts), dtype=np.float32)
     for i, item in enumerate(texts.tolist()):
-        code = known.get(item) if item.__hash__ is not None else None
+        if _is_missing(item):
+            out[i] = np.nan
+            continue
+        # By its text: 1, 1.0 and True are equal in Python.
+        text = item if type(item) is str else _text(item)
+        code = known.get(text)
         if code is None:
-            code = np.nan if _is_missing(item) else encode(feature_idx, _text(item), learn)
-            if item.__hash__ is not None:
-                known[item] = code
+            code = known[text] = encode(feature_idx, text, learn)
         out[i] = code
     return out
 

@@ -6,6 +6,8 @@ that whoever learns sees each transition once and can bootstrap where an episode
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,6 +51,12 @@ class Envs:
         self.given = given
         """What the user handed in."""
         self.has_masks = False
+        self.reports = False
+        """Whether the environments tell by themselves what an episode came to, in ``info["episode"]``: an end without it
+        is none (of a life, say). Those that do not get it from here, as SB3 puts a Monitor around them."""
+        self.reset_infos: list[Info] = [{} for _ in range(n_envs)]
+        """What the last reset of each copy said."""
+        self._tally = _Tally(n_envs)
 
     def reset(self, seed: int | None) -> Any:
         """Starts n new episodes and gives their first observations. Copy i gets seed + i; None draws fresh ones."""
@@ -87,9 +95,20 @@ class GymEnvs(Envs):
         self._box = space if isinstance(space, spaces.Box) else None
         self._mask_functions = [function for env in envs if (function := mask_function(env)) is not None]
         self.has_masks = len(self._mask_functions) == len(self.envs)
+        self.reports = all(_has_monitor(env) for env in self.envs)
+        self.options: list[dict[str, Any] | None] = [None] * len(self.envs)
+        """Options of each copy's next reset."""
 
     def reset(self, seed: int | None) -> Any:
-        return self._stack([env.reset(seed=None if seed is None else seed + i)[0] for i, env in enumerate(self.envs)])
+        self._tally.restart()
+        following = []
+        for i, env in enumerate(self.envs):
+            # No word of options to environments that may not know it.
+            given: Any = {} if self.options[i] is None else {"options": self.options[i]}
+            observation, self.reset_infos[i] = env.reset(seed=None if seed is None else seed + i, **given)
+            following.append(observation)
+        self.options = [None] * self.n_envs
+        return self._stack(following)
 
     def step(self, actions: Any) -> Step:
         n = self.n_envs
@@ -99,13 +118,18 @@ class GymEnvs(Envs):
         following = []
         finals: dict[int, Any] = {}
         for i, (env, action) in enumerate(zip(self.envs, unstack(self.action_space, actions, n), strict=True)):
-            observation, rewards[i], ended, cut, info = env.step(action)
+            observation, reward, ended, cut, info = env.step(action)
+            rewards[i] = reward
+            self._tally.add(i, rewards[i])
             if ended or cut:
                 terminated[i], truncated[i] = ended, cut
                 # The reset may write into the very objects that the step gave, so copies are kept.
                 finals[i] = copied(observation)
                 info = _with_end(dict(info), finals[i], bool(ended), bool(cut))
-                observation, _ = env.reset()
+                episode = self._tally.end(i)
+                if not self.reports:
+                    info.setdefault("episode", episode)
+                observation, self.reset_infos[i] = env.reset()
             following.append(observation)
             infos.append(info)
         last = self._stack([finals.get(i, x) for i, x in enumerate(following)]) if finals else None
@@ -134,9 +158,9 @@ class VectorEnvs(Envs):
     """A gymnasium.vector.VectorEnv in any of the three modes of autoreset.
 
     * SAME_STEP is taken as it is.
-    * DISABLED, and NEXT_STEP where it is Gymnasium's own Sync- or AsyncVectorEnv: ended copies are reset at once
-      through ``options={"reset_mask": ...}``.
-    * NEXT_STEP of others: the step in which such an environment resets itself ignores its action. It reaches the
+    * DISABLED, and NEXT_STEP where it is Gymnasium's own Sync- or AsyncVectorEnv and nothing is wrapped around it: ended
+      copies are reset at once through ``options={"reset_mask": ...}``.
+    * NEXT_STEP of others, whose wrappers count on the step between: the step in which such an environment resets itself ignores its action. It reaches the
       learner as an episode of one step that is cut off where it began, with reward 0: almost no gradient, and never a
       transition across episodes. It counts as a step, but not in the statistics of episodes (info "ignored").
     """
@@ -146,13 +170,17 @@ class VectorEnvs(Envs):
         self.env = env
         mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         inner = env.unwrapped
-        can_reset_some = mode is AutoresetMode.DISABLED or isinstance(inner, (SyncVectorEnv, AsyncVectorEnv))
+        is_plain = env is inner and isinstance(inner, (SyncVectorEnv, AsyncVectorEnv))
+        can_reset_some = mode is AutoresetMode.DISABLED or is_plain
+        # Wrappers take the mask out of the options that they are given, so those further out see a reset of all.
+        self._counts_are_off = mode is AutoresetMode.DISABLED and env is not inner
         self._resets_itself = mode is AutoresetMode.SAME_STEP
         self._waits = mode is AutoresetMode.NEXT_STEP and not can_reset_some
         self._resetting = np.zeros(self.n_envs, dtype=np.bool_)
         self._before: Any = None
-        self._env_id, self._masks = _described_copies(env)
+        self._env_id, self._masks, reports = _described_copies(env)
         self.has_masks = self._masks is not None
+        self.reports = reports and not self._counts_are_off
 
     @property
     def env_id(self) -> str:
@@ -160,6 +188,7 @@ class VectorEnvs(Envs):
 
     def reset(self, seed: int | None) -> Any:
         self._resetting[:] = False
+        self._tally.restart()
         return self.env.reset(seed=seed)[0]
 
     def step(self, actions: Any) -> Step:
@@ -170,6 +199,7 @@ class VectorEnvs(Envs):
         if self._waits:
             return self._waiting_step(observations, rewards, terminated, truncated, info)
         finals = None
+        episodes = self._tally.step(rewards, ended)
         if ended.any():
             if self._resets_itself:
                 finals = self._finals(observations, info, ended)
@@ -183,7 +213,7 @@ class VectorEnvs(Envs):
             terminated,
             truncated,
             finals,
-            lambda: self._infos(info, finals, terminated, truncated),
+            lambda: self._infos(info, finals, terminated, truncated, episodes),
         )
 
     def masks(self) -> Flags:
@@ -217,9 +247,11 @@ class VectorEnvs(Envs):
             rewards[reset_now] = 0.0
         self._before = copied(observations) if ended.any() else None
         ignored = reset_now.copy()
+        episodes = self._tally.step(rewards, ended | ignored)
+        episodes = {i: episode for i, episode in episodes.items() if not ignored[i]}
 
         def infos() -> list[Info]:
-            described = self._infos(info, finals, terminated, truncated)
+            described = self._infos(info, finals, terminated, truncated, episodes)
             for i in np.flatnonzero(ignored):
                 described[i]["ignored"] = True
             return described
@@ -243,7 +275,9 @@ class VectorEnvs(Envs):
     def _each(self, observations: Any) -> Any:
         return unstack(self.observation_space, observations, self.n_envs)
 
-    def _infos(self, info: Mapping[str, Any], finals: Any, terminated: Flags, truncated: Flags) -> list[Info]:
+    def _infos(
+        self, info: Mapping[str, Any], finals: Any, terminated: Flags, truncated: Flags, episodes: dict[int, Info]
+    ) -> list[Info]:
         described = split_infos(info, self.n_envs)
         ends = info.get("final_info")
         if isinstance(ends, Mapping):
@@ -255,6 +289,10 @@ class VectorEnvs(Envs):
             for i in ended.tolist():
                 described[i].pop("final_obs", None)
                 _with_end(described[i], last[i], bool(terminated[i]), bool(truncated[i]))
+                if self._counts_are_off:
+                    described[i].pop("episode", None)
+                if not self.reports and i in episodes:
+                    described[i].setdefault("episode", episodes[i])
         return described
 
 
@@ -265,6 +303,7 @@ class Sb3Envs(Envs):
         super().__init__(env.num_envs, env.observation_space, env.action_space, env)
         self.env = env
         self.has_masks = _sb3_has_masks(env)
+        self.reports = is_monitored(env)
 
     def reset(self, seed: int | None) -> Any:
         if seed is not None:
@@ -279,8 +318,11 @@ class Sb3Envs(Envs):
         if dones.any():
             each = list(unstack(self.observation_space, observations, self.n_envs))
             for i in np.flatnonzero(dones).tolist():
-                truncated[i] = infos[i].get("TimeLimit.truncated", False)
-                each[i] = infos[i]["terminal_observation"]
+                last = infos[i].get("terminal_observation")
+                # Without what was seen last there is nothing to bootstrap from: SB3 takes it for a real end.
+                if last is not None:
+                    truncated[i] = infos[i].get("TimeLimit.truncated", False)
+                    each[i] = last
             finals = stack(self.observation_space, each)
         rewards = np.array(rewards, dtype=np.float32)
         return Step(observations, rewards, dones & ~truncated, truncated, finals, lambda: list(infos))
@@ -293,8 +335,11 @@ class Sb3Envs(Envs):
 
     @property
     def env_id(self) -> str:
-        spec = self.env.get_attr("spec")[0]
-        return str(spec.id) if spec is not None else type(self.env.unwrapped).__name__
+        try:
+            spec = self.env.get_attr("spec")[0]
+        except Exception:  # whatever it is that an environment says of attributes that it has not
+            spec = None
+        return str(spec.id) if hasattr(spec, "id") else type(getattr(self.env, "unwrapped", self.env)).__name__
 
 
 class RustEnvs(Envs):
@@ -306,6 +351,7 @@ class RustEnvs(Envs):
         self.has_masks = env.has_masks
 
     def reset(self, seed: int | None) -> Any:
+        self._tally.restart()
         return self.env.reset(seed=seed)[0]
 
     def step(self, actions: Any) -> Step:
@@ -313,6 +359,7 @@ class RustEnvs(Envs):
         rows = self.env.flat_actions.rows(actions, self.n_envs)
         observations, rewards, terminated, truncated, finals = self.env.core.step(rows)
         last = None if finals is None else flat.values(finals)
+        episodes = self._tally.step(rewards, terminated | truncated)
 
         def infos() -> list[Info]:
             described: list[Info] = [{} for _ in range(self.n_envs)]
@@ -320,6 +367,7 @@ class RustEnvs(Envs):
                 each = list(unstack(self.observation_space, last, self.n_envs))
                 for i in np.flatnonzero(terminated | truncated):
                     _with_end(described[i], each[i], bool(terminated[i]), bool(truncated[i]))
+                    described[i]["episode"] = episodes[int(i)]
             return described
 
         return Step(flat.values(observations), rewards, terminated, truncated, last, infos)
@@ -430,21 +478,81 @@ def _with_end(info: Info, observation: Any, terminated: bool, truncated: bool) -
     return info
 
 
-def _described_copies(env: Any) -> tuple[str, Callable[[], Any] | None]:
-    """The id of a vector environment's copies, and what gives their masks, if anything does."""
+def _described_copies(env: Any) -> tuple[str, Callable[[], Any] | None, bool]:
+    """Of a vector environment's copies: their id, what gives their masks, if anything does, and whether they report their
+    episodes."""
     inner = env.unwrapped
     own: Callable[[], Any] | None = getattr(env, "action_masks", None)
+    reports = _has_monitor(env)
     if isinstance(inner, SyncVectorEnv):
         functions = [function for copy in inner.envs if (function := mask_function(copy)) is not None]
         each = (lambda: [function() for function in functions]) if len(functions) == inner.num_envs else None
-        return _env_id(inner.envs[0]), own or each
+        return _env_id(inner.envs[0]), own or each, reports or all(_has_monitor(copy) for copy in inner.envs)
     if isinstance(inner, AsyncVectorEnv):
-        # A worker that is asked for what it does not have ends; a copy made here can be asked safely.
-        probe = inner.env_fns[0]()
-        has_masks, env_id = mask_function(probe) is not None, _env_id(probe)
-        probe.close()
-        return env_id, own or ((lambda: inner.call("action_masks")) if has_masks else None)
-    return _env_id(env), own
+        # A worker that is asked for what it does not have ends; these two every environment has. Its text names what is
+        # wrapped around what: <TimeLimit<Monitor<CartPole<CartPole-v1>>>>.
+        has_masks = all(inner.call("has_wrapper_attr", "action_masks"))
+        texts = [str(text) for text in inner.call("__str__")]
+        reports = reports or all(re.search(r"\b(Monitor|RecordEpisodeStatistics)<", text) for text in texts)
+        env_id = texts[0].rstrip(">").rpartition("<")[2].removesuffix(" instance")
+        return env_id, own or ((lambda: inner.call("action_masks")) if has_masks else None), reports
+    return _env_id(env), own, reports
+
+
+def _has_monitor(env: Any) -> bool:
+    """Whether an environment has a wrapper that reports episodes; Monitors, SB3's too, are found by their methods."""
+    while env is not None:
+        kind = type(env)
+        if kind.__name__ == "RecordEpisodeStatistics" or hasattr(kind, "get_episode_rewards"):
+            return True
+        env = getattr(env, "__dict__", {}).get("env")
+    return False
+
+
+def is_monitored(env: Any) -> bool:
+    """Whether an SB3 VecEnv's episodes are known, whatever wrappers do: by a Monitor or VecMonitor, found by name."""
+    wrapper = env
+    while wrapper is not None:
+        if type(wrapper).__name__ == "VecMonitor":
+            return True
+        if isinstance(getattr(wrapper, "__dict__", {}).get("gbrl_envs"), Envs):
+            return True  # they report, or it is done for them
+        wrapper = getattr(wrapper, "__dict__", {}).get("venv")
+    has_attr = getattr(env, "has_attr", None)
+    # Only monitors have this method.
+    return has_attr is not None and bool(has_attr("get_episode_rewards"))
+
+
+class _Tally:
+    """Returns and lengths of the episodes under way, for environments that do not keep them."""
+
+    def __init__(self, n_envs: int) -> None:
+        self._started = time.time()
+        self._returns = [0.0] * n_envs
+        self._lengths = [0] * n_envs
+
+    def restart(self) -> None:
+        """All episodes begin."""
+        self._returns = [0.0] * len(self._returns)
+        self._lengths = [0] * len(self._lengths)
+
+    def add(self, i: int, reward: Any) -> None:
+        """A step of copy i."""
+        self._returns[i] += float(reward)
+        self._lengths[i] += 1
+
+    def end(self, i: int) -> Info:
+        """What the episode of copy i came to; the next one begins."""
+        elapsed = round(time.time() - self._started, 6)
+        episode = {"r": round(self._returns[i], 6), "l": self._lengths[i], "t": elapsed}
+        self._returns[i], self._lengths[i] = 0.0, 0
+        return episode
+
+    def step(self, rewards: NDArray[np.float32], ended: Flags) -> dict[int, Info]:
+        """A step of all copies, and the episodes that ended with it."""
+        for i, reward in enumerate(rewards.tolist()):
+            self.add(i, reward)
+        return {i: self.end(i) for i in np.flatnonzero(ended).tolist()}
 
 
 def _sb3_has_masks(env: Any) -> bool:

@@ -24,7 +24,7 @@ class EpisodeStatistics:
     """
 
     def __init__(self, n_envs: int, window: int) -> None:
-        self.episodes: deque[dict[str, float]] = deque(maxlen=window)
+        self.episodes: deque[dict[str, Any]] = deque(maxlen=window)
         self.successes: deque[float] = deque(maxlen=window)
         self.n_episodes = 0
         self._started = time.time()
@@ -42,29 +42,35 @@ class EpisodeStatistics:
         self._returns[:] = 0.0
         self._lengths[:] = 0
 
-    def add(self, step: Step) -> None:
-        """Takes in a step of all copies."""
+    def add(self, step: Step, reports: bool = False) -> None:
+        """Takes in a step of all copies; `reports` says whether they tell by themselves when an episode ended."""
         self._returns += step.rewards
         self._lengths += 1
         if step.finals is None:
             return
         infos = step.infos()
         for i in np.flatnonzero(step.terminated | step.truncated):
-            self._end(int(i), infos[i])
+            self._end(int(i), infos[i], reports)
 
     def add_episode(self, total: float, length: int) -> None:
         """Takes in an episode that ended elsewhere."""
         self.n_episodes += 1
         self.episodes.append({"r": total, "l": length, "t": round(time.time() - self._started, 6)})
 
-    def _end(self, i: int, info: Info) -> None:
+    def _end(self, i: int, info: Info, reports: bool) -> None:
         total, length = float(self._returns[i]), int(self._lengths[i])
         self._returns[i], self._lengths[i] = 0.0, 0
         if info.get("ignored"):
             return
         reported: Any = info.get("episode")
         if reported is not None:
-            total, length = float(np.asarray(reported["r"]).item()), int(np.asarray(reported["l"]).item())
-        self.add_episode(total, length)
+            # The whole of it: a Monitor's info_keywords are in there.
+            episode = {key: value.item() if getattr(value, "size", 0) == 1 else value for key, value in reported.items()}
+            episode["r"], episode["l"] = float(episode["r"]), int(episode["l"])
+            episode.setdefault("t", round(time.time() - self._started, 6))
+            self.n_episodes += 1
+            self.episodes.append(episode)
+        elif not reports:
+            self.add_episode(total, length)
         if info.get("is_success") is not None:
             self.successes.append(float(info["is_success"]))

@@ -17,7 +17,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from gbrl_rs import _gbrl, _options
-from gbrl_rs._envs import Envs, GymEnvs, RustEnvs, Step, adapt
+from gbrl_rs._envs import Envs, RustEnvs, Step, adapt, is_sb3_vec_env
 from gbrl_rs._episodes import EpisodeStatistics
 from gbrl_rs._files import ModelFile
 from gbrl_rs._model_env import ModelVecEnv, introduce_to_sb3
@@ -112,9 +112,8 @@ class OnPolicyModel(ModelFile):
 
     def _take_envs(self, envs: Envs) -> None:
         self._envs: Envs | None = envs
-        # An id or a single environment is shown the way SB3 shows it; what is a vector already, as it was given.
-        is_single = isinstance(envs, GymEnvs) and not hasattr(envs.given, "num_envs")
-        self.env: Any = ModelVecEnv(envs) if is_single and isinstance(envs, GymEnvs) else envs.given
+        # What speaks SB3's language is shown as it was given, everything else in that language.
+        self.env: Any = envs.given if is_sb3_vec_env(envs.given) else ModelVecEnv(envs)
         self._last_obs: Any = None
         self._last_episode_starts: NDArray[np.bool_] | None = None
         self._stage_begun = False
@@ -214,6 +213,7 @@ class OnPolicyModel(ModelFile):
         if not go_on:
             return False
         self.rollout_buffer.end()
+        callback.update_locals({"self": self, "env": self.env, "rollout_buffer": self.rollout_buffer})
         callback.on_rollout_end()
         return True
 
@@ -295,14 +295,17 @@ class OnPolicyModel(ModelFile):
             step = envs.step(actions)
             finals = None if step.finals is None else flat.rows(step.finals, n, learn=True)
             rows = flat.rows(step.observations, n, learn=True)
-            full = agent.outcome(step.rewards, step.terminated, step.truncated, finals, rows)
             self.num_timesteps += n
+            self._statistics.add(step, envs.reports)
+            # As in SB3 before the step is remembered: rewards may be changed where they stand, and `_last_obs` is still what
+            # was acted on.
+            go_on = not shows_steps or self._show(callback, step, (raw, actions, log_probs), n_steps)
             n_steps += 1
             self._last_obs = step.observations
             self._last_episode_starts = step.terminated | step.truncated
-            self._statistics.add(step)
-            if shows_steps and not self._show(callback, envs, step, raw, actions, log_probs, n_steps):
+            if not go_on:
                 return False
+            full = agent.outcome(step.rewards, step.terminated, step.truncated, finals, rows)
         self._stage_begun = True
         agent.finish()
         if not shows_steps:
@@ -310,32 +313,29 @@ class OnPolicyModel(ModelFile):
         return True
 
     def _show(
-        self,
-        callback: BaseCallback,
-        envs: Envs,
-        step: Step,
-        raw: NDArray[Any],
-        actions: Any,
-        log_probs: NDArray[Any],
-        n_steps: int,
+        self, callback: BaseCallback, step: Step, decision: tuple[NDArray[Any], Any, NDArray[Any]], n_steps: int
     ) -> bool:
-        callback.update_locals(
-            {
-                "self": self,
-                "env": self.env,
-                "callback": callback,
-                "rollout_buffer": self.rollout_buffer,
-                "n_rollout_steps": self.n_steps,
-                "n_steps": n_steps,
-                "actions": raw,
-                "clipped_actions": actions,
-                "log_probs": log_probs,
-                "new_obs": step.observations,
-                "rewards": step.rewards,
-                "dones": self._last_episode_starts,
-                "infos": step.infos(),
-            }
-        )
+        raw, actions, log_probs = decision
+        is_box = isinstance(self.action_space, spaces.Box)
+        shown = {
+            "self": self,
+            "env": self.env,
+            "callback": callback,
+            "rollout_buffer": self.rollout_buffer,
+            "n_rollout_steps": self.n_steps,
+            "n_steps": n_steps,
+            "obs_tensor": self._last_obs,
+            "actions": raw.reshape(self.n_envs, *self.action_space.shape) if is_box else actions,
+            "clipped_actions": actions,
+            "log_probs": log_probs,
+            "new_obs": step.observations,
+            "rewards": step.rewards,
+            "dones": step.terminated | step.truncated,
+            "infos": step.infos(),
+        }
+        if getattr(callback, "needs_values", True):
+            shown["values"] = self.policy.predict_values(self._last_obs)
+        callback.update_locals(shown)
         return bool(callback.on_step())
 
     def _collect_in_rust(self, envs: RustEnvs, callback: BaseCallback) -> bool:
@@ -345,11 +345,12 @@ class OnPolicyModel(ModelFile):
             self._seen = True
         self._in_rust = True
         self._stage_begun = False
-        # Where the environments stand from now on, only they know.
+        # Where the environments stand until the rollout is whole, only they know.
         self._last_obs = self._last_episode_starts = None
         for _, total, length, _ in agent.collect(core):
             self._statistics.add_episode(total, length)
         self._stage_begun = True
+        self._last_obs = self._flat_observations.values(core.observations())
         self.num_timesteps += self.n_steps * self.n_envs
         agent.finish()
         return bool(callback.on_step())

@@ -104,6 +104,20 @@ def as_value(text: str) -> Any:
     return text
 
 
+def whole(name: str, value: Any) -> int:
+    """A whole number, also as 1e3.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    try:
+        if int(value) == float(value):
+            return int(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"{name}: expected a whole number, got {value!r}")
+
+
 class Constant(float):
     """A number that can be called like a schedule, as SB3 keeps `clip_range`."""
 

@@ -41,9 +41,11 @@ class BaseCallback:
         parent: the callback that owns this one.
         needs_steps: whether it must see every step. Where no callback does and the environments are Rust's, rollouts
             are collected without Python and `on_step` is called once per rollout.
+        needs_values: whether it looks at ``locals["values"]``, which cost a prediction per step.
     """
 
     needs_steps = True
+    needs_values = True
 
     def __init__(self, verbose: int = 0) -> None:
         self.model: OnPolicyModel
@@ -171,6 +173,7 @@ class CallbackList(BaseCallback):
         super().__init__()
         self.callbacks = list(callbacks)
         self.needs_steps = any(getattr(callback, "needs_steps", True) for callback in self.callbacks)
+        self.needs_values = any(getattr(callback, "needs_values", True) for callback in self.callbacks)
 
     def _init_callback(self) -> None:
         for callback in self.callbacks:
@@ -236,6 +239,8 @@ class CheckpointCallback(BaseCallback):
         verbose: 2 says what was saved.
     """
 
+    needs_values = False
+
     def __init__(
         self,
         save_freq: int,
@@ -294,6 +299,8 @@ class EvalCallback(EventCallback):
     Attributes:
         best_mean_reward, last_mean_reward: −inf before the first evaluation.
     """
+
+    needs_values = False
 
     def __init__(
         self,
@@ -437,6 +444,8 @@ class StopTrainingOnRewardThreshold(BaseCallback):
         verbose: 1 says why it stopped.
     """
 
+    needs_values = False
+
     def __init__(self, reward_threshold: float, verbose: int = 0) -> None:
         super().__init__(verbose)
         self.reward_threshold = reward_threshold
@@ -462,6 +471,8 @@ class StopTrainingOnNoModelImprovement(BaseCallback):
         min_evals: evaluations before counting starts.
         verbose: 1 says why it stopped.
     """
+
+    needs_values = False
 
     def __init__(self, max_no_improvement_evals: int, min_evals: int = 0, verbose: int = 0) -> None:
         super().__init__(verbose)
@@ -498,6 +509,8 @@ class StopTrainingOnMaxEpisodes(BaseCallback):
         max_episodes: episodes per copy.
         verbose: 1 says why it stopped.
     """
+
+    needs_values = False
 
     def __init__(self, max_episodes: int, verbose: int = 0) -> None:
         super().__init__(verbose)
@@ -547,6 +560,7 @@ class ProgressBarCallback(BaseCallback):
     """
 
     needs_steps = False
+    needs_values = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -597,7 +611,8 @@ def as_callback(callback: Any, progress_bar: bool = False) -> BaseCallback:
 def vec_normalize_of(env: Any) -> Any:
     """SB3's VecNormalize among the wrappers of an environment, or None."""
     while env is not None:
-        if hasattr(env, "normalize_obs") and hasattr(env, "obs_rms") and hasattr(env, "venv"):
+        # By its class: wrappers hand on what they are asked for to what they are wrapped around.
+        if hasattr(type(env), "normalize_obs") and hasattr(type(env), "normalize_reward"):
             return env
         env = getattr(env, "__dict__", {}).get("venv")
     return None
@@ -605,6 +620,7 @@ def vec_normalize_of(env: Any) -> Any:
 
 class _Nothing(BaseCallback):
     needs_steps = False
+    needs_values = False
 
 
 def _best(evaluation: Any) -> float:

@@ -1,4 +1,4 @@
-"""Several copies of an environment, with Stable-Baselines3's arguments, as a Gymnasium vector environment."""
+"""Several copies of an environment, with Stable-Baselines3's arguments, and in its language."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode
 
+from gbrl_rs._envs import GymEnvs
+from gbrl_rs._model_env import ModelVecEnv
 from gbrl_rs.monitor import Monitor
 
 
@@ -35,14 +37,16 @@ def make_vec_env(
         monitor_dir: folder of the monitors' files ``<number>.monitor.csv``; None writes none.
         wrapper_class: put around each monitored copy.
         env_kwargs: arguments of each environment.
-        vec_env_cls: gymnasium.vector.SyncVectorEnv (None), AsyncVectorEnv, or SB3's DummyVecEnv or SubprocVecEnv;
-            anything that takes a list of functions.
+        vec_env_cls: None for copies that are stepped one after the other in this process, which is quickest where a step
+            takes microseconds; gymnasium.vector.SyncVectorEnv or AsyncVectorEnv, SB3's DummyVecEnv or SubprocVecEnv, or
+            anything else that takes a list of functions.
         vec_env_kwargs: its further arguments.
         monitor_kwargs: further arguments of the monitors.
         wrapper_kwargs: arguments of `wrapper_class`.
 
     Returns:
-        A gymnasium.vector.VectorEnv (autoreset in the same step), or what `vec_env_cls` makes.
+        Environments that speak SB3's language: ``reset()`` gives observations, ``step(actions)`` gives observations,
+        rewards, dones and infos. Or what `vec_env_cls` makes; Gymnasium's classes are made to reset in the same step.
 
     Example:
         >>> envs = make_vec_env("CartPole-v1", n_envs=8, seed=0)
@@ -52,8 +56,7 @@ def make_vec_env(
 
     def maker(rank: int) -> Callable[[], gymnasium.Env[Any, Any]]:
         def make() -> gymnasium.Env[Any, Any]:
-            env: gymnasium.Env[Any, Any]
-            env = gymnasium.make(env_id, **env_kwargs) if isinstance(env_id, str) else env_id(**env_kwargs)
+            env = _made(env_id, env_kwargs)
             if seed is not None:
                 env.action_space.seed(seed + rank)
             path = None
@@ -69,10 +72,21 @@ def make_vec_env(
 
     functions = [maker(start_index + i) for i in range(n_envs)]
     kwargs = dict(vec_env_kwargs or {})
-    chosen = SyncVectorEnv if vec_env_cls is None else vec_env_cls
-    if isinstance(chosen, type) and issubclass(chosen, gymnasium.vector.VectorEnv):
+    if vec_env_cls is None:
+        return ModelVecEnv(GymEnvs([function() for function in functions], None))
+    if isinstance(vec_env_cls, type) and issubclass(vec_env_cls, gymnasium.vector.VectorEnv):
         kwargs.setdefault("autoreset_mode", AutoresetMode.SAME_STEP)
-    return chosen(functions, **kwargs)
+    return vec_env_cls(functions, **kwargs)
+
+
+def _made(env_id: str | Callable[..., gymnasium.Env[Any, Any]], kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    """An environment that can be drawn, if it knows how and nothing else is asked for."""
+    if not isinstance(env_id, str):
+        return env_id(**kwargs)
+    try:
+        return gymnasium.make(env_id, **{"render_mode": "rgb_array", **kwargs})
+    except TypeError:
+        return gymnasium.make(env_id, **kwargs)
 
 
 class _SeededOnce(gymnasium.Wrapper[Any, Any, Any, Any]):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from gbrl_rs._envs import Envs, Sb3Envs, adapt
-from gbrl_rs._model_env import ModelVecEnv
 
 
 def evaluate_policy(
@@ -28,7 +27,8 @@ def evaluate_policy(
     """Plays episodes with a model and gives the mean and the standard deviation of their returns.
 
     Episodes are shared out evenly between the copies of a vector environment, so that quick ones do not count more
-    often. Where the environment reports its episodes itself (Monitor, RecordEpisodeStatistics) those returns count.
+    often. Where the environment reports its episodes itself (Monitor, RecordEpisodeStatistics) those count, and an end
+    that it does not report (of a life, in Atari's wrappers) is none.
 
     Args:
         model: anything with ``predict(observation, state, episode_start, deterministic)``, SB3's models included.
@@ -36,8 +36,8 @@ def evaluate_policy(
         n_eval_episodes: how many episodes.
         deterministic: take the likeliest actions.
         render: show the first copy after each step.
-        callback: called with the local and global variables after each step of each copy; "i", "info", "done",
-            "reward" and "n_episodes" are among the local ones.
+        callback: called with the local and global variables after each step of each copy; SB3's names are among the
+            local ones: "i", "info", "done", "reward", "env", "episode_rewards", "current_rewards", ...
         reward_threshold: the least mean return that is accepted.
         return_episode_rewards: give the return and the length of each episode instead.
         warn: warn where an environment has no monitor and wrappers might have changed its rewards.
@@ -56,7 +56,7 @@ def evaluate_policy(
     if n_eval_episodes < 1:
         raise ValueError(f"n_eval_episodes: expected at least 1, got {n_eval_episodes}")
     envs = adapt(env)
-    if warn and isinstance(envs, Sb3Envs) and not _is_monitored(envs.env):
+    if warn and isinstance(envs, Sb3Envs) and not envs.reports:
         warnings.warn(
             "Evaluation environment is not wrapped with a ``Monitor`` wrapper. This may result in reporting modified "
             "episode lengths and rewards, if other wrappers happen to modify these.",
@@ -93,20 +93,44 @@ def _play(
         actions, state = model.predict(
             observations, state=state, episode_start=episode_starts, deterministic=deterministic, **masks
         )
-        step = envs.step(actions)
+        step, previous = envs.step(actions), observations
         observations, rewards, infos = step.observations, step.rewards, step.infos()
         episode_starts = step.terminated | step.truncated
         sums += rewards
         steps += 1
+        # What SB3's callbacks find.
+        variables: dict[str, Any] = {
+            "model": model,
+            "env": envs.given,
+            "n_envs": n,
+            "n_eval_episodes": n_episodes,
+            "deterministic": deterministic,
+            "render": render,
+            "callback": callback,
+            "episode_rewards": returns,
+            "episode_lengths": lengths,
+            "episode_counts": np.array(counts),
+            "episode_count_targets": np.array(targets),
+            "current_rewards": sums,
+            "current_lengths": steps,
+            "actions": actions,
+            "states": state,
+            "observations": previous,
+            "new_observations": observations,
+            "rewards": rewards,
+            "dones": episode_starts,
+            "episode_starts": episode_starts,
+            "infos": infos,
+        }
         for i in range(n):
             done, info, reward = bool(episode_starts[i]), infos[i], float(rewards[i])
             if counts[i] < targets[i]:
                 if callback is not None:
-                    variables = {"n_episodes": len(returns), "actions": actions, "observations": observations}
-                    callback({**variables, "i": i, "done": done, "info": info, "reward": reward, "model": model}, {})
-                if done and not info.get("ignored"):
+                    of_copy = {"i": i, "done": done, "info": info, "reward": reward, "n_episodes": len(returns)}
+                    callback({**variables, **of_copy}, globals())
+                reported = info.get("episode")
+                if done and not info.get("ignored") and (reported is not None or not envs.reports):
                     counts[i] += 1
-                    reported = info.get("episode")
                     returns.append(float(sums[i]) if reported is None else float(np.asarray(reported["r"]).item()))
                     lengths.append(int(steps[i]) if reported is None else int(np.asarray(reported["l"]).item()))
             if done:
@@ -114,16 +138,3 @@ def _play(
         if render:
             envs.render("human")
     return returns, lengths
-
-
-def _is_monitored(env: Any) -> bool:
-    """Whether what an episode got is known, whatever wrappers do: by a Monitor or SB3's VecMonitor, found by name."""
-    if isinstance(env, ModelVecEnv):
-        return True  # nothing is wrapped around it
-    wrapper = env
-    while wrapper is not None:
-        if type(wrapper).__name__ == "VecMonitor":
-            return True
-        wrapper = getattr(wrapper, "__dict__", {}).get("venv")
-    # Only monitors have this method.
-    return bool(env.has_attr("get_episode_rewards"))

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import csv
 import datetime
+import io
 import json
 import os
+import struct
 import sys
 import tempfile
 import time
+import warnings
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -28,6 +32,30 @@ DISABLED = 50
 
 Values = Mapping[str, Any]
 Excluded = Mapping[str, tuple[str, ...]]
+
+
+class Figure:
+    """A matplotlib figure to be recorded, for TensorBoard.
+
+    Args:
+        figure: the figure.
+        close: whether to close it once it is written.
+    """
+
+    def __init__(self, figure: Any, close: bool = True) -> None:
+        self.figure, self.close = figure, close
+
+
+class Image:
+    """A picture to be recorded, for TensorBoard.
+
+    Args:
+        image: an array, uint8, or numbers from 0 to 1.
+        dataformats: what its axes are: "HWC", "CHW" or "HW".
+    """
+
+    def __init__(self, image: Any, dataformats: str = "HWC") -> None:
+        self.image, self.dataformats = image, dataformats
 
 
 class KVWriter(Protocol):
@@ -156,24 +184,54 @@ class TensorBoardOutputFormat:
 
     def __init__(self, folder: str) -> None:
         try:
-            from tensorboard.compat.proto import event_pb2, summary_pb2  # type: ignore[import-not-found,import-untyped,unused-ignore]
+            from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2  # type: ignore[import-not-found,import-untyped,unused-ignore]
             from tensorboard.summary.writer.event_file_writer import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
                 EventFileWriter,
             )
         except ImportError as error:
             raise ImportError("expected the package tensorboard: pip install gbrl_rs[tensorboard]") from error
         self._event, self._summary = event_pb2.Event, summary_pb2.Summary
+        self._metadata, self._tensor = summary_pb2.SummaryMetadata, tensor_pb2.TensorProto
+        self._warned: set[str] = set()
         self.writer = EventFileWriter(folder)
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        """Writes all numbers; texts and other values have no place here."""
-        scalars = [
-            self._summary.Value(tag=key, simple_value=float(value))
-            for key, value in _kept(key_values, key_excluded, "tensorboard")
-            if _is_number(value)
+        """Writes all numbers, texts and pictures; warns once about what else there is."""
+        values = [
+            value
+            for key, item in _kept(key_values, key_excluded, "tensorboard")
+            if (value := self._value(key, item)) is not None
         ]
-        self.writer.add_event(self._event(wall_time=time.time(), step=step, summary=self._summary(value=scalars)))
+        self.writer.add_event(self._event(wall_time=time.time(), step=step, summary=self._summary(value=values)))
         self.writer.flush()
+
+    def _value(self, key: str, item: Any) -> Any:
+        if _is_number(item):
+            return self._summary.Value(tag=key, simple_value=float(item))
+        if item is None:
+            return None
+        kind = type(item).__name__
+        if isinstance(item, str):
+            plugin = self._metadata(plugin_data=self._metadata.PluginData(plugin_name="text"))
+            tensor = self._tensor(dtype="DT_STRING", string_val=[item.encode()])
+            tensor.tensor_shape.dim.add(size=1)
+            return self._summary.Value(tag=f"{key}/text_summary", metadata=plugin, tensor=tensor)
+        # SB3's classes of these names too.
+        if kind == "Figure" and hasattr(item, "figure"):
+            return self._summary.Value(tag=key, image=self._picture(*_drawn(item)))
+        if kind == "Image" and hasattr(item, "dataformats"):
+            return self._summary.Value(tag=key, image=self._picture(*_png(_pixels(item))))
+        if kind not in self._warned:
+            self._warned.add(kind)
+            warnings.warn(
+                f"TensorBoard: expected numbers, texts, Figure or Image, got {kind} as {key}; it is left out",
+                UserWarning,
+                stacklevel=2,
+            )
+        return None
+
+    def _picture(self, data: bytes, height: int, width: int) -> Any:
+        return self._summary.Image(encoded_image_string=data, height=height, width=width, colorspace=3)
 
     def close(self) -> None:
         """Closes the file."""
@@ -350,6 +408,45 @@ def _shown(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number, np.bool_)) or (isinstance(value, np.ndarray) and value.size == 1)
+
+
+def _drawn(figure: Any) -> tuple[bytes, int, int]:
+    """A figure as PNG, with its height and width."""
+    data = io.BytesIO()
+    figure.figure.savefig(data, format="png")
+    width, height = (int(size) for size in figure.figure.get_size_inches() * figure.figure.dpi)
+    if figure.close:
+        from matplotlib import pyplot
+
+        pyplot.close(figure.figure)
+    return data.getvalue(), height, width
+
+
+def _pixels(image: Any) -> np.ndarray[Any, Any]:
+    """A picture as uint8 `[height, width, 3]`."""
+    pixels = np.asarray(image.image.detach().cpu() if hasattr(image.image, "detach") else image.image)
+    axes = image.dataformats.upper()
+    if sorted(axes) not in (["C", "H", "W"], ["H", "W"]) or pixels.ndim != len(axes):
+        raise ValueError(f"Image: expected the axes HWC, CHW or HW of such an array, got {axes} of {pixels.shape}")
+    pixels = pixels.transpose([axes.index(axis) for axis in ("HWC" if "C" in axes else "HW")])
+    if pixels.dtype != np.uint8:
+        pixels = np.clip(pixels * 255.0, 0, 255).astype(np.uint8)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    return np.ascontiguousarray(np.broadcast_to(pixels[..., :3], (*pixels.shape[:2], 3)))
+
+
+def _png(pixels: np.ndarray[Any, Any]) -> tuple[bytes, int, int]:
+    """uint8 `[height, width, 3]` as PNG, with its height and width."""
+    height, width = pixels.shape[:2]
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)  # 0: no filter
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts, height, width
 
 
 def _json_value(value: Any) -> Any:

@@ -52,17 +52,24 @@ class Monitor(gymnasium.Wrapper[Any, Any, Any, Any]):
             keys = ["r", "l", "t", *reset_keywords, *info_keywords]
             self._file = _File(filename, header, keys, override_existing)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Starts an episode."""
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None, **kwargs: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode; further arguments go on to the environment.
+
+        Raises:
+            ValueError: when one of `reset_keywords` is neither an argument nor an option.
+        """
         if not self.allow_early_resets and not self.needs_reset:
             raise RuntimeError("expected the episode to end before reset(), since allow_early_resets is False")
         self.rewards = []
         self.needs_reset = False
         for key in self.reset_keywords:
-            if not options or key not in options:
-                raise ValueError(f"reset: expected the option {key}, one of reset_keywords, got {options}")
-            self._reset_info[key] = options[key]
-        return self.env.reset(seed=seed, options=options)
+            given = {**(options or {}), **kwargs}
+            if key not in given:
+                raise ValueError(f"reset: expected {key}, one of reset_keywords, got {sorted(given)}")
+            self._reset_info[key] = given[key]
+        return self.env.reset(seed=seed, options=options, **kwargs)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Advances a step and notes its reward."""
@@ -81,6 +88,21 @@ class Monitor(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().close()
         if self._file is not None:
             self._file.close()
+
+    @property
+    def episode_returns(self) -> list[float]:
+        """Returns of all episodes."""
+        return self._returns
+
+    @property
+    def episode_lengths(self) -> list[int]:
+        """Lengths of all episodes, in steps."""
+        return self._lengths
+
+    @property
+    def episode_times(self) -> list[float]:
+        """When the episodes ended, in seconds since the monitor was made."""
+        return self._times
 
     def get_total_steps(self) -> int:
         """Steps so far."""

@@ -9,11 +9,39 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 
 from gbrl_rs import _gbrl
 from gbrl_rs._arrays import as_flags, as_float32
 from gbrl_rs._spaces import FlatSpace
+
+
+class Categorical:
+    """Choices `[n, k]`: ``logits`` as the trees give them, -inf where a mask forbids, and ``probs``."""
+
+    def __init__(self, logits: NDArray[np.float64], allowed: NDArray[np.bool_] | None) -> None:
+        self.logits = logits if allowed is None else np.where(allowed, logits, -np.inf)
+        weights = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
+        self.probs = weights / weights.sum(axis=1, keepdims=True)
+
+
+class Bernoulli:
+    """Bits `[n, k]`: ``logits``, and ``probs`` of being 1; `allowed` is `[n, k, 2]`, 0 first."""
+
+    def __init__(self, logits: NDArray[np.float64], allowed: NDArray[np.bool_] | None) -> None:
+        self.logits = logits
+        self.probs = 0.5 * (1.0 + np.tanh(0.5 * logits))
+        if allowed is not None:
+            self.probs = np.where(allowed.all(axis=2), self.probs, allowed[..., 1])
+
+
+class Normal:
+    """Numbers `[n, k]`: ``mean`` and ``stddev``, before bounds are kept."""
+
+    def __init__(self, mean: NDArray[np.float64], stddev: NDArray[np.float64]) -> None:
+        self.mean = self.loc = mean
+        self.stddev = self.scale = stddev
 
 
 class TreeDistribution:
@@ -24,9 +52,34 @@ class TreeDistribution:
             deviations.
     """
 
-    def __init__(self, agent: _gbrl.Agent, observations: NDArray[np.float32], masks: NDArray[np.bool_] | None) -> None:
+    def __init__(
+        self,
+        agent: _gbrl.Agent,
+        observations: NDArray[np.float32],
+        masks: NDArray[np.bool_] | None,
+        space: spaces.Space[Any],
+    ) -> None:
         self._agent, self._observations, self._masks = agent, observations, masks
         self.parameters = agent.distribution(observations)
+        self._space = space
+
+    @property
+    def distribution(self) -> Any:
+        """The numbers of the distribution under torch's names, float64: ``probs`` and ``logits`` `[n, choices]` of
+        discrete actions (a list of them, one per part, of MultiDiscrete ones; ``probs`` `[n, parts]` of being 1 of binary
+        ones), ``mean`` and ``stddev`` `[n, parts]` of continuous ones. Choices that masks forbid have probability 0.
+        """
+        if isinstance(self._space, spaces.Box):
+            means, log_stds = np.split(self.parameters, 2, axis=1)
+            return Normal(means, np.exp(log_stds))
+        if isinstance(self._space, spaces.MultiBinary):
+            masks = None if self._masks is None else self._masks.reshape(len(self.parameters), -1, 2)
+            return Bernoulli(self.parameters, masks)
+        ends = np.cumsum(np.ravel(getattr(self._space, "nvec", self.parameters.shape[1])))[:-1]
+        logits = np.split(self.parameters, ends, axis=1)
+        allowed = [None] * len(logits) if self._masks is None else np.split(self._masks, ends, axis=1)
+        parts = [Categorical(*pair) for pair in zip(logits, allowed, strict=True)]
+        return parts[0] if isinstance(self._space, spaces.Discrete) else parts
 
     def mode(self) -> NDArray[np.float32]:
         """The likeliest actions, float32 `[n, action columns]`, as environments get them."""
@@ -73,7 +126,8 @@ class TreePolicy:
         action_masks: Any = None,
     ) -> tuple[Any, Any]:
         """As :meth:`gbrl_rs.PPO.predict`."""
-        if isinstance(observation, tuple) and len(observation) == 2 and isinstance(observation[1], dict):
+        is_pair = isinstance(observation, tuple) and len(observation) == 2 and isinstance(observation[1], dict)
+        if is_pair and not _is_pair_with_dict(self.observation_space):
             raise ValueError(
                 "You have passed a tuple to the predict() function instead of a Numpy array or a Dict. You are "
                 "probably mixing Gym API with SB3 VecEnv API: `obs, info = env.reset()` (Gym) vs "
@@ -108,7 +162,10 @@ class TreePolicy:
         """The distribution of actions for observations."""
         rows = self._rows(obs)
         return TreeDistribution(
-            self._agent, rows, None if action_masks is None else self._masks(action_masks, len(rows))
+            self._agent,
+            rows,
+            None if action_masks is None else self._masks(action_masks, len(rows)),
+            self.action_space,
         )
 
     def obs_to_tensor(self, observation: Any) -> tuple[Any, bool]:
@@ -141,6 +198,11 @@ class FlatRows(np.ndarray[Any, np.dtype[np.float32]]):
 
     def __new__(cls, rows: NDArray[np.float32]) -> FlatRows:
         return rows.view(cls)
+
+
+def _is_pair_with_dict(space: Any) -> bool:
+    """Whether (array, dictionary) is an observation and not what Gymnasium's reset() gives."""
+    return isinstance(space, spaces.Tuple) and len(space.spaces) == 2 and isinstance(space.spaces[1], spaces.Dict)
 
 
 def _n_choices(space: Any) -> int:

@@ -77,7 +77,7 @@ class VecNormalize:
         epsilon: float = 1e-8,
         norm_obs_keys: list[str] | None = None,
     ) -> None:
-        self.venv: Any = venv if is_sb3_vec_env(venv) else ModelVecEnv(adapt(venv))
+        self.venv: Any = _spoken(venv)
         self.num_envs: int = self.venv.num_envs
         self.action_space = self.venv.action_space
         self.training, self.norm_obs, self.norm_reward = training, norm_obs, norm_reward
@@ -93,6 +93,20 @@ class VecNormalize:
         self.returns = np.zeros(self.num_envs)
         self.old_reward = np.zeros(self.num_envs, dtype=np.float32)
         self._old_obs: Any = None
+
+    def set_venv(self, venv: Any) -> None:
+        """Stands around other environments from now on, with the same statistics.
+
+        Raises:
+            ValueError: for environments of other spaces.
+        """
+        venv = _spoken(venv)
+        got, own = (venv.observation_space, venv.action_space), (self.venv.observation_space, self.action_space)
+        if got != own:
+            raise ValueError(f"VecNormalize: expected environments of the spaces {own}, got {got}")
+        self.venv, self.num_envs = venv, venv.num_envs
+        self.returns = np.zeros(self.num_envs)
+        self._old_obs = None
 
     def reset(self) -> Any:
         """Starts new episodes."""
@@ -128,7 +142,7 @@ class VecNormalize:
 
     def normalize_obs(self, obs: Any) -> Any:
         """Observations, alone or a batch, standardised; the statistics stay."""
-        if self.obs_rms is None:
+        if self.obs_rms is None or not self.norm_obs:
             return obs
         if not self._is_dict:
             return self._standardized(obs, self.obs_rms)
@@ -139,7 +153,7 @@ class VecNormalize:
 
     def unnormalize_obs(self, obs: Any) -> Any:
         """The inverse of :meth:`normalize_obs`, but for what was clipped."""
-        if self.obs_rms is None:
+        if self.obs_rms is None or not self.norm_obs:
             return obs
         if not self._is_dict:
             return self._original(obs, self.obs_rms)
@@ -153,6 +167,12 @@ class VecNormalize:
             return np.asarray(reward, dtype=np.float32)
         scaled = reward / np.sqrt(self.ret_rms.var + self.epsilon)
         return np.clip(scaled, -self.clip_reward, self.clip_reward).astype(np.float32)
+
+    def unnormalize_reward(self, reward: NDArray[Any]) -> NDArray[Any]:
+        """The inverse of :meth:`normalize_reward`, but for what was clipped."""
+        if not self.norm_reward:
+            return reward
+        return np.asarray(reward * np.sqrt(self.ret_rms.var + self.epsilon))
 
     def get_original_obs(self) -> Any:
         """The last observations as they came."""
@@ -209,7 +229,7 @@ class VecNormalize:
         return None
 
     def _learn(self, observations: Any) -> None:
-        if not self.training or self.obs_rms is None:
+        if not self.training or self.obs_rms is None or not self.norm_obs:
             return
         if self._is_dict:
             for key, rms in self.obs_rms.items():
@@ -240,6 +260,11 @@ class VecNormalize:
         if not self._is_dict:
             return box(space)
         return spaces.Dict({key: box(part) if key in self.obs_rms else part for key, part in space.spaces.items()})
+
+
+def _spoken(venv: Any) -> Any:
+    """Environments in SB3's language."""
+    return venv if is_sb3_vec_env(venv) else ModelVecEnv(adapt(venv))
 
 
 def _packed(rms: RunningMeanStd) -> dict[str, Any]:
