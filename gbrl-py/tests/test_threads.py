@@ -81,7 +81,7 @@ def test_handlers_change_what_learns_at_their_turn():
         model._agent.set("ent_coef", "0.01")
         rates.append(model._agent.get("ent_coef"))
 
-    alarmed(change, lambda: model.learn(4096))
+    alarmed(change, lambda: model.learn(4 * 4096), first=0.01, interval=0.02)
     assert rates and set(rates) == {"0.01"}
 
 

@@ -32,17 +32,10 @@ class Agent:
     algo is "ppo", "a2c" or "awr"; env_name goes into the model file; spaces are JSON; settings are names and values of
     docs/parameters.md. Raises ValueError for a setting out of range and NotImplementedError for an action space that no
     policy fits.
+
+    Any thread and any signal's handler may ask for predictions or save while another thread learns: they get their turn
+    when that has collected its rollout or made its update.
     """
-    @property
-    def algo(self) -> builtins.str:
-        r"""
-        Name of the algorithm.
-        """
-    @property
-    def feature_names(self) -> builtins.list[builtins.str]:
-        r"""
-        Names of the columns of an observation.
-        """
     @property
     def n_features(self) -> builtins.int:
         r"""
@@ -54,16 +47,6 @@ class Agent:
         Columns of an action.
         """
     @property
-    def n_outputs(self) -> builtins.int:
-        r"""
-        Outputs of the trees: the policy's parameters and the value.
-        """
-    @property
-    def n_trees(self) -> builtins.int:
-        r"""
-        Trees so far.
-        """
-    @property
     def n_envs(self) -> builtins.int:
         r"""
         Number of environments.
@@ -72,6 +55,26 @@ class Agent:
     def has_masks(self) -> builtins.bool:
         r"""
         Whether decisions come with action masks.
+        """
+    @property
+    def algo(self) -> builtins.str:
+        r"""
+        Name of the algorithm.
+        """
+    @property
+    def feature_names(self) -> builtins.list[builtins.str]:
+        r"""
+        Names of the columns of an observation.
+        """
+    @property
+    def n_outputs(self) -> builtins.int:
+        r"""
+        Outputs of the trees: the policy's parameters and the value.
+        """
+    @property
+    def n_trees(self) -> builtins.int:
+        r"""
+        Trees so far.
         """
     @property
     def log_std(self) -> numpy.typing.NDArray[numpy.float64]:
@@ -261,6 +264,10 @@ class Booster:
     def set_progress(self, progress: builtins.float) -> None:
         r"""
         Where the run stands, 0 to 1: what learning-rate schedules go by.
+        """
+    def set_seed(self, seed: builtins.int) -> None:
+        r"""
+        Another root of the subsampling, for the trees to come.
         """
     def encode(self, feature_idx: builtins.int, text: builtins.str, learn: builtins.bool = False) -> builtins.float:
         r"""

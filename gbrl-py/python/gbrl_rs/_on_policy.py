@@ -325,7 +325,7 @@ class OnPolicyModel(ModelFile):
             "n_rollout_steps": self.n_steps,
             "n_steps": n_steps,
             "obs_tensor": self._last_obs,
-            "actions": raw.reshape(self.n_envs, *self.action_space.shape) if is_box else actions,
+            "actions": raw.reshape(self.n_envs, *(self.action_space.shape or ())) if is_box else actions,
             "clipped_actions": actions,
             "log_probs": log_probs,
             "new_obs": step.observations,

@@ -75,7 +75,8 @@ class TreeDistribution:
         if isinstance(self._space, spaces.MultiBinary):
             masks = None if self._masks is None else self._masks.reshape(len(self.parameters), -1, 2)
             return Bernoulli(self.parameters, masks)
-        ends = np.cumsum(np.ravel(getattr(self._space, "nvec", self.parameters.shape[1])))[:-1]
+        sizes: Any = getattr(self._space, "nvec", [self.parameters.shape[1]])
+        ends = np.cumsum(np.ravel(sizes))[:-1]
         logits = np.split(self.parameters, ends, axis=1)
         allowed = [None] * len(logits) if self._masks is None else np.split(self._masks, ends, axis=1)
         parts = [Categorical(*pair) for pair in zip(logits, allowed, strict=True)]
