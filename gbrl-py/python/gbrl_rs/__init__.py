@@ -79,7 +79,7 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605: a list, made of the table above
 
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
-    if home is None and name in _MODULES and not name.startswith("_"):
+    if home is None and name in (*_MODULES, "minigrid") and not name.startswith("_"):
         return importlib.import_module(f"{__name__}.{name}")
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
