@@ -1,16 +1,19 @@
 //! [`Backend`] on a CUDA device.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
-use gbrl_core::backend::{Backend, NodeId, Task};
+use gbrl_core::backend::{Addition, Backend, NodeId, Task};
 use gbrl_core::config::SplitScore;
-use gbrl_core::data::BinSlice;
+use gbrl_core::data::{BinSlice, Lanes, TILE};
 use gbrl_core::error::{Error, Result};
 use gbrl_core::tree::quantise::{self, moments};
 use gbrl_core::tree::{Candidate, ScoreRule, Scored, Sums};
 
 use crate::device::{Buffer, Device};
 use crate::launch::{Best, Cut, Feature, Ints, Kernels, Numbers, Pair, Rows, Rule};
+use crate::predict::Forest;
+use crate::rules;
 
 /// Share of the free memory that histograms may take.
 const HISTOGRAM_SHARE: f64 = 0.8;
@@ -55,6 +58,9 @@ pub struct CudaBackend {
     score_sums: NodeSums,
     leaf_sums: NodeSums,
     step: Step,
+    forest: Mutex<Forest>,
+    /// Rows times trees from which on the device predicts.
+    least_prediction: usize,
 }
 
 /// What the host knows of the growing tree.
@@ -123,7 +129,16 @@ impl CudaBackend {
             score_sums: NodeSums::default(),
             leaf_sums: NodeSums::default(),
             step: Step::default(),
+            forest: Mutex::default(),
+            least_prediction: rules::LEAST_PREDICTION,
         })
+    }
+
+    /// Lets the device predict from so many rows times trees on, instead of [`rules::LEAST_PREDICTION`]: for tests.
+    #[must_use]
+    pub fn predicting_from(mut self, rows_times_trees: usize) -> Self {
+        self.least_prediction = rows_times_trees;
+        self
     }
 
     /// Sends bins, where the device has not got them, and what this task says of features.
@@ -607,6 +622,16 @@ impl Backend for CudaBackend {
 
     fn sums(&mut self, _: &Task<'_>, node: NodeId) -> Result<Sums> {
         self.sums_of(node, false)
+    }
+
+    fn add_trees(&self, addition: &Addition<'_>, sums: &mut [Lanes<f32>]) -> Result<bool> {
+        let n_rows = addition.tiles.len() / addition.n_features.max(1) * TILE;
+        if n_rows.saturating_mul(addition.range.len()) < self.least_prediction {
+            return Ok(false);
+        }
+        let mut forest = self.forest.lock().unwrap_or_else(PoisonError::into_inner);
+        forest.add(&self.device, &self.kernels, addition, sums)?;
+        Ok(true)
     }
 }
 

@@ -133,6 +133,26 @@ impl<T: DeviceRepr + ValidAsZeroBits> Buffer<T> {
         device.stream.memcpy_htod(numbers, to).map_err(|error| device.failure("sending", error))
     }
 
+    /// Takes the numbers from `len` on out of use.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Appends `numbers` to those in use.
+    pub fn append(&mut self, device: &Device, numbers: &[T]) -> Result<()> {
+        let first = self.len;
+        self.resize(device, first + numbers.len(), true)?;
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let to = &mut self.all_mut().slice_mut(first..first + numbers.len());
+        let sent = device.stream.memcpy_htod(numbers, to).map_err(|error| device.failure("sending", error));
+        if sent.is_err() {
+            self.len = first;
+        }
+        sent
+    }
+
     /// Sets numbers `from..to` to zero.
     pub fn clear(&mut self, device: &Device, from: usize, to: usize) -> Result<()> {
         if from == to {

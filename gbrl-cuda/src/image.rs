@@ -11,6 +11,7 @@ pub const SOURCE: &str = concat!(
     include_str!("../kernels/gradients.cu"),
     include_str!("../kernels/histogram.cu"),
     include_str!("../kernels/nodes.cu"),
+    include_str!("../kernels/predict.cu"),
     include_str!("../kernels/score.cu"),
 );
 

@@ -9,6 +9,8 @@
 //! | `kernels/*.cu` | one file per file of `gbrl-core/src/backend/cpu`, in one dialect (`device.cu`) |
 //! | `launch` | a kernel's arguments have the types and lengths that it reads: the only unsafe code here |
 //! | [`image`] | the kernels compiled beforehand, or at run time |
+//! | `predict` | the device's copy of the trees |
+//! | [`rules`] | what is worth giving to a device |
 //! | `device` | a device, its stream, and buffers that grow |
 //! | [`CudaBackend`] | [`Backend`](gbrl_core::backend::Backend) on top: safe |
 
@@ -16,6 +18,8 @@ mod cuda_backend;
 mod device;
 pub mod image;
 mod launch;
+mod predict;
+pub mod rules;
 
 use gbrl_core::backend::MakeBackend;
 use gbrl_core::config;
