@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DeviceRepr, DriverError};
-use cudarc::driver::{ValidAsZeroBits, sys};
+use cudarc::driver::{ValidAsZeroBits, result, sys};
 use gbrl_core::error::{Error, Result};
 
 use crate::image;
@@ -16,6 +16,20 @@ pub fn n_devices() -> Result<usize> {
     check_driver("cuda")?;
     let count = CudaContext::device_count().map_err(|error| failure("cuda", "counting devices", error))?;
     Ok(count.max(0) as usize)
+}
+
+/// What the driver calls device number `ordinal`.
+///
+/// # Errors
+/// Class `Device` where there is no driver or no such device.
+pub fn device_name(ordinal: usize) -> Result<String> {
+    let name = format!("cuda:{ordinal}");
+    let n = n_devices()?;
+    if ordinal >= n {
+        return Err(Error::device(name, "opening it", format!("the driver shows {n} devices")));
+    }
+    let called = || result::device::get_name(result::device::get(ordinal as i32)?);
+    called().map_err(|error| failure(&name, "asking for its name", error))
 }
 
 /// One GPU: everything runs on one stream of it, in order.
@@ -101,11 +115,20 @@ impl<T> Default for Buffer<T> {
 }
 
 impl<T: DeviceRepr + ValidAsZeroBits> Buffer<T> {
+    /// Numbers that there is room for.
+    pub fn room(&self) -> usize {
+        self.slice.as_ref().map_or(0, CudaSlice::len)
+    }
+
     /// Makes room for `len` numbers; what was there is kept when `keep` says so, up to the old length.
     pub fn resize(&mut self, device: &Device, len: usize, keep: bool) -> Result<()> {
-        let room = self.slice.as_ref().map_or(0, CudaSlice::len);
-        if room < len.max(1) {
+        if self.room() < len.max(1) {
             let len = len.max(1);
+            if !keep {
+                // Old and new never need to be there together.
+                self.slice = None;
+                self.len = 0;
+            }
             let roomy = len.next_power_of_two();
             // Room to grow where there is memory for it, else what is needed.
             let mut bigger = match device.stream.alloc_zeros::<T>(roomy) {

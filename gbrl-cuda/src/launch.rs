@@ -277,7 +277,8 @@ impl Kernels {
         assert!(out.len() >= first_out + numbers.n_columns);
         let argument = numbers.argument(device);
         let mut out = out.all_mut().slice_mut(first_out..);
-        let grid = grid(blocks(numbers.n_rows), numbers.n_columns as u32);
+        // There may be more outputs than a grid's y can number, never more shares of rows.
+        let grid = grid(numbers.n_columns as u32, blocks(numbers.n_rows));
         launch!(device, &self.largest, "largest", grid, &argument, &mut out)
     }
 

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::SplitScore;
-use crate::data::{BinnedMatrix, Lanes};
+use crate::data::{BinnedMatrix, Lanes, TILE};
 use crate::error::Result;
 use crate::threads::Threads;
 use crate::tree::{Candidate, ScoreRule, Scored, Sums, Tree};
@@ -63,6 +63,13 @@ pub struct Addition<'a> {
     pub tiles: &'a [Lanes<f32>],
     /// Features.
     pub n_features: usize,
+}
+
+impl Addition<'_> {
+    /// Rows, those that pad the last tile among them.
+    pub fn n_rows(&self) -> usize {
+        self.tiles.len() / self.n_features.max(1) * TILE
+    }
 }
 
 /// What grows a tree's nodes. One value serves many trees and keeps its scratch memory between them.

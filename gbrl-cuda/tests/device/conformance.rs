@@ -1,14 +1,9 @@
-//! The device grows the oracle's trees, to the bit. Without a driver nothing can be tested: the tests say so and pass,
-//! unless GBRL_REQUIRE_CUDA=1 makes that an error.
-
-#[path = "../../gbrl-core/tests/case/mod.rs"]
-mod case;
-mod common;
+//! The device grows the oracle's trees, to the bit.
 
 use std::cell::RefCell;
 
-use case::{case, large};
-use common::backend;
+use crate::case::{case, large};
+use crate::common::backend;
 use gbrl_core::config::GrowPolicy;
 use proptest::prelude::*;
 

@@ -1,10 +1,8 @@
 //! The device adds trees as a slow walk does, to the bit, whatever their shapes and columns.
 
-mod common;
-
 use std::ops::Range;
 
-use common::backend;
+use crate::common::backend;
 use gbrl_core::backend::{Addition, Backend};
 use gbrl_core::boost::Booster;
 use gbrl_core::config::TreeParams;
