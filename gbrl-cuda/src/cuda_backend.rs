@@ -1,6 +1,7 @@
 //! [`Backend`] on a CUDA device.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use gbrl_core::backend::{Addition, Backend, NodeId, Task};
@@ -141,6 +142,11 @@ impl CudaBackend {
     pub fn predicting_from(mut self, rows_times_trees: usize) -> Self {
         self.least_prediction = rows_times_trees;
         self
+    }
+
+    /// Kernels launched so far.
+    pub fn launches(&self) -> usize {
+        self.device.launches.load(Ordering::Relaxed)
     }
 
     /// How often, so far, histograms that might have been of use had to make room for others.

@@ -1,6 +1,7 @@
 //! A device, its stream, and memory on it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DeviceRepr, DriverError};
 use cudarc::driver::{ValidAsZeroBits, result, sys};
@@ -38,6 +39,8 @@ pub struct Device {
     pub name: String,
     pub stream: Arc<CudaStream>,
     module: Arc<CudaModule>,
+    /// Kernels launched so far.
+    pub launches: AtomicUsize,
 }
 
 impl Device {
@@ -60,7 +63,7 @@ impl Device {
         }
         let stream = context.new_stream().map_err(|error| failure(&name, "making a stream", error))?;
         let module = image::load(&context).map_err(|reason| Error::device(&name, "loading kernels", reason))?;
-        Ok(Device { name, stream, module })
+        Ok(Device { name, stream, module, launches: AtomicUsize::new(0) })
     }
 
     /// A kernel by name.
@@ -174,6 +177,14 @@ impl<T: DeviceRepr + ValidAsZeroBits> Buffer<T> {
             self.len = first;
         }
         sent
+    }
+
+    /// Takes over the device's other numbers, of which there must be as many.
+    pub fn copy(&mut self, device: &Device, other: &Buffer<T>) -> Result<()> {
+        assert_eq!(self.len, other.len);
+        let (from, n) = (other.all().slice(..other.len), self.len);
+        let to = &mut self.all_mut().slice_mut(..n);
+        device.stream.memcpy_dtod(&from, to).map_err(|error| device.failure("copying", error))
     }
 
     /// Sets numbers `from..to` to zero.

@@ -8,6 +8,7 @@ use cudarc::nvrtc::{CompileError, CompileOptions, Ptx, compile_ptx_with_opts, sy
 /// The kernels' text, all files joined; needs no header.
 pub const SOURCE: &str = concat!(
     include_str!("../kernels/device.cu"),
+    include_str!("../kernels/ceilings.cu"),
     include_str!("../kernels/gradients.cu"),
     include_str!("../kernels/histogram.cu"),
     include_str!("../kernels/nodes.cu"),

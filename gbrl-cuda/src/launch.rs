@@ -10,6 +10,7 @@
 #![allow(unsafe_code)]
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
 use cudarc::driver::{CudaFunction, CudaSlice, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, ValidAsZeroBits};
 use gbrl_core::data::{Lanes, TILE};
@@ -227,6 +228,7 @@ pub struct Kernels {
     best_of_feature: CudaFunction,
     best_of_all: CudaFunction,
     make_keys: CudaFunction,
+    atomics: CudaFunction,
     predict: CudaFunction,
 }
 
@@ -243,6 +245,7 @@ macro_rules! launch {
     ($device:expr, $kernel:expr, $name:literal, $grid:expr, $($argument:expr),+ $(,)?) => {{
         let mut builder = $device.stream.launch_builder($kernel);
         $(builder.arg($argument);)+
+        $device.launches.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the reasons of this module's head.
         unsafe { builder.launch($grid) }.map(|_| ()).map_err(|error| $device.failure($name, error))
     }};
@@ -262,6 +265,7 @@ impl Kernels {
             best_of_feature: device.kernel("best_of_feature")?,
             best_of_all: device.kernel("best_of_all")?,
             make_keys: device.kernel("make_keys")?,
+            atomics: device.kernel("atomics")?,
             predict: device.kernel("predict")?,
         })
     }
@@ -467,6 +471,11 @@ impl Kernels {
         let n_features = n_features as u32;
         let mut chosen = chosen.all_mut().slice_mut(first..);
         launch!(device, &self.best_of_all, "best_of_all", grid(n as u32, 1), best.all(), &n_features, &mut chosen)
+    }
+
+    /// Adds `rounds` numbers per thread to shared memory, to see how long that takes.
+    pub fn atomics(&self, device: &Device, n_blocks: u32, rounds: u32, sink: &mut Buffer<i64>) -> Result<()> {
+        launch!(device, &self.atomics, "atomics", grid(n_blocks, 1), &rounds, sink.all_mut())
     }
 
     /// Writes the key of every number.

@@ -16,6 +16,7 @@
 //! | [`AutoBackend`] | the processor or a GPU, by the size of the work |
 
 mod auto;
+pub mod ceilings;
 mod cuda_backend;
 mod device;
 pub mod image;

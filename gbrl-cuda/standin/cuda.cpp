@@ -11,6 +11,7 @@
 #include "fibers.h"
 
 #include "../kernels/device.cu"
+#include "../kernels/ceilings.cu"
 #include "../kernels/gradients.cu"
 #include "../kernels/histogram.cu"
 #include "../kernels/nodes.cu"
@@ -44,6 +45,7 @@ void call(void (*kernel)(A...), void **arguments, Index grid, Index block) {
 const Kernel KERNELS[] = {
     KERNEL(largest), KERNEL(quantise), KERNEL(choose_smaller), KERNEL(histogram), KERNEL(subtract),
     KERNEL(partition), KERNEL(node_sums), KERNEL(best_of_feature), KERNEL(best_of_all), KERNEL(make_keys),
+    KERNEL(atomics),
     KERNEL(predict),
 };
 
