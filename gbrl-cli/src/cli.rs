@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, eval, listing, show, train};
+use crate::{bench, compress, eval, listing, show, train};
 
 /// Reinforcement learning whose policy is an ensemble of boosted trees
 #[derive(Parser)]
@@ -24,6 +24,7 @@ pub enum Command {
     Train(train::Args),
     Eval(eval::Args),
     Show(show::Args),
+    Compress(compress::Args),
     /// List the environments
     Envs,
     Presets(listing::PresetsArgs),

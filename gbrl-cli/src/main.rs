@@ -2,6 +2,7 @@
 
 mod bench;
 mod cli;
+mod compress;
 mod eval;
 mod failure;
 mod listing;
@@ -42,6 +43,7 @@ fn run(cli: &Cli) -> Result<Done, Failure> {
         Some(Command::Train(args)) => train::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Show(args)) => show::run(args),
+        Some(Command::Compress(args)) => compress::run(args),
         Some(Command::Envs) => listing::envs(),
         Some(Command::Presets(args)) => listing::presets(args),
         Some(Command::Bench(args)) => bench::run(args).map(|()| Done::Well),

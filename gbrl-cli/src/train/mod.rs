@@ -9,7 +9,7 @@ mod metrics;
 mod progress;
 pub mod run_folder;
 mod session;
-mod states;
+pub mod states;
 pub mod summary;
 mod watcher;
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::summary::Summary;
 use super::watcher::Watcher;
-use super::{EVAL_COPIES, checkpoint, copies, interrupt};
+use super::{EVAL_COPIES, checkpoint, copies, interrupt, states};
 use crate::failure::{Done, Failure};
 use crate::settings::ALGO;
 
@@ -101,7 +101,7 @@ fn save(watcher: &mut Watcher, (state, model): (&TrainerState, ModelRef<'_>)) ->
         let path = watcher.folder.checkpoint(state.timesteps());
         checkpoint::save(&path, (state, model), &watcher.program_state(), &watcher.states.save())?;
     }
-    write_atomic(watcher.folder.file("states.safetensors"), &watcher.states.to_bytes()?)?;
+    write_atomic(watcher.folder.file(states::FILE), &watcher.states.to_bytes()?)?;
     watcher.flush()?;
     watcher.draw_curve(None)?;
     Ok(bytes)

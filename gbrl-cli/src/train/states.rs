@@ -1,17 +1,22 @@
 //! A sample of visited states: what export and compression are tested on.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gbrl_core::error::{Error, Result};
 use gbrl_core::rl::env::{Action, Env, Step, mask_len};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
+use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
+/// The file in a run's folder.
+pub const FILE: &str = "states.safetensors";
 /// States in the file.
 const CAPACITY: usize = 4096;
 
@@ -109,6 +114,24 @@ impl States {
             tensors.insert("masks", TensorView::new(Dtype::U8, vec![n, self.mask_len], &masks).map_err(failed)?);
         }
         safetensors::serialize(tensors, None).map_err(failed)
+    }
+}
+
+/// The observations of a file that [`States::to_bytes`] made, or of any safetensors file with `observations`
+/// `[n, n_features]` f32; there is at least one.
+pub fn read(path: &Path, n_features: usize) -> Result<Vec<f32>, Failure> {
+    let failed = |error: &dyn Display| Failure::new(format!("{}: {error}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| Error::file(path, error))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| failed(&error))?;
+    let tensor = file.tensor("observations").map_err(|error| failed(&error))?;
+    match (tensor.dtype(), tensor.shape()) {
+        (Dtype::F32, &[n, width]) if n > 0 && width == n_features => {
+            Ok(tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        }
+        (dtype, shape) => {
+            let expected = format!("observations of type F32 and shape [at least 1, {n_features}]");
+            Err(failed(&format!("expected {expected}, got {dtype:?} {shape:?}")))
+        }
     }
 }
 
@@ -225,13 +248,30 @@ mod tests {
     #[test]
     fn the_sample_is_full_bounded_and_the_same_every_time() {
         let few = run("CartPole-v1", 2, 100).to_bytes().unwrap();
-        let file = safetensors::SafeTensors::deserialize(&few).unwrap();
+        let file = SafeTensors::deserialize(&few).unwrap();
         assert!((190..=202).contains(&file.tensor("observations").unwrap().shape()[0]));
         let many = run("CartPole-v1", 3, 5_000);
         let bytes = many.to_bytes().unwrap();
-        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(file.tensor("observations").unwrap().shape(), [CAPACITY, 4]);
         assert_eq!(bytes, run("CartPole-v1", 3, 5_000).to_bytes().unwrap());
+    }
+
+    #[test]
+    fn a_file_is_read_back_and_another_one_refused() {
+        let states = run("CartPole-v1", 2, 20);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("states.safetensors");
+        std::fs::write(&path, states.to_bytes().unwrap()).unwrap();
+        let rows = read(&path, 4).unwrap();
+        assert_eq!(rows.len(), 4 * 42);
+        let message = |failure| match failure {
+            Failure::Told(message) => message,
+            Failure::ReaderGone => String::new(),
+        };
+        assert!(message(read(&path, 5).unwrap_err()).ends_with("shape [at least 1, 5], got F32 [42, 4]"));
+        std::fs::write(&path, b"no tensors").unwrap();
+        assert!(message(read(&path, 4).unwrap_err()).contains("states.safetensors: "));
     }
 
     #[test]

@@ -8,7 +8,7 @@ fn without_arguments_there_is_help() {
     let ran = run(folder.path(), "");
     assert_eq!(ran.code, Some(0));
     assert!(ran.stdout.contains("Usage: gbrl") && ran.stdout.contains("gbrl train CartPole-v1"), "{}", ran.stdout);
-    for command in ["train", "eval", "presets", "show", "bench step", "bench predict"] {
+    for command in ["train", "eval", "presets", "show", "compress", "bench step", "bench predict"] {
         let ran = run(folder.path(), &format!("{command} --help"));
         assert!(ran.code == Some(0) && ran.stdout.contains("Examples:"), "{command}: {}", ran.stdout);
     }

@@ -91,9 +91,13 @@ impl Booster {
     /// feature; class `Unsupported` for monotone constraints with an Adam group; see also
     /// [`Simd::detect`](crate::backend::cpu::Simd::detect).
     pub fn new(ensemble: Ensemble, params: TreeParams, seed: u64, n_threads: usize) -> Result<Self> {
-        let threads = Threads::new(n_threads)?;
+        Booster::on_threads(ensemble, params, seed, &Threads::new(n_threads)?)
+    }
+
+    /// [`new`](Booster::new) on threads that are there.
+    pub(crate) fn on_threads(ensemble: Ensemble, params: TreeParams, seed: u64, threads: &Threads) -> Result<Self> {
         let backend = Box::new(CpuBackend::new(threads.clone())?);
-        Booster::with_backend(ensemble, params, seed, threads, backend)
+        Booster::with_backend(ensemble, params, seed, threads.clone(), backend)
     }
 
     /// A booster on a given backend: for GPUs, and for tests against the oracle.
@@ -180,6 +184,11 @@ impl Booster {
     /// The settings.
     pub fn params(&self) -> &TreeParams {
         &self.params
+    }
+
+    /// What it works on.
+    pub(crate) fn threads(&self) -> &Threads {
+        &self.threads
     }
 
     /// Trees so far.
@@ -537,7 +546,7 @@ impl Booster {
         }
     }
 
-    fn trees_per_step(&self) -> usize {
+    pub(super) fn trees_per_step(&self) -> usize {
         if self.params.shared_structure { 1 } else { self.ensemble.groups().len() }
     }
 

@@ -5,14 +5,17 @@
 //! rows), so a step moves every output downhill; in an Adam group it holds the mean gradient itself.
 
 mod booster;
+mod compact;
 mod dataset;
 mod fit;
 mod fold;
 mod leaves;
 mod memo;
 mod once;
+mod refit;
 mod sample;
 mod variates;
 
 pub use booster::{Booster, StepReport};
+pub use compact::OutputChange;
 pub use dataset::Dataset;

@@ -84,9 +84,8 @@ impl Policy {
         let Some(about) = About::read(&model.extra, what)? else {
             return Err(Error::format(what, "no policy", "a policy's description in `extra`", "trees without one"));
         };
-        let mut policy = Policy::new(model.ensemble, about.policy, n_threads)?;
+        let mut policy = Policy::grown_by(model.params, model.ensemble, about.policy, n_threads)?;
         policy.training = about.training;
-        policy.params = model.params;
         policy.booster.set_fixed_edges(model.fixed_edges)?;
         Ok(policy)
     }
@@ -99,7 +98,7 @@ impl Policy {
         let about = About { policy: self.head.clone(), training: self.training.clone() };
         Ok(ModelRef {
             ensemble: self.ensemble(),
-            params: self.params.as_ref(),
+            params: self.params_known.then(|| self.booster.params()),
             fixed_edges: self.booster.fixed_edges(),
             extra: Cow::Owned(about.to_extra()?),
         })

@@ -1,5 +1,6 @@
 //! A trained policy, usable by itself.
 
+mod compress;
 mod file;
 mod head;
 mod view;
@@ -18,8 +19,8 @@ pub use view::PolicyView;
 pub struct Policy {
     booster: Booster,
     head: PolicyHead,
-    /// How the trees were grown, where known; the booster only predicts.
-    params: Option<TreeParams>,
+    /// Whether the booster's settings are those that the trees were grown by, or just the default ones.
+    params_known: bool,
     training: Option<Training>,
 }
 
@@ -29,6 +30,11 @@ impl Policy {
     /// # Errors
     /// [`ErrorKind::Format`](crate::error::ErrorKind::Format) when head and trees do not fit together.
     pub fn new(ensemble: Ensemble, head: PolicyHead, n_threads: usize) -> Result<Self> {
+        Self::grown_by(None, ensemble, head, n_threads)
+    }
+
+    /// [`new`](Policy::new) with trees grown by `params`, where known.
+    fn grown_by(params: Option<TreeParams>, ensemble: Ensemble, head: PolicyHead, n_threads: usize) -> Result<Self> {
         head.check()?;
         let expected = (head.n_features(), head.n_policy_outputs() + 1);
         let got = (ensemble.n_features(), ensemble.n_outputs());
@@ -36,8 +42,9 @@ impl Policy {
             let text = |(f, o): (usize, usize)| format!("{f} features and {o} outputs");
             return Err(Error::format("policy", "trees for another head", text(expected), text(got)));
         }
-        let booster = Booster::new(ensemble, TreeParams::default(), 0, n_threads)?;
-        Ok(Policy { booster, head, params: None, training: None })
+        let params_known = params.is_some();
+        let booster = Booster::new(ensemble, params.unwrap_or_default(), 0, n_threads)?;
+        Ok(Policy { booster, head, params_known, training: None })
     }
 
     /// The trees.
