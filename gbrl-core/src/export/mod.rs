@@ -82,7 +82,7 @@ impl Details {
         }
         let about = match policy.training() {
             Some(training) => {
-                let algo = training.algo.to_uppercase();
+                let algo = training.algo.algorithm().name().to_uppercase();
                 format!("A policy for {}, trained with {algo} for {} steps.", plain(&training.env), training.timesteps)
             }
             None => "A policy.".into(),
