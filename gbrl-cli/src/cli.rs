@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, compress, eval, listing, show, train};
+use crate::{bench, compress, eval, export, listing, show, train};
 
 /// Reinforcement learning whose policy is an ensemble of boosted trees
 #[derive(Parser)]
@@ -16,6 +16,7 @@ const EXAMPLES: &str = "Examples:
   gbrl train CartPole-v1
   gbrl train Acrobot-v1 --preset paper --seed 1
   gbrl eval runs/CartPole-v1/ppo-default-seed0
+  gbrl export runs/CartPole-v1/ppo-default-seed0 --format c
   gbrl train --help";
 
 /// What the program can do.
@@ -25,6 +26,7 @@ pub enum Command {
     Eval(eval::Args),
     Show(show::Args),
     Compress(compress::Args),
+    Export(export::Args),
     /// List the environments
     Envs,
     Presets(listing::PresetsArgs),

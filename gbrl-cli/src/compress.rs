@@ -46,7 +46,7 @@ pub struct Args {
     /// Episodes of each evaluation; 0 for none
     #[arg(long, default_value_t = 100, value_parser = settings::whole)]
     episodes: u64,
-    /// Where to write the small model; MODEL-<trees>.gbrl if not given
+    /// Where to write the small model; MODEL-N.gbrl, N its trees, if not given
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Print one JSON object

@@ -1,9 +1,10 @@
-//! `gbrl`: trains, evaluates and shows policies of boosted trees, and measures the learner.
+//! `gbrl`: trains, evaluates, shows and exports policies of boosted trees, and measures the learner.
 
 mod bench;
 mod cli;
 mod compress;
 mod eval;
+mod export;
 mod failure;
 mod listing;
 mod output;
@@ -44,6 +45,7 @@ fn run(cli: &Cli) -> Result<Done, Failure> {
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Show(args)) => show::run(args),
         Some(Command::Compress(args)) => compress::run(args),
+        Some(Command::Export(args)) => export::run(args),
         Some(Command::Envs) => listing::envs(),
         Some(Command::Presets(args)) => listing::presets(args),
         Some(Command::Bench(args)) => bench::run(args).map(|()| Done::Well),

@@ -18,6 +18,8 @@ __device__ __forceinline__ double mul(double a, double b) { return __dmul_rn(a, 
 __device__ __forceinline__ double divide(double a, double b) { return __ddiv_rn(a, b); }
 __device__ __forceinline__ double root(double a) { return __dsqrt_rn(a); }
 __device__ __forceinline__ double to_f64(i64 a) { return __ll2double_rn(a); }
+__device__ __forceinline__ float add_f32(float a, float b) { return __fadd_rn(a, b); }
+__device__ __forceinline__ u32 bits_of_f32(float a) { return __float_as_uint(a); }
 __device__ __forceinline__ u64 bits_of(double a) { return (u64)__double_as_longlong(a); }
 // The value of the lane `by` places to the left in the warp; whole warps call it together.
 __device__ __forceinline__ i64 from_left(i64 a, u32 by) { return __shfl_up_sync(0xFFFFFFFFu, a, by); }

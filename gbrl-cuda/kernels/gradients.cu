@@ -22,12 +22,12 @@ __device__ __forceinline__ double number(const Numbers &numbers, u64 row, u32 co
     return numbers.weights ? mul(x, (double)numbers.weights[row]) : x;
 }
 
-// The largest magnitude of each column, as bits: those of NaN and infinity are above all others.
+// The largest magnitude of each column, blockIdx.x, as bits: those of NaN and infinity are above all others.
 extern "C" __global__ void largest(Numbers numbers, u64 *out) {
     __shared__ u64 found[THREADS];
     u64 most = 0;
-    for (u64 row = (u64)blockIdx.x * THREADS + threadIdx.x; row < numbers.n_rows; row += (u64)gridDim.x * THREADS) {
-        u64 bits = bits_of(number(numbers, row, blockIdx.y)) & 0x7FFFFFFFFFFFFFFFull;
+    for (u64 row = (u64)blockIdx.y * THREADS + threadIdx.x; row < numbers.n_rows; row += (u64)gridDim.y * THREADS) {
+        u64 bits = bits_of(number(numbers, row, blockIdx.x)) & 0x7FFFFFFFFFFFFFFFull;
         most = bits > most ? bits : most;
     }
     found[threadIdx.x] = most;
@@ -37,7 +37,7 @@ extern "C" __global__ void largest(Numbers numbers, u64 *out) {
             found[threadIdx.x] = found[threadIdx.x + half];
         }
     }
-    if (threadIdx.x == 0) raise(&out[blockIdx.y], found[0]);
+    if (threadIdx.x == 0) raise(&out[blockIdx.x], found[0]);
 }
 
 // ints[row][column]: the nearest integer to number · scale, ties to even. The low bits of a sum with 1.5 · 2^52 are it.

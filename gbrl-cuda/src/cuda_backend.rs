@@ -1,16 +1,20 @@
 //! [`Backend`] on a CUDA device.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
-use gbrl_core::backend::{Backend, NodeId, Task};
+use gbrl_core::backend::{Addition, Backend, NodeId, Task};
 use gbrl_core::config::SplitScore;
-use gbrl_core::data::BinSlice;
+use gbrl_core::data::{BinSlice, Lanes};
 use gbrl_core::error::{Error, Result};
 use gbrl_core::tree::quantise::{self, moments};
 use gbrl_core::tree::{Candidate, ScoreRule, Scored, Sums};
 
 use crate::device::{Buffer, Device};
 use crate::launch::{Best, Cut, Feature, Ints, Kernels, Numbers, Pair, Rows, Rule};
+use crate::predict::Forest;
+use crate::rules;
 
 /// Share of the free memory that histograms may take.
 const HISTOGRAM_SHARE: f64 = 0.8;
@@ -55,6 +59,10 @@ pub struct CudaBackend {
     score_sums: NodeSums,
     leaf_sums: NodeSums,
     step: Step,
+    evictions: usize,
+    forest: Mutex<Forest>,
+    /// Rows times trees from which on the device predicts.
+    least_prediction: usize,
 }
 
 /// What the host knows of the growing tree.
@@ -123,7 +131,27 @@ impl CudaBackend {
             score_sums: NodeSums::default(),
             leaf_sums: NodeSums::default(),
             step: Step::default(),
+            evictions: 0,
+            forest: Mutex::default(),
+            least_prediction: rules::LEAST_PREDICTION,
         })
+    }
+
+    /// Lets the device predict from so many rows times trees on, instead of [`rules::LEAST_PREDICTION`]: for tests.
+    #[must_use]
+    pub fn predicting_from(mut self, rows_times_trees: usize) -> Self {
+        self.least_prediction = rows_times_trees;
+        self
+    }
+
+    /// Kernels launched so far.
+    pub fn launches(&self) -> usize {
+        self.device.launches.load(Ordering::Relaxed)
+    }
+
+    /// How often, so far, histograms that might have been of use had to make room for others.
+    pub fn evictions(&self) -> usize {
+        self.evictions
     }
 
     /// Sends bins, where the device has not got them, and what this task says of features.
@@ -275,12 +303,11 @@ impl CudaBackend {
         })
     }
 
-    /// Most slots that memory has room for.
+    /// Most slots that memory has room for: those there are, or more, which are allocated while the old ones are there.
     fn most_slots(&self) -> Result<usize> {
         let (free, _) = self.device.memory()?;
-        let slot = self.step.slot_numbers() * size_of::<i64>();
-        let there = self.cells.len() * size_of::<i64>();
-        Ok(((free as f64 * HISTOGRAM_SHARE) as usize + there) / slot.max(1))
+        let free = (free as f64 * HISTOGRAM_SHARE) as usize / size_of::<i64>();
+        Ok(self.cells.room().max(free) / self.step.slot_numbers().max(1))
     }
 
     /// Decides which histograms are summed for `nodes` and which are what remains of a parent; every one of `nodes` has a slot
@@ -288,27 +315,28 @@ impl CudaBackend {
     fn plan(&mut self, nodes: &[NodeId], most_slots: usize) -> Plan {
         let step = &mut self.step;
         let mut wanted: Vec<NodeId> = nodes.iter().copied().filter(|node| !step.slot_of.contains_key(node)).collect();
-        if step.n_slots - step.free_slots.len() + wanted.len() > most_slots {
+        // The second child of a pair takes over its parent's slot.
+        let n_pairs = (0..wanted.len()).filter(|&i| step.parent_slot(&wanted, i).is_some()).count();
+        let evicted = step.n_slots - step.free_slots.len() + wanted.len() - n_pairs > most_slots;
+        if evicted {
             // No room for what may be of use later on.
             step.slot_of.clear();
-            step.free_slots = (0..step.n_slots).rev().collect();
+            step.free_slots = (0..step.n_slots.min(most_slots)).rev().collect();
+            step.n_slots = step.n_slots.min(most_slots);
             wanted = nodes.to_vec();
         }
-        let mut plan = Plan { build: vec![-1; step.n_nodes], ..Plan::default() };
+        let mut plan = Plan { build: vec![-1; step.n_nodes], evicted, ..Plan::default() };
         let mut i = 0;
         while i < wanted.len() {
             let node = wanted[i];
-            let parent = step.parent_of.get(&node).copied();
-            let parent_slot = parent.and_then(|parent| step.slot_of.get(&parent).copied());
+            let pair = step.parent_slot(&wanted, i);
             let slot = step.free_slots.pop().unwrap_or_else(|| {
                 step.n_slots += 1;
                 step.n_slots - 1
             });
             plan.fresh.push(slot);
-            match (parent, parent_slot) {
-                (Some(parent), Some(parent_slot))
-                    if wanted.get(i + 1) == Some(&(node + 1)) && step.parent_of.get(&(node + 1)) == Some(&parent) =>
-                {
+            match pair {
+                Some((parent, parent_slot)) => {
                     let (left, right) = (node as u32, node as u32 + 1);
                     plan.pairs.push(Pair { left, right, parent_slot: parent_slot as u32, fresh_slot: slot as u32 });
                     step.slot_of.remove(&parent);
@@ -316,7 +344,7 @@ impl CudaBackend {
                     step.slot_of.insert(node + 1, slot);
                     i += 2;
                 }
-                _ => {
+                None => {
                     plan.build[node] = slot as i32;
                     step.slot_of.insert(node, slot);
                     i += 1;
@@ -350,7 +378,9 @@ impl CudaBackend {
         self.left_is_smaller.resize(device, pairs.len(), false)?;
         self.slot_of.fill(device, &slots)?;
         self.nodes.fill(device, &nodes)?;
-        self.cells.resize(device, self.step.n_slots * self.step.slot_numbers(), true)?;
+        let evicted = plans.iter().filter(|plan| plan.evicted).count();
+        self.evictions += evicted;
+        self.cells.resize(device, self.step.n_slots * self.step.slot_numbers(), evicted == 0)?;
         Ok(places)
     }
 
@@ -456,6 +486,8 @@ impl CudaBackend {
 /// What is to be summed, and for whom.
 #[derive(Default)]
 struct Plan {
+    /// Whether no earlier histogram is of use any more.
+    evicted: bool,
     /// Slots to be empty before.
     fresh: Vec<usize>,
     pairs: Vec<Pair>,
@@ -479,6 +511,14 @@ impl Step {
     /// Numbers of a cell: rows, weight where rows have some, one per output.
     fn lanes(&self) -> usize {
         1 + usize::from(self.weighted) + self.n_outputs
+    }
+
+    /// A node and its slot, where the i-th and the next of `wanted` are its children.
+    fn parent_slot(&self, wanted: &[NodeId], i: usize) -> Option<(NodeId, usize)> {
+        let parent = *self.parent_of.get(&wanted[i])?;
+        let sibling = *wanted.get(i + 1)?;
+        let are_pair = sibling == wanted[i] + 1 && self.parent_of.get(&sibling) == Some(&parent);
+        Some((parent, *self.slot_of.get(&parent)?)).filter(|_| are_pair)
     }
 
     /// Numbers of a slot.
@@ -607,6 +647,15 @@ impl Backend for CudaBackend {
 
     fn sums(&mut self, _: &Task<'_>, node: NodeId) -> Result<Sums> {
         self.sums_of(node, false)
+    }
+
+    fn add_trees(&self, addition: &Addition<'_>, sums: &mut [Lanes<f32>]) -> Result<bool> {
+        if addition.n_rows().saturating_mul(addition.range.len()) < self.least_prediction {
+            return Ok(false);
+        }
+        let mut forest = self.forest.lock().unwrap_or_else(PoisonError::into_inner);
+        forest.add(&self.device, &self.kernels, addition, sums)?;
+        Ok(true)
     }
 }
 

@@ -1,9 +1,10 @@
 //! A device, its stream, and memory on it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DeviceRepr, DriverError};
-use cudarc::driver::{ValidAsZeroBits, sys};
+use cudarc::driver::{ValidAsZeroBits, result, sys};
 use gbrl_core::error::{Error, Result};
 
 use crate::image;
@@ -18,12 +19,28 @@ pub fn n_devices() -> Result<usize> {
     Ok(count.max(0) as usize)
 }
 
+/// What the driver calls device number `ordinal`.
+///
+/// # Errors
+/// Class `Device` where there is no driver or no such device.
+pub fn device_name(ordinal: usize) -> Result<String> {
+    let name = format!("cuda:{ordinal}");
+    let n = n_devices()?;
+    if ordinal >= n {
+        return Err(Error::device(name, "opening it", format!("the driver shows {n} devices")));
+    }
+    let called = || result::device::get_name(result::device::get(ordinal as i32)?);
+    called().map_err(|error| failure(&name, "asking for its name", error))
+}
+
 /// One GPU: everything runs on one stream of it, in order.
 pub struct Device {
     /// "cuda:0" and so on.
     pub name: String,
     pub stream: Arc<CudaStream>,
     module: Arc<CudaModule>,
+    /// Kernels launched so far.
+    pub launches: AtomicUsize,
 }
 
 impl Device {
@@ -46,7 +63,7 @@ impl Device {
         }
         let stream = context.new_stream().map_err(|error| failure(&name, "making a stream", error))?;
         let module = image::load(&context).map_err(|reason| Error::device(&name, "loading kernels", reason))?;
-        Ok(Device { name, stream, module })
+        Ok(Device { name, stream, module, launches: AtomicUsize::new(0) })
     }
 
     /// A kernel by name.
@@ -101,11 +118,20 @@ impl<T> Default for Buffer<T> {
 }
 
 impl<T: DeviceRepr + ValidAsZeroBits> Buffer<T> {
+    /// Numbers that there is room for.
+    pub fn room(&self) -> usize {
+        self.slice.as_ref().map_or(0, CudaSlice::len)
+    }
+
     /// Makes room for `len` numbers; what was there is kept when `keep` says so, up to the old length.
     pub fn resize(&mut self, device: &Device, len: usize, keep: bool) -> Result<()> {
-        let room = self.slice.as_ref().map_or(0, CudaSlice::len);
-        if room < len.max(1) {
+        if self.room() < len.max(1) {
             let len = len.max(1);
+            if !keep {
+                // Old and new never need to be there together.
+                self.slice = None;
+                self.len = 0;
+            }
             let roomy = len.next_power_of_two();
             // Room to grow where there is memory for it, else what is needed.
             let mut bigger = match device.stream.alloc_zeros::<T>(roomy) {
@@ -131,6 +157,34 @@ impl<T: DeviceRepr + ValidAsZeroBits> Buffer<T> {
         }
         let to = &mut self.all_mut().slice_mut(..numbers.len());
         device.stream.memcpy_htod(numbers, to).map_err(|error| device.failure("sending", error))
+    }
+
+    /// Takes the numbers from `len` on out of use.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Appends `numbers` to those in use.
+    pub fn append(&mut self, device: &Device, numbers: &[T]) -> Result<()> {
+        let first = self.len;
+        self.resize(device, first + numbers.len(), true)?;
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let to = &mut self.all_mut().slice_mut(first..first + numbers.len());
+        let sent = device.stream.memcpy_htod(numbers, to).map_err(|error| device.failure("sending", error));
+        if sent.is_err() {
+            self.len = first;
+        }
+        sent
+    }
+
+    /// Takes over the device's other numbers, of which there must be as many.
+    pub fn copy(&mut self, device: &Device, other: &Buffer<T>) -> Result<()> {
+        assert_eq!(self.len, other.len);
+        let (from, n) = (other.all().slice(..other.len), self.len);
+        let to = &mut self.all_mut().slice_mut(..n);
+        device.stream.memcpy_dtod(&from, to).map_err(|error| device.failure("copying", error))
     }
 
     /// Sets numbers `from..to` to zero.

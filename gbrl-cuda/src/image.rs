@@ -8,9 +8,11 @@ use cudarc::nvrtc::{CompileError, CompileOptions, Ptx, compile_ptx_with_opts, sy
 /// The kernels' text, all files joined; needs no header.
 pub const SOURCE: &str = concat!(
     include_str!("../kernels/device.cu"),
+    include_str!("../kernels/ceilings.cu"),
     include_str!("../kernels/gradients.cu"),
     include_str!("../kernels/histogram.cu"),
     include_str!("../kernels/nodes.cu"),
+    include_str!("../kernels/predict.cu"),
     include_str!("../kernels/score.cu"),
 );
 
@@ -33,16 +35,29 @@ pub fn load(context: &Arc<CudaContext>) -> Result<Arc<CudaModule>, String> {
             Err(error) => error.to_string(),
         },
     };
-    // SAFETY: loading the library runs its initialisers, as every program that uses NVRTC does.
-    #[allow(unsafe_code)]
-    let has_compiler = unsafe { sys::is_culib_present() };
-    if !has_compiler {
+    if !has_compiler() {
         return Err(format!("the compiled kernels cannot be used ({refused}), and there is no NVRTC to compile them"));
     }
+    context.load_module(compile()?).map_err(|error| format!("what NVRTC made: {error}"))
+}
+
+/// Whether NVRTC is there: of an installed toolkit, or loaded before by whoever knows where it lies.
+pub fn has_compiler() -> bool {
+    // SAFETY: loading the library runs its initialisers, as every program that uses NVRTC does.
+    #[allow(unsafe_code)]
+    unsafe {
+        sys::is_culib_present()
+    }
+}
+
+/// What NVRTC makes of the kernels' text; only where [`has_compiler`] says so.
+///
+/// # Errors
+/// What the compiler says.
+pub fn compile() -> Result<Ptx, String> {
     let options = CompileOptions { fmad: Some(false), ..CompileOptions::default() };
-    let ptx = compile_ptx_with_opts(SOURCE, options).map_err(|error| match error {
+    compile_ptx_with_opts(SOURCE, options).map_err(|error| match error {
         CompileError::CompileError { log, .. } => format!("NVRTC: {}", log.to_string_lossy()),
         other => format!("NVRTC: {other:?}"),
-    })?;
-    context.load_module(ptx).map_err(|error| format!("what NVRTC made: {error}"))
+    })
 }

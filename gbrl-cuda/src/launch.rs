@@ -9,7 +9,11 @@
 
 #![allow(unsafe_code)]
 
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+
 use cudarc::driver::{CudaFunction, CudaSlice, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, ValidAsZeroBits};
+use gbrl_core::data::{Lanes, TILE};
 use gbrl_core::error::Result;
 
 use crate::device::{Buffer, Device};
@@ -18,6 +22,10 @@ use crate::device::{Buffer, Device};
 const THREADS: u32 = 256;
 /// Most blocks that share out rows: enough to fill any device, few enough to be cheap.
 const MAX_BLOCKS: usize = 1024;
+
+/// Tiles and output columns of a block of `predict`.
+const TILES_OF_BLOCK: usize = 2;
+const COLUMNS_OF_BLOCK: usize = 8;
 
 /// Twin of `Rule` in kernels/device.cu.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,6 +90,29 @@ impl Default for Cut {
     }
 }
 
+/// Twin of `Question` in kernels/predict.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Question {
+    pub feature: u32,
+    pub low: u32,
+    pub width: u32,
+    pub left: i32,
+    pub right: i32,
+}
+
+/// Twin of `Laid` in kernels/predict.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Laid {
+    pub first_question: u64,
+    pub first_value: u64,
+    pub n_questions: u32,
+    pub oblivious: u32,
+    pub first_column: u32,
+    pub n_columns: u32,
+}
+
 /// Twin of `Numbers` in kernels/gradients.cu: pointers are the device's.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -107,6 +138,10 @@ unsafe impl DeviceRepr for Pair {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for Cut {}
 // SAFETY: as above.
+unsafe impl DeviceRepr for Question {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for Laid {}
+// SAFETY: as above.
 unsafe impl DeviceRepr for NumbersArg {}
 // SAFETY: zeros are a value of plain numbers.
 unsafe impl ValidAsZeroBits for Feature {}
@@ -116,6 +151,22 @@ unsafe impl ValidAsZeroBits for Best {}
 unsafe impl ValidAsZeroBits for Pair {}
 // SAFETY: as above.
 unsafe impl ValidAsZeroBits for Cut {}
+// SAFETY: as above.
+unsafe impl ValidAsZeroBits for Question {}
+// SAFETY: as above.
+unsafe impl ValidAsZeroBits for Laid {}
+
+/// The numbers of tiles one after the other, to be sent.
+pub fn numbers(tiles: &[Lanes<f32>]) -> &[f32] {
+    // SAFETY: `Lanes` is repr(C) around [f32; 16] with an alignment of 64 bytes, its size: no padding, and f32 needs less.
+    unsafe { std::slice::from_raw_parts(tiles.as_ptr().cast(), tiles.len() * TILE) }
+}
+
+/// The same, to be fetched into.
+pub fn numbers_mut(tiles: &mut [Lanes<f32>]) -> &mut [f32] {
+    // SAFETY: as above; any bits are an f32.
+    unsafe { std::slice::from_raw_parts_mut(tiles.as_mut_ptr().cast(), tiles.len() * TILE) }
+}
 
 /// Numbers to be quantised: columns `first..first + n_columns` of `values`, row-major `[n_rows, stride]`, standardised
 /// by `moments` (means and deviations) and multiplied by `weights` where there are some.
@@ -176,6 +227,9 @@ pub struct Kernels {
     node_sums: CudaFunction,
     best_of_feature: CudaFunction,
     best_of_all: CudaFunction,
+    make_keys: CudaFunction,
+    atomics: CudaFunction,
+    predict: CudaFunction,
 }
 
 fn blocks(n: usize) -> u32 {
@@ -191,6 +245,7 @@ macro_rules! launch {
     ($device:expr, $kernel:expr, $name:literal, $grid:expr, $($argument:expr),+ $(,)?) => {{
         let mut builder = $device.stream.launch_builder($kernel);
         $(builder.arg($argument);)+
+        $device.launches.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the reasons of this module's head.
         unsafe { builder.launch($grid) }.map(|_| ()).map_err(|error| $device.failure($name, error))
     }};
@@ -209,6 +264,9 @@ impl Kernels {
             node_sums: device.kernel("node_sums")?,
             best_of_feature: device.kernel("best_of_feature")?,
             best_of_all: device.kernel("best_of_all")?,
+            make_keys: device.kernel("make_keys")?,
+            atomics: device.kernel("atomics")?,
+            predict: device.kernel("predict")?,
         })
     }
 
@@ -223,7 +281,8 @@ impl Kernels {
         assert!(out.len() >= first_out + numbers.n_columns);
         let argument = numbers.argument(device);
         let mut out = out.all_mut().slice_mut(first_out..);
-        let grid = grid(blocks(numbers.n_rows), numbers.n_columns as u32);
+        // There may be more outputs than a grid's y can number, never more shares of rows.
+        let grid = grid(numbers.n_columns as u32, blocks(numbers.n_rows));
         launch!(device, &self.largest, "largest", grid, &argument, &mut out)
     }
 
@@ -413,6 +472,64 @@ impl Kernels {
         let mut chosen = chosen.all_mut().slice_mut(first..);
         launch!(device, &self.best_of_all, "best_of_all", grid(n as u32, 1), best.all(), &n_features, &mut chosen)
     }
+
+    /// Adds `rounds` numbers per thread to shared memory, to see how long that takes.
+    pub fn atomics(&self, device: &Device, n_blocks: u32, rounds: u32, sink: &mut Buffer<i64>) -> Result<()> {
+        launch!(device, &self.atomics, "atomics", grid(n_blocks, 1), &rounds, sink.all_mut())
+    }
+
+    /// Writes the key of every number.
+    pub fn make_keys(&self, device: &Device, numbers: &Buffer<f32>, keys: &mut Buffer<u32>) -> Result<()> {
+        assert!(keys.len() >= numbers.len());
+        let n = numbers.len() as u64;
+        let grid = grid(blocks(numbers.len()), 1);
+        launch!(device, &self.make_keys, "make_keys", grid, numbers.all(), &n, keys.all_mut())
+    }
+
+    /// Adds trees `range` to output columns `columns` of `sums`, `[tile][n_outputs][16]`; `keys` is
+    /// `[tile][n_features][16]`.
+    pub fn predict(
+        &self,
+        device: &Device,
+        (keys, n_features): (&Buffer<u32>, usize),
+        (forest, range): (&Forest<'_>, Range<usize>),
+        columns: Range<usize>,
+        (sums, n_outputs): (&mut Buffer<f32>, usize),
+    ) -> Result<()> {
+        let n_tiles = keys.len() / (n_features * TILE);
+        assert!(sums.len() >= n_tiles * n_outputs * TILE && columns.end <= n_outputs);
+        assert!(forest.trees.len() > range.end && !range.is_empty() && n_tiles > 0);
+        // Grids are numbered by 31 bits, and by 16 where outputs are: both hold what memory and settings can.
+        let grid = grid(n_tiles.div_ceil(TILES_OF_BLOCK) as u32, columns.len().div_ceil(COLUMNS_OF_BLOCK) as u32);
+        let trees = forest.trees.all().slice(range.start..range.end + 1);
+        let (tiles, features, n_trees, outputs) =
+            (n_tiles as u64, n_features as u32, range.len() as u32, n_outputs as u32);
+        let (first, end) = (columns.start as u32, columns.end as u32);
+        launch!(
+            device,
+            &self.predict,
+            "predict",
+            grid,
+            keys.all(),
+            &tiles,
+            &features,
+            &trees,
+            &n_trees,
+            forest.questions.all(),
+            forest.values.all(),
+            &first,
+            &end,
+            &outputs,
+            sums.all_mut(),
+        )
+    }
+}
+
+/// Trees laid out on the device, with a last one behind them that says where the values end.
+pub struct Forest<'a> {
+    pub trees: &'a Buffer<Laid>,
+    pub questions: &'a Buffer<Question>,
+    pub values: &'a Buffer<f32>,
 }
 
 /// Cuts 0..n into ranges (start, length) that a grid's y can number.

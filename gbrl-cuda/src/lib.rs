@@ -9,24 +9,33 @@
 //! | `kernels/*.cu` | one file per file of `gbrl-core/src/backend/cpu`, in one dialect (`device.cu`) |
 //! | `launch` | a kernel's arguments have the types and lengths that it reads: the only unsafe code here |
 //! | [`image`] | the kernels compiled beforehand, or at run time |
+//! | `predict` | the device's copy of the trees |
+//! | [`rules`] | what is worth giving to a device |
 //! | `device` | a device, its stream, and buffers that grow |
 //! | [`CudaBackend`] | [`Backend`](gbrl_core::backend::Backend) on top: safe |
+//! | [`AutoBackend`] | the processor or a GPU, by the size of the work |
 
+mod auto;
+pub mod ceilings;
 mod cuda_backend;
 mod device;
 pub mod image;
 mod launch;
+mod predict;
+pub mod rules;
 
 use gbrl_core::backend::MakeBackend;
 use gbrl_core::config;
 
+pub use auto::AutoBackend;
 pub use cuda_backend::CudaBackend;
-pub use device::n_devices;
+pub use device::{device_name, n_devices};
 
 /// What grows trees on `device`; whether it is there is said when a backend is made.
 pub fn backend(device: config::Device) -> MakeBackend {
     match device {
         config::Device::Cpu => MakeBackend::default(),
+        config::Device::Auto => MakeBackend::new(|threads| Ok(Box::new(AutoBackend::new(threads.clone())?))),
         config::Device::Cuda(ordinal) => MakeBackend::new(move |_| Ok(Box::new(CudaBackend::new(ordinal)?))),
     }
 }

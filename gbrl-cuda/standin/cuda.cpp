@@ -11,9 +11,11 @@
 #include "fibers.h"
 
 #include "../kernels/device.cu"
+#include "../kernels/ceilings.cu"
 #include "../kernels/gradients.cu"
 #include "../kernels/histogram.cu"
 #include "../kernels/nodes.cu"
+#include "../kernels/predict.cu"
 #include "../kernels/score.cu"
 
 namespace {
@@ -42,7 +44,9 @@ void call(void (*kernel)(A...), void **arguments, Index grid, Index block) {
 #define KERNEL(name) {#name, [](void **arguments, Index grid, Index block) { call(name, arguments, grid, block); }}
 const Kernel KERNELS[] = {
     KERNEL(largest), KERNEL(quantise), KERNEL(choose_smaller), KERNEL(histogram), KERNEL(subtract),
-    KERNEL(partition), KERNEL(node_sums), KERNEL(best_of_feature), KERNEL(best_of_all),
+    KERNEL(partition), KERNEL(node_sums), KERNEL(best_of_feature), KERNEL(best_of_all), KERNEL(make_keys),
+    KERNEL(atomics),
+    KERNEL(predict),
 };
 
 // The device does one thing at a time, whoever asks.

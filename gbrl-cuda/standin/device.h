@@ -44,6 +44,12 @@ static inline double mul(double a, double b) { return a * b; }
 static inline double divide(double a, double b) { return a / b; }
 static inline double root(double a) { return std::sqrt(a); }
 static inline double to_f64(i64 a) { return (double)a; }
+static inline float add_f32(float a, float b) { return a + b; }
+static inline u32 bits_of_f32(float a) {
+    u32 bits;
+    std::memcpy(&bits, &a, sizeof bits);
+    return bits;
+}
 static inline u64 bits_of(double a) {
     u64 bits;
     std::memcpy(&bits, &a, sizeof bits);

@@ -1,6 +1,6 @@
 //! The compiled kernels are those of the sources.
 
-use gbrl_cuda::image::SOURCE;
+use gbrl_cuda::image::{self, SOURCE};
 use sha2::{Digest, Sha256};
 
 #[test]
@@ -15,4 +15,18 @@ fn the_compiled_kernels_are_those_of_the_sources() {
     for (name, of) in record["kernels"].as_table().unwrap() {
         assert_eq!(of["spilled_bytes"].as_integer(), Some(0), "{name}");
     }
+}
+
+/// Without NVRTC (the extras cuda12 and cuda13 of the Python package have it) there is nothing to test.
+#[test]
+#[allow(clippy::print_stderr)]
+fn nvrtc_understands_the_text() {
+    if !image::has_compiler() {
+        eprintln!("skipped: no NVRTC");
+        return;
+    }
+    let text = image::compile().unwrap().to_src();
+    assert!(text.contains(".entry predict") && text.contains(".entry histogram"));
+    // Nothing is contracted into one rounding.
+    assert!(!text.contains("fma."), "fused multiply-add");
 }

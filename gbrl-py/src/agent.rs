@@ -375,7 +375,7 @@ impl Agent {
 
     /// An agent that to_bytes wrote, and the note. Every altered byte is refused with a FormatError.
     ///
-    /// device is where trees are grown from now on: "cpu", "cuda" or "cuda:N".
+    /// device is where trees are grown from now on: "cpu", "cuda", "cuda:N" or "auto".
     #[staticmethod]
     #[pyo3(signature = (data, n_threads = None, device = "cpu"))]
     fn from_bytes(

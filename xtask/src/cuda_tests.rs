@@ -36,7 +36,7 @@ pub fn run() -> Result<Outcome> {
 }
 
 /// The folder with the stand-in library.
-fn build(compiler: &std::path::Path, name: &str, more: &[&str]) -> Result<PathBuf> {
+pub fn build(compiler: &std::path::Path, name: &str, more: &[&str]) -> Result<PathBuf> {
     let folder = workspace::target().join(name);
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut command = process::command(compiler);

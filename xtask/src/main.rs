@@ -3,6 +3,7 @@
 mod budgets;
 mod compare;
 mod cuda_tests;
+mod gpu_check;
 mod kernels;
 mod process;
 mod python;
@@ -37,6 +38,8 @@ enum Command {
     Compare(compare::Args),
     /// Compile the CUDA kernels into gbrl-cuda/kernels/kernels.fatbin; needs no GPU and no toolkit.
     Kernels,
+    /// Make target/gpu-check/gpu-check, one program that checks and measures the CUDA backend, and run it.
+    GpuCheck(gpu_check::Args),
     /// Train the environments of the paper with several seeds and write docs/results.md.
     Results(results::Args),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Budgets(args) => budgets::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Kernels => kernels::run(),
+        Command::GpuCheck(args) => gpu_check::run(&args),
         Command::Results(args) => results::run(&args),
     };
     match outcome {

@@ -3,11 +3,12 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use gbrl_core::backend::cpu::Simd;
 use gbrl_core::boost::Booster;
-use gbrl_core::config::{Edges, GrowPolicy, SplitScore, TreeParams};
+use gbrl_core::config::{Device, Edges, GrowPolicy, SplitScore, TreeParams};
 use gbrl_core::data::FeatureSchema;
 use gbrl_core::data::schema::Feature;
 use gbrl_core::ensemble::{Ensemble, OutputGroup, Schedule};
 use gbrl_core::io::model::{MAX_FEATURES, MAX_OUTPUTS};
+use gbrl_core::threads::Threads;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -48,6 +49,9 @@ pub struct Options {
     /// Threads of the learner; 0 means one per processor
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
+    /// Where trees are grown and predictions made: auto, cpu, cuda or cuda:N. A call on a GPU ends when its results are back
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
     /// Root of all random numbers
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -89,6 +93,7 @@ impl Options {
             grow: "oblivious".into(),
             score: "cosine".into(),
             threads: 0,
+            device: "cpu".into(),
             seed: 0,
             json: false,
         }
@@ -132,6 +137,11 @@ impl Options {
         }
     }
 
+    fn device(&self) -> Result<Device, Failure> {
+        let expected = |_| Failure::expected("--device", "auto, cpu, cuda or cuda:N", &self.device);
+        Device::try_from(self.device.clone()).map_err(expected)
+    }
+
     /// A booster without trees.
     pub fn booster(&self, edges: Edges) -> Result<Booster, Failure> {
         let first_categorical = self.features - self.categorical;
@@ -142,7 +152,9 @@ impl Options {
         let schema = FeatureSchema::new((0..self.features).map(column).collect());
         let group = OutputGroup::sgd("outputs", 0..self.outputs, Schedule::Constant(0.1));
         let ensemble = Ensemble::new(schema, vec![group])?;
-        Ok(Booster::new(ensemble, self.tree_params(edges), self.seed, self.n_threads())?)
+        let threads = Threads::new(self.n_threads())?;
+        let backend = gbrl_cuda::backend(self.device()?).make(&threads)?;
+        Ok(Booster::with_backend(ensemble, self.tree_params(edges), self.seed, threads, backend)?)
     }
 
     fn tree_params(&self, edges: Edges) -> TreeParams {
@@ -177,6 +189,7 @@ impl Options {
             "grow": self.grow,
             "score": self.score,
             "threads": self.n_threads(),
+            "device": self.device,
             "seed": self.seed,
             "simd": Simd::detect()?.level().name(),
         });

@@ -72,7 +72,7 @@ pub struct Args {
     /// Threads of the learner, 0 for one per processor (setting n_threads); changes no result
     #[arg(long, value_name = "N", value_parser = settings::whole)]
     threads: Option<u64>,
-    /// Where trees are grown: cpu, or an NVIDIA GPU as cuda or cuda:N (setting device); changes no result
+    /// Where trees are grown: cpu, an NVIDIA GPU as cuda or cuda:N, or auto (setting device); changes no result
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
     /// Folder of the run, instead of runs/ENV/NAME

@@ -186,7 +186,7 @@ fn benches() {
 fn a_device_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     refused(folder.path(), "train CartPole-v1 --device cuda:99", &["device cuda:99: "]);
-    let message = "device: expected cpu, cuda or cuda:N (word), got gpu";
+    let message = "device: expected auto, cpu, cuda or cuda:N (word), got gpu";
     refused(folder.path(), "train CartPole-v1 --device gpu", &[message]);
     assert!(!folder.path().join("runs").exists());
 }

@@ -11,10 +11,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::SplitScore;
-use crate::data::BinnedMatrix;
+use crate::data::{BinnedMatrix, Lanes, TILE};
 use crate::error::Result;
 use crate::threads::Threads;
-use crate::tree::{Candidate, ScoreRule, Scored, Sums};
+use crate::tree::{Candidate, ScoreRule, Scored, Sums, Tree};
 
 /// A node of the growing tree: 0 is the root, children are numbered in the order of their making.
 pub type NodeId = usize;
@@ -44,6 +44,32 @@ pub struct Task<'a> {
     pub feature_weights: &'a [f64],
     /// Direction (+1 rising, −1 falling) per (feature, output), sorted; outputs count from `columns.start`.
     pub monotone: &'a [(u32, u32, i8)],
+}
+
+/// Trees to be added to the outputs of rows, in their order.
+#[derive(Clone, Debug)]
+pub struct Addition<'a> {
+    /// All trees that there are.
+    pub trees: &'a [Tree],
+    /// Which list of trees this is, of all of this process: of equal numbers one list is the beginning of the other.
+    pub stamp: u64,
+    /// The trees that are added.
+    pub range: Range<usize>,
+    /// The output columns that are wanted.
+    pub columns: Range<usize>,
+    /// Output columns.
+    pub n_outputs: usize,
+    /// Observations, `[tile][n_features][16]`.
+    pub tiles: &'a [Lanes<f32>],
+    /// Features.
+    pub n_features: usize,
+}
+
+impl Addition<'_> {
+    /// Rows, those that pad the last tile among them.
+    pub fn n_rows(&self) -> usize {
+        self.tiles.len() / self.n_features.max(1) * TILE
+    }
 }
 
 /// What grows a tree's nodes. One value serves many trees and keeps its scratch memory between them.
@@ -85,6 +111,16 @@ pub trait Backend: Send + Sync {
 
     /// Sums over a node's rows, of the gradients as they are (never standardised).
     fn sums(&mut self, task: &Task<'_>, node: NodeId) -> Result<Sums>;
+
+    /// Adds trees to `sums`, `[tile][n_outputs][16]`, one f32 addition after the other in the order of the trees, where the
+    /// backend does so more quickly than the processor. `false` where it does
+    /// not, and then `sums` is as it was.
+    ///
+    /// # Errors
+    /// Class `Device` where a device fails; `sums` is then as it was.
+    fn add_trees(&self, _addition: &Addition<'_>, _sums: &mut [Lanes<f32>]) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// What makes a backend: the CPU's by default, gbrl-cuda's for a GPU. Results do not depend on the choice.

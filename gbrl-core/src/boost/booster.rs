@@ -54,7 +54,7 @@ pub struct Booster {
     seed: u64,
     progress: f64,
     pub(super) threads: Threads,
-    backend: Box<dyn Backend>,
+    pub(super) backend: Box<dyn Backend>,
     pub(super) predictor: Predictor,
     /// Per feature, 1 where no weights are set.
     feature_weights: Vec<f64>,
@@ -240,8 +240,8 @@ impl Booster {
     /// was last seen.
     ///
     /// # Errors
-    /// Class `Value` when a length does not fit, columns leave the outputs, or the dataset is another booster's. Nothing
-    /// has changed then.
+    /// Class `Value` when a length does not fit, columns leave the outputs, or the dataset is another booster's; class
+    /// `Device` where a device fails. Nothing has changed then.
     pub fn append(
         &self,
         data: &mut Dataset,
@@ -253,9 +253,7 @@ impl Booster {
         let (first, n_outputs) = (data.n_rows(), self.ensemble.n_outputs());
         let k = tiles::n_rows(observations, self.ensemble.n_features())?;
         self.check_columns(&columns, k, out.len())?;
-        data.tiles.append(observations)?;
-        data.outputs.resize(data.tiles.tiles().len() * n_outputs, Lanes::default());
-        let Dataset { outputs, memo, scratch, .. } = data;
+        let Dataset { tiles, outputs, memo, scratch, .. } = data;
         let remembered = !columns.is_empty()
             && !self.ensemble.has_adam()
             && memo.look_up(&self.predictor, self.ensemble.bias(), observations);
@@ -263,8 +261,10 @@ impl Booster {
         if !remembered {
             scratch.tiles.clear();
             scratch.tiles.append(observations)?;
-            self.predict_tiles(scratch, 0..self.n_trees(), columns.clone());
+            self.predict_tiles(scratch, 0..self.n_trees(), columns.clone())?;
         }
+        tiles.append(observations)?;
+        outputs.resize(tiles.tiles().len() * n_outputs, Lanes::default());
         for row in 0..k {
             let at = first + row;
             for column in known.clone() {
@@ -308,14 +308,14 @@ impl Booster {
                 }
             }
             let (tiles, outputs, scratch) = (data.tiles.as_slice(), &mut data.outputs, &mut data.scratch.predict);
-            self.predictor.add(&self.threads, tiles, 0..data.n_trees, missing, outputs, scratch);
+            self.add_trees(tiles, 0..data.n_trees, missing, outputs, scratch)?;
             if known.is_empty() {
                 break;
             }
         }
         data.known = 0..n_outputs;
         self.fold(data);
-        self.catch_up(data);
+        self.catch_up(data)?;
         if self.params.edges != Edges::Step {
             self.bin(data);
         }
@@ -332,7 +332,8 @@ impl Booster {
     /// # Errors
     /// Class `Value` for a length that does not fit, a row that `data` does not have, a gradient that is not finite,
     /// a dataset that is another booster's or not [`complete`](Booster::complete), and gradients times rate that no leaf can hold in `f32`.
-    /// Nothing has changed then.
+    /// Nothing has changed then. Where a device fails while outputs advance by a grown tree (class `Device`), the tree is
+    /// there and the outputs follow before the next step.
     pub fn step(&mut self, data: &mut Dataset, rows: &[u32], gradients: &[f32]) -> Result<StepReport> {
         self.step_weighted(data, rows, gradients, None)
     }
@@ -395,7 +396,7 @@ impl Booster {
             // Later on rows are picked and gradients mixed: the backend would name the wrong ones.
             check_finite(gradients, n_outputs)?;
         }
-        self.catch_up(data);
+        self.catch_up(data)?;
         let (mut rows, mut gradients, mut weights) = (Cow::from(rows), Cow::from(gradients), weights.map(Cow::from));
         if self.params.control_variates {
             let average = |&row: &u32| {
@@ -459,14 +460,14 @@ impl Booster {
             self.ensemble.push(tree)?;
             self.predictor.push(&self.ensemble.trees()[self.ensemble.trees().len() - 1]);
         }
-        self.catch_up(data);
+        self.catch_up(data)?;
         Ok(report)
     }
 
     /// Outputs in `columns` of rows that are in no dataset, row-major as in [`append`](Booster::append).
     ///
     /// # Errors
-    /// Class `Value` when a length does not fit, or columns leave the outputs.
+    /// Class `Value` when a length does not fit, or columns leave the outputs; class `Device` where a device fails.
     pub fn predict(&self, observations: &[f32], columns: Range<usize>, out: &mut [f32]) -> Result<()> {
         self.predict_range(observations, 0..self.n_trees(), columns, out)
     }
@@ -497,7 +498,7 @@ impl Booster {
         scratch.tiles.append(observations)?;
         let k = scratch.tiles.n_rows();
         self.check_columns(&columns, k, out.len())?;
-        self.predict_tiles(&mut scratch, trees, columns.clone());
+        self.predict_tiles(&mut scratch, trees, columns.clone())?;
         for (row, out) in out.chunks_exact_mut(columns.len().max(1)).enumerate() {
             for (out, column) in out.iter_mut().zip(columns.clone()) {
                 *out = scratch.sums[row / TILE * n_outputs + column][row % TILE];
@@ -526,7 +527,7 @@ impl Booster {
     }
 
     /// Outputs of `scratch.tiles` by `trees` into `scratch.sums`, `[tile][output][16]`; only `columns` are right.
-    fn predict_tiles(&self, scratch: &mut Scratch, trees: Range<usize>, columns: Range<usize>) {
+    fn predict_tiles(&self, scratch: &mut Scratch, trees: Range<usize>, columns: Range<usize>) -> Result<()> {
         let bias = self.ensemble.bias();
         let Scratch { tiles, sums, predict } = scratch;
         sums.clear();
@@ -536,7 +537,7 @@ impl Booster {
         let n_rows = tiles.n_rows();
         let tiles = tiles.as_slice();
         if columns.is_empty() {
-            return;
+            return Ok(());
         }
         if self.ensemble.has_adam() {
             let mut moments = vec![Lanes::<Moments>::default(); sums.len()];
@@ -549,8 +550,9 @@ impl Booster {
         } else if n_rows <= TILE {
             self.predictor.add_rows(tiles, n_rows, trees, columns, sums, predict);
         } else {
-            self.predictor.add(&self.threads, tiles, trees, columns, sums, predict);
+            self.add_trees(tiles, trees, columns, sums, predict)?;
         }
+        Ok(())
     }
 
     fn binning(&self, reserve_missing: bool) -> Binning {

@@ -5,9 +5,11 @@ use std::ops::Range;
 use super::booster::Booster;
 use super::dataset::Dataset;
 use super::variates;
+use crate::backend::Addition;
 use crate::backend::cpu::predict::PredictScratch;
 use crate::data::{Lanes, TILE};
 use crate::ensemble::adam::{AdamClock, Moments};
+use crate::error::Result;
 
 /// The step counter of every output column; `None` where an output is a plain sum.
 pub(super) type Clocks = Vec<Option<AdamClock>>;
@@ -39,21 +41,52 @@ impl Booster {
     }
 
     /// Advances the cached outputs by the trees that they do not include yet.
-    pub(super) fn catch_up(&self, data: &mut Dataset) {
+    ///
+    /// # Errors
+    /// Class `Device` where a device fails; the outputs are then as far as they were.
+    pub(super) fn catch_up(&self, data: &mut Dataset) -> Result<()> {
         let new = data.n_trees..self.n_trees();
         if new.is_empty() {
-            return;
+            return Ok(());
         }
         if self.ensemble.has_adam() {
             self.fold_trees(data, new.clone(), true);
         } else {
+            let (tiles, outputs, scratch) = (data.tiles.as_slice(), &mut data.outputs, &mut data.scratch.predict);
+            self.add_trees(tiles, new.clone(), 0..data.n_outputs, outputs, scratch)?;
             if self.params.control_variates {
                 self.fold_trees(data, new.clone(), false);
             }
-            let (tiles, outputs, scratch) = (data.tiles.as_slice(), &mut data.outputs, &mut data.scratch.predict);
-            self.predictor.add(&self.threads, tiles, new.clone(), 0..data.n_outputs, outputs, scratch);
         }
         data.n_trees = new.end;
+        Ok(())
+    }
+
+    /// Adds trees to the outputs `columns` of every tile, on the backend where that is quicker.
+    ///
+    /// # Errors
+    /// Class `Device` where a device fails; `sums` is then as it was.
+    pub(super) fn add_trees(
+        &self,
+        tiles: &[Lanes<f32>],
+        trees: Range<usize>,
+        columns: Range<usize>,
+        sums: &mut [Lanes<f32>],
+        scratch: &mut PredictScratch,
+    ) -> Result<()> {
+        let addition = Addition {
+            trees: self.ensemble.trees(),
+            stamp: self.predictor.stamp(),
+            range: trees.clone(),
+            columns: columns.clone(),
+            n_outputs: self.ensemble.n_outputs(),
+            tiles,
+            n_features: self.ensemble.n_features(),
+        };
+        if !self.backend.add_trees(&addition, sums)? {
+            self.predictor.add(&self.threads, tiles, trees, columns, sums, scratch);
+        }
+        Ok(())
     }
 
     /// Takes all rows through `trees`, whose first one is where `data.clocks` stand.

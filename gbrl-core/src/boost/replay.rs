@@ -41,7 +41,7 @@ impl Booster {
             return Err(Error::parameter("n_oldest", n_oldest, format!("at most {} rows", data.n_rows())));
         }
         if data.n_rows() > 0 {
-            self.catch_up(data);
+            self.catch_up(data)?;
         }
         let rows = Rows { old: data.n_rows(), dropped: n_oldest, new: newer.n_rows() };
         rows.splice(&mut data.outputs, &newer.outputs);
@@ -63,8 +63,7 @@ impl Booster {
         if !data.complete && data.n_rows() > 0 {
             return Err(Error::parameter("dataset", "one that is not complete", "complete() called before"));
         }
-        self.catch_up(data);
-        Ok(())
+        self.catch_up(data)
     }
 }
 

@@ -30,8 +30,9 @@ params! {
         seed: u64 = 0, "", "any", |_| true;
         /// Threads of the tree learner; 0 means one per processor. Results do not depend on it.
         n_threads: usize = 0, "threads", "0 to 1024", |x| *x <= 1024;
-        /// Where trees are grown: on the processor, or on the first or n-th NVIDIA GPU. Results do not depend on it.
-        device: Device = Device::Cpu, "", "cpu, cuda or cuda:N", |_| true;
+        /// Where trees are grown: on the processor, or on the first or n-th NVIDIA GPU; auto gives a GPU only steps and
+        /// predictions so large that it is sure to pay. Results do not depend on it.
+        device: Device = Device::Cpu, "", "auto, cpu, cuda or cuda:N", |_| true;
         /// Threads that step environments; worth it only where a step takes many microseconds. Results do not depend
         /// on it.
         env_threads: usize = 1, "threads", "1 to 1024", |x| (1..=1024).contains(x);
@@ -55,6 +56,8 @@ pub enum Device {
     /// On the processor.
     #[default]
     Cpu,
+    /// On the processor or a GPU, by the size of the work.
+    Auto,
     /// On the NVIDIA GPU of this number.
     Cuda(usize),
 }
@@ -65,6 +68,7 @@ impl ParamValue for Device {
     fn parse(text: &str) -> Option<Self> {
         match text.split_once(':') {
             None if text == "cpu" => Some(Device::Cpu),
+            None if text == "auto" => Some(Device::Auto),
             None if text == "cuda" => Some(Device::Cuda(0)),
             Some(("cuda", ordinal)) => ordinal.parse().ok().map(Device::Cuda),
             _ => None,
@@ -74,6 +78,7 @@ impl ParamValue for Device {
     fn print(&self) -> String {
         match self {
             Device::Cpu => "cpu".to_owned(),
+            Device::Auto => "auto".to_owned(),
             Device::Cuda(0) => "cuda".to_owned(),
             Device::Cuda(ordinal) => format!("cuda:{ordinal}"),
         }
@@ -90,7 +95,7 @@ impl TryFrom<String> for Device {
     type Error = String;
 
     fn try_from(text: String) -> std::result::Result<Self, String> {
-        Device::parse(&text).ok_or_else(|| format!("expected cpu, cuda or cuda:N, got {text}"))
+        Device::parse(&text).ok_or_else(|| format!("expected auto, cpu, cuda or cuda:N, got {text}"))
     }
 }
 

@@ -120,8 +120,25 @@ impl ObservationNormalizer {
         for (&column, moments) in self.columns.iter().zip(&self.moments) {
             let (mean, scale) = (moments.mean(), moments.scale());
             for x in observations.iter_mut().skip(column).step_by(self.n_features) {
-                *x = ((f64::from(*x) - mean) / scale).clamp(-self.limit, self.limit) as f32;
+                *x = self.standardise(*x, mean, scale);
             }
+        }
+    }
+
+    fn standardise(&self, x: f32, mean: f64, scale: f64) -> f32 {
+        ((f64::from(x) - mean) / scale).clamp(-self.limit, self.limit) as f32
+    }
+
+    /// Whether a column is standardised.
+    pub fn covers(&self, feature_idx: usize) -> bool {
+        self.columns.binary_search(&feature_idx).is_ok()
+    }
+
+    /// What [`apply`](ObservationNormalizer::apply) makes of a value of one column.
+    pub fn value(&self, feature_idx: usize, x: f32) -> f32 {
+        match self.columns.binary_search(&feature_idx) {
+            Ok(i) => self.standardise(x, self.moments[i].mean(), self.moments[i].scale()),
+            Err(_) => x,
         }
     }
 }

@@ -6,6 +6,7 @@ use gbrl_core::backend::naive::NaiveBackend;
 use gbrl_core::backend::{Backend, Task};
 use gbrl_core::config::{BinStrategy, GrowPolicy, SplitScore, TreeParams};
 use gbrl_core::data::{BinnedMatrix, Binning, Feature, FeatureSchema, Tiles};
+use gbrl_core::error::Result;
 use gbrl_core::grow::{self, Grown};
 use gbrl_core::rng::Stream;
 use gbrl_core::threads::Threads;
@@ -101,18 +102,18 @@ impl Case {
         }
     }
 
-    fn grow(&self, data: &Data, backend: &mut dyn Backend) -> Tree {
+    fn grow(&self, data: &Data, backend: &mut dyn Backend) -> Result<Tree> {
         let task = self.task(data);
-        backend.begin(&task).unwrap();
-        let grown = grow::grow(backend, &task, &self.params).unwrap();
-        let sums = grown.leaves.iter().map(|&leaf| backend.sums(&task, leaf).unwrap()).collect();
-        Tree { grown, sums }
+        backend.begin(&task)?;
+        let grown = grow::grow(backend, &task, &self.params)?;
+        let sums = grown.leaves.iter().map(|&leaf| backend.sums(&task, leaf)).collect::<Result<_>>()?;
+        Ok(Tree { grown, sums })
     }
 
     /// What the oracle grows.
     pub fn expected(&self) -> (Data, Tree) {
         let data = self.data();
-        let tree = self.grow(&data, &mut NaiveBackend::default());
+        let tree = self.grow(&data, &mut NaiveBackend::default()).unwrap();
         let total: u32 = tree.sums.iter().map(|s| s.n_rows).sum();
         assert_eq!(total as usize, data.rows.len(), "leaves share out the rows");
         (data, tree)
@@ -121,13 +122,19 @@ impl Case {
     /// Whether `backend` grows what the oracle grows, twice, so that scratch left over from one tree cannot leak into
     /// the next.
     pub fn check(&self, data: &Data, expected: &Tree, backend: &mut dyn Backend, what: &str) {
+        self.try_check(data, expected, backend, what).unwrap();
+    }
+
+    /// The same for a backend that may fail.
+    pub fn try_check(&self, data: &Data, expected: &Tree, backend: &mut dyn Backend, what: &str) -> Result<()> {
         for _ in 0..2 {
-            let tree = self.grow(data, backend);
+            let tree = self.grow(data, backend)?;
             assert_eq!(tree.grown.shape, expected.grown.shape, "{what}, {self:?}");
             let bits = |gains: &[f32]| gains.iter().map(|g| g.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&tree.grown.gains), bits(&expected.grown.gains), "{what}, {self:?}");
             assert_eq!(tree.sums, expected.sums, "{what}, {self:?}");
         }
+        Ok(())
     }
 }
 

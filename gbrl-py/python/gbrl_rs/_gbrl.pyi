@@ -166,7 +166,7 @@ class Agent:
         r"""
         An agent that to_bytes wrote, and the note. Every altered byte is refused with a FormatError.
 
-        device is where trees are grown from now on: "cpu", "cuda" or "cuda:N".
+        device is where trees are grown from now on: "cpu", "cuda", "cuda:N" or "auto".
         """
     def save_model(self, path: builtins.str | os.PathLike[builtins.str], timesteps: builtins.int) -> None:
         r"""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gbrl_rs import _gbrl
+from gbrl_rs import _cuda, _gbrl
 
 Schedule = float | str | Callable[[float], float]
 """A number; a text such as "lin_0.01"; or a function of the remaining progress, from 1 at the start to 0 at the end."""
@@ -43,9 +43,10 @@ def device(name: Any) -> str:
         gbrl_rs.DeviceError: for a device of another kind.
     """
     text = str(name)
-    if text == "auto":
-        return "cpu"
-    if text == "cpu" or text == "cuda" or (text.startswith("cuda:") and text[5:].isdigit()):
+    if text in ("auto", "cpu"):
+        return text
+    if text == "cuda" or (text.startswith("cuda:") and text[5:].isdigit()):
+        _cuda.load_compiler()
         return text
     raise _gbrl.DeviceError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got '{text}'")
 

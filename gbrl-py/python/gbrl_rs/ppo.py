@@ -45,7 +45,8 @@ class PPO(AlgorithmModel):
         policy_kwargs: settings of the trees, as the keywords below; what only networks have is ignored with a warning.
         verbose: 1 prints a table at each log.
         seed: root of all random numbers; None draws one. A seed fixes the run to the byte, on any number of threads.
-        device: "cpu" or "auto": the processor; "cuda" or "cuda:N": an NVIDIA GPU grows the trees, the same ones to the bit.
+        device: "cpu": the processor; "cuda" or "cuda:N": an NVIDIA GPU grows the trees, the same ones to the bit; "auto": the
+            processor, and a GPU only for steps and predictions so large that it is sure to pay.
         policy_lr, value_lr: the trees' rates themselves, which then win over `learning_rate`: numbers, texts such as
             "lin_0.1", or functions of the remaining progress.
         **settings: every other setting of docs/parameters.md, with its default there except norm_reward (False) and

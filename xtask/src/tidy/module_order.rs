@@ -4,9 +4,9 @@ use super::rust::{Keep, Located, Token, tokens};
 use super::{Breach, File};
 
 /// Each module may use those to its left.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "error", "math", "rng", "threads", "config", "data", "tree", "ensemble", "explain", "io", "backend", "grow",
-    "boost", "rl",
+    "boost", "rl", "export",
 ];
 const SOURCE: &str = "gbrl-core/src/";
 

@@ -215,7 +215,7 @@ impl Segment {
         self.features.push(split.feature_idx);
         match split.test {
             Test::Greater { threshold, .. } if self.plain => self.thresholds.push(threshold),
-            test => self.ranges.push(range_of(test)),
+            test => self.ranges.push(test.key_range()),
         }
     }
 
@@ -228,50 +228,6 @@ impl Segment {
                 let from = table.len() - n_slots / TILE;
                 table[from + slot_of(leaf) / TILE][slot_of(leaf) % TILE] = value;
             }
-        }
-    }
-}
-
-/// An integer that orders as the number does, with NaN lowest of all: 0.
-#[inline(always)]
-pub fn key(x: f32) -> u32 {
-    let bits = (x + 0.0).to_bits(); // −0 + 0 is +0
-    let order = bits ^ (((bits as i32 >> 31) as u32) | 0x8000_0000);
-    if x.is_nan() { 0 } else { order }
-}
-
-/// Every test as one range of keys: x answers yes where key(x) − low ≤ width in wrapping arithmetic. "NaN goes right"
-/// lets the range run over the top to 0, NaN's key.
-fn range_of(test: Test) -> [u32; 2] {
-    match test {
-        Test::Greater { threshold, missing_right } => {
-            let low = key(threshold) + 1;
-            [low, if missing_right { low.wrapping_neg() } else { u32::MAX - low }]
-        }
-        Test::Equal { code } => [key(code), 0],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn any_float() -> impl Strategy<Value = f32> {
-        prop_oneof![
-            prop::num::f32::ANY,
-            (-3i8..3).prop_map(f32::from),
-            prop_oneof![Just(f32::INFINITY), Just(f32::NEG_INFINITY), Just(-0.0f32), Just(f32::NAN)]
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn a_range_of_keys_answers_as_the_test_does(x in any_float(), t in any_float(), right in any::<bool>(), equal in any::<bool>()) {
-            prop_assume!(!t.is_nan());
-            let test = if equal { Test::Equal { code: t } } else { Test::Greater { threshold: t, missing_right: right } };
-            let [low, width] = range_of(test);
-            prop_assert_eq!(key(x).wrapping_sub(low) <= width, test.accepts(x), "{:?} of {}", test, x);
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::vector::Vector;
-use crate::backend::cpu::packed::{Layout, MIN_LEVELS, Segment, key};
+use crate::backend::cpu::packed::{Layout, MIN_LEVELS, Segment};
 use crate::data::{Lanes, TILE};
+use crate::tree::split::key;
 
 /// How many trees ahead leaves are asked for.
 const PREFETCH: usize = 32;

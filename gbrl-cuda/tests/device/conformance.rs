@@ -1,31 +1,11 @@
-//! The device grows the oracle's trees, to the bit. Without a driver nothing can be tested: the tests say so and pass,
-//! unless GBRL_REQUIRE_CUDA=1 makes that an error.
-
-#[path = "../../gbrl-core/tests/case/mod.rs"]
-mod case;
+//! The device grows the oracle's trees, to the bit.
 
 use std::cell::RefCell;
 
-use case::{case, large};
-use gbrl_core::ErrorClass;
+use crate::case::{case, large};
+use crate::common::backend;
 use gbrl_core::config::GrowPolicy;
-use gbrl_cuda::CudaBackend;
 use proptest::prelude::*;
-
-/// A backend, or nothing where there is no device.
-#[allow(clippy::print_stderr)]
-fn backend() -> Option<CudaBackend> {
-    match CudaBackend::new(0) {
-        Ok(backend) => Some(backend),
-        Err(error) => {
-            assert_eq!(error.class(), ErrorClass::Device);
-            let required = std::env::var("GBRL_REQUIRE_CUDA").is_ok_and(|value| value == "1");
-            assert!(!required, "GBRL_REQUIRE_CUDA=1, but {error}");
-            eprintln!("skipped: {error}");
-            None
-        }
-    }
-}
 
 #[test]
 fn device_equals_oracle() {

@@ -1,0 +1,170 @@
+//! `gbrl export`: a policy as a program of its own.
+
+use std::path::PathBuf;
+
+use gbrl_core::export::{self, Format, Order, Quantize, Rows};
+use gbrl_core::rl::policy::Policy;
+use serde_json::json;
+
+use crate::failure::{Done, Failure};
+use crate::train::run_folder;
+use crate::{output, text};
+
+/// Turn a policy into C, Rust, ONNX, WebAssembly or JSON that decides by itself
+///
+/// Normalisation, trees, action mask and action head are inside. Before the files are written the artefact decides on
+/// the run's recorded states and on every threshold's neighbours; without --quantize a single bit that differs from
+/// predict() is an error.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Model file, checkpoint, or the folder of a run
+    model: PathBuf,
+    /// c: C99 (one .h, one .c); rust: a module for the crate gbrl-edge; bin: loadable bytes and their interpreter in C;
+    /// onnx; wasm: needs clang and lld; json: reads back without loss
+    #[arg(long, value_parser = Format::NAMES)]
+    format: String,
+    /// Leaves as small integers: less flash, no floating point in a discrete decision
+    #[arg(long, default_value = "none", value_parser = Quantize::NAMES)]
+    quantize: String,
+    /// Export the value of a state too
+    #[arg(long)]
+    value: bool,
+    /// In front of every public name, and the files' name; the environment's name if not given
+    #[arg(long, value_name = "PREFIX")]
+    name: Option<String>,
+    /// Recorded states for the check; states.safetensors beside the model if not given
+    #[arg(long, value_name = "FILE")]
+    states: Option<PathBuf>,
+    /// Where the files go
+    #[arg(long, value_name = "DIR", default_value = "export")]
+    out: PathBuf,
+    /// Print the report as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  gbrl export runs/CartPole-v1/ppo-default-seed0 --format c
+  gbrl export model.gbrl --format c --quantize int16 --name pole --out firmware/policy
+  gbrl export runs/CartPole-v1/ppo-default-seed0 --format wasm --out demo
+docs/edge.md leads from training to a microcontroller.";
+
+/// What a training run leaves behind.
+const STATES: &str = "states.safetensors";
+/// A page that plays with the policy.
+const PAGE: &str = include_str!("export/cartpole.html");
+const PAGE_ENV: &str = "CartPole-v1";
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Done, Failure> {
+    let path = run_folder::model_file(&args.model);
+    let policy = Policy::load(&path, 0)?;
+    let env = policy.training().map(|training| training.env.clone());
+    let order = Order {
+        format: args.format.parse()?,
+        quantize: args.quantize.parse()?,
+        value: args.value,
+        name: args.name.clone().unwrap_or_else(|| env.as_deref().map_or_else(|| "policy".into(), identifier)),
+    };
+    let states = match &args.states {
+        Some(path) => Rows::load(path)?,
+        None => {
+            let beside = path.with_file_name(STATES);
+            if beside.is_file() { Rows::load(beside)? } else { Rows::default() }
+        }
+    };
+    let mut exported = export::export(&policy, &order, &states)?;
+    if order.format == Format::Wasm && env.as_deref() == Some(PAGE_ENV) {
+        let page = page(&exported.artefact.files[0].1, exported.report.n_trees);
+        exported.artefact.files.push((format!("{}.html", order.name), page.into_bytes()));
+    }
+    let paths = exported.write(&args.out)?;
+    let report = &exported.report;
+    if args.json {
+        let difference = |d: &export::check::Disagreement| {
+            json!({"rows": d.rows, "agreement": d.agreement(), "logit_error": d.logit_error,
+                   "action_error": d.action_error, "value_error": d.value_error, "exact": d.exact})
+        };
+        output::print(
+            &json!({
+                "model": path.display().to_string(),
+                "format": order.format.to_string(),
+                "quantize": order.quantize.to_string(),
+                "files": paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+                "n_trees": report.n_trees,
+                "flash_bytes": report.flash_bytes,
+                "ram_bytes": report.ram_bytes,
+                "comparisons": report.comparisons,
+                "additions": report.additions,
+                "checked_by": report.run_by,
+                "states": report.states.as_ref().map(difference),
+                "neighbours": difference(&report.neighbours),
+            })
+            .to_string(),
+        )?;
+        return Ok(Done::Well);
+    }
+    let mut page = format!("{} as {}\n\n{report}\n", path.display(), order.format);
+    for (path, (_, content)) in paths.iter().zip(&exported.artefact.files) {
+        page.push_str(&format!("  wrote {} ({})\n", path.display(), text::size(content.len() as u64)));
+    }
+    output::print(&page)?;
+    Ok(Done::Well)
+}
+
+/// An environment's name as a C identifier: CartPole-v1 is cartpole.
+fn identifier(env: &str) -> String {
+    let stem = env.rsplit_once("-v").map_or(
+        env,
+        |(stem, version)| {
+            if version.chars().all(|c| c.is_ascii_digit()) { stem } else { env }
+        },
+    );
+    let name: String =
+        stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+    if name.starts_with(|c: char| c.is_ascii_lowercase()) { name } else { format!("policy_{name}") }
+}
+
+/// The page with the module inside, so that it opens from a disk.
+fn page(wasm: &[u8], n_trees: usize) -> String {
+    PAGE.replace("WASM_BASE64", &base64(wasm)).replace("N_TREES", &n_trees.to_string())
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let at = |i: usize| u32::from(group.get(i).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for i in 0..4 {
+            let digit = char::from(DIGITS[(bits >> (18 - 6 * i)) as usize & 63]);
+            out.push(if i > group.len() { '=' } else { digit });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_identifiers() {
+        for (env, name) in [
+            ("CartPole-v1", "cartpole"),
+            ("MiniGrid-DoorKey-5x5-v0", "minigrid_doorkey_5x5"),
+            ("5-in-a-row", "policy_5_in_a_row"),
+            ("MountainCarContinuous-v0", "mountaincarcontinuous"),
+        ] {
+            assert_eq!(identifier(env), name);
+        }
+    }
+
+    #[test]
+    fn bytes_become_text() {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+}
