@@ -92,8 +92,9 @@ def cells(image: Any) -> NDArray[np.int64]:
         ValueError: for what no cell of an agent's view shows.
     """
     numbers = np.asarray(image, dtype=np.int64).reshape(-1, 3)
-    inside = ((numbers >= 0) & (numbers < _TABLE.shape)).all(axis=1)
-    codes = np.where(inside, _TABLE[tuple(np.where(inside[:, None], numbers, 0).T)], -1)
+    within = np.logical_and(numbers >= 0, numbers < _TABLE.shape)
+    inside: NDArray[np.bool_] = np.all(within, axis=1, keepdims=True)
+    codes = np.where(inside[:, 0], _TABLE[tuple(np.where(inside, numbers, 0).T)], -1)
     if (codes < 0).any():
         strange = numbers[codes < 0][0].tolist()
         raise ValueError(f"image: expected objects, colours and states of an agent's view, got {strange}")
