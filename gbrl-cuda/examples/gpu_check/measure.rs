@@ -201,6 +201,7 @@ pub fn update(
                 terminated: envs.terminated(),
                 truncated: envs.truncated(),
                 final_observations: envs.final_observations(),
+                ignored: &[],
             };
             if agent.outcome(&step, envs.observations())? {
                 break;

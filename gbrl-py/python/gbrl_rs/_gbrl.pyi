@@ -105,11 +105,13 @@ class Agent:
         Returns the actions as the rollout keeps them, float32 [n_envs, action_len] (indices, or numbers before clipping or
         squashing), the same as the environments are to get them, and their log-probabilities, float64 [n_envs].
         """
-    def outcome(self, rewards: numpy.typing.NDArray[numpy.float32], terminated: numpy.typing.NDArray[numpy.bool_], truncated: numpy.typing.NDArray[numpy.bool_], final_observations: typing.Optional[numpy.typing.NDArray[numpy.float32]], observations: numpy.typing.NDArray[numpy.float32]) -> builtins.bool:
+    def outcome(self, rewards: numpy.typing.NDArray[numpy.float32], terminated: numpy.typing.NDArray[numpy.bool_], truncated: numpy.typing.NDArray[numpy.bool_], final_observations: typing.Optional[numpy.typing.NDArray[numpy.float32]], observations: numpy.typing.NDArray[numpy.float32], ignored: typing.Optional[numpy.typing.NDArray[numpy.bool_]] = None) -> builtins.bool:
         r"""
         Remembers what came of the last decision: rewards float32 [n_envs], terminated and truncated bool [n_envs], the
         last observations of episodes that ended, float32 [n_envs, n_features] (None when none ended by truncation), and the
         observations that come next. Returns whether the rollout is full.
+
+        ignored, bool [n_envs], says which environments only reset themselves: nothing is learnt from those rows.
         """
     def collect(self, envs: VecEnv) -> builtins.list[tuple[builtins.int, builtins.float, builtins.int, builtins.bool]]:
         r"""

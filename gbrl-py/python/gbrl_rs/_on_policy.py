@@ -303,9 +303,11 @@ class OnPolicyModel(ModelFile):
             n_steps += 1
             self._last_obs = step.observations
             self._last_episode_starts = step.terminated | step.truncated
+            if step.ignored is not None:
+                self._last_episode_starts |= step.ignored
             if not go_on:
                 return False
-            full = agent.outcome(step.rewards, step.terminated, step.truncated, finals, rows)
+            full = agent.outcome(step.rewards, step.terminated, step.truncated, finals, rows, step.ignored)
         self._stage_begun = True
         agent.finish()
         if not shows_steps:
