@@ -190,7 +190,12 @@ impl Watcher {
         // Of a preset that is a file, its name is enough.
         let preset = Path::new(&self.preset).file_name().unwrap_or_default().to_string_lossy();
         let curve = Curve {
-            title: format!("PPO on {}, preset {preset}, seed {}", self.env_id, self.settings.run.seed),
+            title: format!(
+                "{} on {}, preset {preset}, seed {}",
+                self.settings.algorithm().title(),
+                self.env_id,
+                self.settings.run.seed
+            ),
             mean: self.table.pairs(TIMESTEPS, MEAN),
             mean_window: self.settings.run.stats_window,
             band_window: WINDOW,

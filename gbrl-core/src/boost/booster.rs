@@ -316,9 +316,7 @@ impl Booster {
         data.known = 0..n_outputs;
         self.fold(data);
         self.catch_up(data)?;
-        if self.params.edges != Edges::Step {
-            self.bin(data);
-        }
+        self.bin(data);
         data.complete = true;
         Ok(())
     }
@@ -560,6 +558,9 @@ impl Booster {
     }
 
     pub(super) fn bin(&mut self, data: &mut Dataset) {
+        if self.params.edges == Edges::Step {
+            return; // each step bins its own rows
+        }
         let Dataset { bins, tiles, sorting, .. } = data;
         let fixed = self.params.edges == Edges::Fixed;
         if let Some(edges) = &self.fixed_edges {
