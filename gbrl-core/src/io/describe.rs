@@ -185,7 +185,7 @@ pub(crate) fn sends_missing_right(split: &Split) -> bool {
 }
 
 /// What output column `column` is called: its group's name, and its number there when the group has several.
-pub(crate) fn output_name(groups: &[OutputGroup], column: usize) -> String {
+pub fn output_name(groups: &[OutputGroup], column: usize) -> String {
     match groups.iter().find(|group| group.columns.contains(&column)) {
         Some(group) if group.columns.len() == 1 => one_line(&group.name),
         Some(group) => format!("{}[{}]", one_line(&group.name), column - group.columns.start),

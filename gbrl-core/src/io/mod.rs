@@ -13,4 +13,5 @@ pub mod model;
 pub mod text;
 
 pub use checkpoint::{Checkpoint, load_model};
+pub use describe::output_name;
 pub use model::{Model, ModelRef, load, save};
