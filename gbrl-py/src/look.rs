@@ -3,7 +3,7 @@
 use gbrl_core::ensemble::Ensemble;
 use gbrl_core::error::{Error, Result};
 use gbrl_core::explain::{Measure, feature_importance};
-use gbrl_core::io::{dot, json, text};
+use gbrl_core::io::{dot, json, output_name, text};
 
 /// Importance of every feature, by "gain" or "count", normalised to a sum of 1.
 pub fn importance(ensemble: &Ensemble, kind: &str) -> Result<Vec<f64>> {
@@ -29,6 +29,11 @@ pub fn tree(ensemble: &Ensemble, tree_idx: usize, format: &str) -> Result<String
 /// Names of the input columns.
 pub fn feature_names(ensemble: &Ensemble) -> Vec<String> {
     ensemble.schema().features().iter().map(|feature| feature.name().to_owned()).collect()
+}
+
+/// Names of the output columns, as the dumps have them.
+pub fn output_names(ensemble: &Ensemble) -> Vec<String> {
+    (0..ensemble.n_outputs()).map(|column| output_name(ensemble.groups(), column)).collect()
 }
 
 /// The code of a string that the column knows, or −1.
