@@ -106,6 +106,14 @@ impl Agent {
         Ok(Self::around(inner, predictions(settings.run.seed)))
     }
 
+    /// Calls the columns of observations, and the codes of categories, what the environments call them.
+    ///
+    /// Raises ValueError for environments of another kind.
+    fn describe(&self, py: Python<'_>, envs: &Bound<'_, VecEnv>) -> PyResult<()> {
+        let features = lock(envs.get().parts().0).features().clone();
+        self.change(py, |agent| agent.describe(features))
+    }
+
     /// Changes a setting of what follows, between two rollouts.
     ///
     /// Raises ValueError for a value out of range and for a setting that is part of the state (n_envs, n_steps, norm_obs,

@@ -12,7 +12,7 @@ use crate::backend::cpu::predict::Predictor;
 use crate::backend::cpu::{CpuBackend, Simd};
 use crate::backend::{Backend, Task};
 use crate::config::{Edges, TreeParams};
-use crate::data::{BinnedMatrix, Binning, FeatureBins, Lanes, SortScratch, TILE, Tiles, matrix, tiles};
+use crate::data::{BinnedMatrix, Binning, FeatureBins, FeatureSchema, Lanes, SortScratch, TILE, Tiles, matrix, tiles};
 use crate::ensemble::adam::Moments;
 use crate::ensemble::{Ensemble, Optimizer, Schedule};
 use crate::error::{Error, Result};
@@ -179,6 +179,14 @@ impl Booster {
     /// Those of [`Ensemble::learn`].
     pub fn learn(&mut self, feature_idx: usize, text: &str) -> Result<f32> {
         self.ensemble.learn(feature_idx, text)
+    }
+
+    /// Calls columns and codes by other names; see [`Ensemble::describe`].
+    ///
+    /// # Errors
+    /// Those of [`Ensemble::describe`].
+    pub fn describe(&mut self, features: FeatureSchema) -> Result<()> {
+        self.ensemble.describe(features)
     }
 
     /// The settings.

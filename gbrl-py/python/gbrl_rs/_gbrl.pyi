@@ -89,6 +89,12 @@ class Agent:
         Free log standard deviations of a Gaussian policy, float64; empty where there are none.
         """
     def __new__(cls, algo: builtins.str, env_name: builtins.str, observation_space: builtins.str, action_space: builtins.str, n_envs: builtins.int, has_masks: builtins.bool, settings: typing.Mapping[builtins.str, builtins.str]) -> Agent: ...
+    def describe(self, envs: VecEnv) -> None:
+        r"""
+        Calls the columns of observations, and the codes of categories, what the environments call them.
+
+        Raises ValueError for environments of another kind.
+        """
     def set(self, key: builtins.str, value: builtins.str) -> None:
         r"""
         Changes a setting of what follows, between two rollouts.

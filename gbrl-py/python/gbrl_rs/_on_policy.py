@@ -81,6 +81,8 @@ class OnPolicyModel(ModelFile):
         settings = self._settings(1.0)
         self._env_id = envs.env_id
         self._agent = self._new_agent(self._env_id, envs.n_envs, envs.has_masks, settings)
+        if isinstance(envs, RustEnvs):
+            self._agent.describe(envs.env.core)
         self._pushed = settings
         self._connect_agent()
         self._next_seed = self.seed

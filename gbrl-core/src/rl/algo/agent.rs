@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::MakeBackend;
 use crate::boost::{Booster, Dataset};
 use crate::config::{AgentParams, AlgoParams, Edges, OptimizerKind, ParamValue, Settings};
+use crate::data::FeatureSchema;
 use crate::ensemble::{Ensemble, Optimizer, OutputGroup};
 use crate::error::{Error, Result};
 use crate::io::{Model, ModelRef};
@@ -520,6 +521,14 @@ impl Agent {
         }
         self.settings = settings;
         Ok(())
+    }
+
+    /// Calls the columns of observations and the codes of categories by other names than the observation space's.
+    ///
+    /// # Errors
+    /// Class `Value` for columns of other kinds.
+    pub fn describe(&mut self, features: FeatureSchema) -> Result<()> {
+        self.booster.describe(features)
     }
 
     /// Restarts every random stream from another seed.
