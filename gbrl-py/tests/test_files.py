@@ -134,6 +134,10 @@ def test_a_policy_alone_learns_on_with_masks_and_other_dtypes(tmp_path):
             self.observation_space = spaces.Box(0, 4, (1,), dtype=np.float64)
 
     small(Masked()).learn(64).save_policy(tmp_path / "model.gbrl")
+    kept = PPO.load(PPO.load(tmp_path / "model.gbrl").save(tmp_path / "kept"))
+    for alone in (kept, copy.deepcopy(kept)):
+        alone.set_env(Doubles())
+        assert alone.learn(64).n_trees == 4
     model = PPO.load(tmp_path / "model.gbrl", env=Doubles()).learn(64)
     assert model.observation_space.dtype == np.float64 and model.n_trees == 4
     with pytest.raises(ValueError, match="Observation spaces do not match"):

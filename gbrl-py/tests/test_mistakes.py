@@ -27,6 +27,7 @@ from gbrl_rs import A2C, AWR, PPO, ActorCritic, Booster, EvalCallback, make_vec,
         (lambda: EvalCallback("CartPole-v1", eval_frequ=10), "EvalCallback.*did you mean 'eval_freq'"),
         (lambda: make_vec_env("CartPole-v1", nenvs=10), "make_vec_env.*did you mean 'n_envs'"),
         (lambda: gbrl_rs.evaluate_policy(None, None, n_eval_episode=1), "did you mean 'n_eval_episodes'"),
+        (lambda: PPO("MlpPolicy", "CartPole-v1").learn(total_timestep=1), "learn.*did you mean 'total_timesteps'"),
         (lambda: gbrl_rs.CheckpointCallback(10, "x", name_prefx="m"), "did you mean 'name_prefix'"),
     ],
 )

@@ -179,6 +179,8 @@ class ModelFile:
             "successes": list(model.ep_success_buffer),
             "n_episodes": model._episode_num,
         }
+        if self._is_policy_alone:
+            note["is_policy_alone"] = True
         if isinstance(self._envs, RustEnvs) and model._in_rust:
             note["environments"] = base64.b64encode(self._envs.env.core.save()).decode()
         return note

@@ -157,6 +157,7 @@ class OnPolicyModel(ModelFile):
 
     # -- learning --------------------------------------------------------------------------------------------------
 
+    @_options.suggests
     def learn(
         self: Self,
         total_timesteps: int,

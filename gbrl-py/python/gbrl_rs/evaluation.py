@@ -63,7 +63,7 @@ def evaluate_policy(
             "Evaluation environment is not wrapped with a ``Monitor`` wrapper. This may result in reporting modified "
             "episode lengths and rewards, if other wrappers happen to modify these.",
             UserWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     returns, lengths = _play(model, envs, n_eval_episodes, deterministic, render, callback, use_masking)
     mean, std = float(np.mean(returns)), float(np.std(returns))
