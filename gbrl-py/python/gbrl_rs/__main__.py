@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser(
         "train",
         help="train a policy, evaluate and save it",
-        description="\n\n".join(textwrap.fill(part, width) for part in TRAIN.strip().split("\n\n")),
+        description="\n\n".join(textwrap.fill(part, width, break_on_hyphens=False) for part in TRAIN.strip().split("\n\n")),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
