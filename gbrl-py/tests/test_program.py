@@ -16,7 +16,7 @@ from toys import Count, Masked
 import gbrl_rs
 from gbrl_rs import PPO, Booster
 from gbrl_rs.__main__ import main
-from gbrl_rs._run import Origin, _Metrics, _Progress, thousands
+from gbrl_rs._run import Origin, _Metrics, _Progress, duration, size, thousands
 
 NAME = "ppo-default-4-changes-seed3"
 QUICK = ["--set", "n_steps=64", "--set", "batch_size=64", "--set", "n_epochs=1", "--n-envs", "2", "--seed", "3"]
@@ -253,6 +253,42 @@ def test_a_preset_and_its_changes_name_a_run():
 @pytest.mark.parametrize(("number", "text"), [(492.13, "492"), (12.34, "12.3"), (0.1234, "0.123"), (1e6, "1,000,000"), (-0.5, "-0.500")])
 def test_numbers_for_people(number, text):
     assert thousands(number) == text
+
+
+def test_sizes_and_times_for_people():
+    assert [size(n) for n in (0, 812, 3_400, 1_234_567)] == ["0 B", "812 B", "3.4 KB", "1.2 MB"]
+    assert [duration(s) for s in (0.42, 59.4, 250, 7500)] == ["0.4 s", "59.4 s", "4 min 10 s", "2 h 05 min"]
+
+
+def test_ctrl_c_ends_a_run_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gymnasium.register("Stopped-v0", lambda: Stopped())
+    try:
+        code, said = run(capsys, "Stopped-v0", *QUICK, "--steps", "1e4")
+    finally:
+        gymnasium.registry.pop("Stopped-v0")
+    folder = f"runs/Stopped-v0/{NAME}"
+    assert code == 130 and f"python -m gbrl_rs train --resume {folder}" in said.out and "stopped after" in said.out
+    assert PPO.load(tmp_path / folder).num_timesteps > 0
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gbrl_rs._run.evaluated", interrupted)
+    code, said = run(capsys, "CartPole-v1", *QUICK, "--steps", "128", "--out", "a")
+    assert code == 130 and said.err == "stopped; what was learnt is in a\n" and PPO.load("a").num_timesteps == 128
+
+
+class Stopped(Count):
+    def __init__(self):
+        super().__init__()
+        self.steps = 0
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == 100:
+            raise KeyboardInterrupt
+        return super().step(action)
 
 
 def test_a_resumed_run_takes_changes(tmp_path, capsys, monkeypatch):

@@ -58,7 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     is_quiet = options.quiet or options.json
     run.model.set_logger(Logger(None, [HumanOutputFormat(sys.stdout)] if options.verbose and not is_quiet else []))
-    result = run.learn(is_quiet, options.verbose)
+    try:
+        result = run.learn(is_quiet, options.verbose)
+    except KeyboardInterrupt:
+        # Not while it learnt: the policy is saved, and only what was asked for last is missing.
+        print(f"stopped; what was learnt is in {run.folder}", file=sys.stderr)
+        return 130
     if options.json:
         print(json.dumps(result, allow_nan=False))
     elif not options.quiet:

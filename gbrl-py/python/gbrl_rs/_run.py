@@ -115,7 +115,8 @@ class Run:
             seconds = time.perf_counter() - began
             watch.settle()
             watch.progress.say("saving")
-            self._save(watch)
+            self._save()
+            watch.progress.clear()
         mean, std = None, None
         if not self.interrupted:
             watch.progress.say(f"playing {EVAL_EPISODES} episodes to evaluate")
@@ -141,6 +142,7 @@ class Run:
             "eval_return_std": std,
             "eval_episodes": 0 if self.interrupted else EVAL_EPISODES,
             "n_trees": self.model.n_trees,
+            "peak_rss_mb": peak_rss_mb(),
             "run": str(self.folder),
             "model": str(self.folder / "model.gbrl"),
             "model_bytes": len(policy),
@@ -152,7 +154,7 @@ class Run:
         """Saves everything that is needed to go on from here."""
         self.model.save(self.folder / "checkpoints" / f"{self.model.num_timesteps}.gbrl")
 
-    def _save(self, watch: _Watch) -> None:
+    def _save(self) -> None:
         self.checkpoint()
         self.model.save_policy(self.folder / "model.gbrl")
         states = self.model._agent.states()
@@ -383,7 +385,8 @@ def summary(result: dict[str, Any], total: int) -> str:
             is_solved = result["eval_return_mean"] >= spec.reward_threshold
             word = "solved" if is_solved else "not solved yet"
             lines.append(f"              {word}: {thousands(float(spec.reward_threshold))} or more counts as solved")
-    lines.append(f"  policy      {result['n_trees']:,} trees, {result['model_bytes'] / 1e3:,.1f} KB")
+    peak = "" if result["peak_rss_mb"] is None else f", {result['peak_rss_mb']:,.0f} MB of memory at most"
+    lines.append(f"  policy      {result['n_trees']:,} trees, {size(result['model_bytes'])}{peak}")
     origin = Origin(result["preset"], result["changes"])
     lines += [f"  settings    {origin.text}, seed {result['seed']}", f"  files       {result['run']}", "", "Next:"]
     folder = shlex.quote(result["run"])
@@ -413,6 +416,23 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def size(n_bytes: int) -> str:
+    """A size for people."""
+    units = ((1, "B"), (1_000, "KB"), (1_000_000, "MB"))
+    unit, name = max((unit for unit in units if unit[0] <= n_bytes), default=units[0])
+    return f"{n_bytes / unit:.{0 if unit == 1 else 1}f} {name}"
+
+
+def peak_rss_mb() -> float | None:
+    """The most memory that was resident at once, in MB (10⁶ bytes); None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
 def _board(folder: Path, resumed_at: int) -> TensorBoardOutputFormat | None:
