@@ -33,7 +33,7 @@ use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Limits, Phase, StateReader, StateWriter, discrete_action, numbers, row};
+use crate::common::{Limits, Phase, StateReader, StateWriter, discrete_action, numbers, row, words};
 
 const NAME: &str = "Acrobot-v1";
 const GRAVITY: f64 = 9.8;
@@ -162,6 +162,10 @@ impl Env for Acrobot {
 
     fn features(&self) -> FeatureSchema {
         numbers(["cos_angle_1", "sin_angle_1", "cos_angle_2", "sin_angle_2", "velocity_1", "velocity_2"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["torque -1", "torque 0", "torque 1"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -29,7 +29,7 @@ use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Limits, Phase, StateReader, StateWriter, discrete_action, numbers, row};
+use crate::common::{Limits, Phase, StateReader, StateWriter, discrete_action, numbers, row, words};
 
 const NAME: &str = "CartPole-v1";
 const GRAVITY: f64 = 9.8;
@@ -114,6 +114,10 @@ impl Env for CartPole {
 
     fn features(&self) -> FeatureSchema {
         numbers(["cart_position", "cart_velocity", "pole_angle", "pole_velocity"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["left", "right"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -23,6 +23,11 @@ pub(crate) fn numbers<const N: usize>(names: [&str; N]) -> FeatureSchema {
     FeatureSchema::new(names.map(Feature::numeric).into())
 }
 
+/// Names of an action's parts.
+pub(crate) fn words(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
 impl Phase {
     pub(crate) fn after(terminated: bool) -> Self {
         if terminated { Phase::NeedsReset } else { Phase::Running }

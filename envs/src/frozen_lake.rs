@@ -33,7 +33,7 @@ use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Draws, Phase, StateReader, StateWriter, discrete_action, row};
+use crate::common::{Draws, Phase, StateReader, StateWriter, discrete_action, row, words};
 
 const NAME_4X4: &str = "FrozenLake-v1";
 const NAME_8X8: &str = "FrozenLake8x8-v1";
@@ -231,6 +231,10 @@ impl Env for FrozenLake {
     fn features(&self) -> FeatureSchema {
         let label = |i| format!("({},{})", i / self.columns, i % self.columns);
         FeatureSchema::new(vec![Feature::labelled("tile", (0..self.tiles.len()).map(label).collect::<Vec<_>>())])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["left", "down", "right", "up"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

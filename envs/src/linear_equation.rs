@@ -25,7 +25,7 @@ use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Limits, Phase, StateReader, StateWriter, numbers, row};
+use crate::common::{Limits, Phase, StateReader, StateWriter, numbers, row, words};
 
 const NAME: &str = "LinearEquation-v0";
 /// The limit that the reward is scaled by.
@@ -114,6 +114,10 @@ impl Env for LinearEquation {
 
     fn features(&self) -> FeatureSchema {
         numbers(["a", "b", "c"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["add", "divide", "multiply", "1", "2", "3", "4", "5", "6", "7", "8", "9", "plus", "minus"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -24,7 +24,7 @@ use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Limits, Phase, StateReader, StateWriter, discrete_action, numbers, row};
+use crate::common::{Limits, Phase, StateReader, StateWriter, discrete_action, numbers, row, words};
 
 const NAME: &str = "MountainCar-v0";
 const FORCE: f64 = 0.001;
@@ -108,6 +108,10 @@ impl Env for MountainCar {
 
     fn features(&self) -> FeatureSchema {
         numbers(["position", "velocity"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["left", "nothing", "right"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -28,7 +28,7 @@ use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Limits, Phase, StateReader, StateWriter, numbers, row, scalar_action};
+use crate::common::{Limits, Phase, StateReader, StateWriter, numbers, row, scalar_action, words};
 use crate::mountain_car::{MAX_POSITION, MAX_SPEED, MIN_POSITION, observation_space};
 
 const NAME: &str = "MountainCarContinuous-v0";
@@ -107,6 +107,10 @@ impl Env for MountainCarContinuous {
 
     fn features(&self) -> FeatureSchema {
         numbers(["position", "velocity"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["throttle"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -29,7 +29,7 @@ use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Limits, Phase, StateReader, StateWriter, numbers, row, scalar_action};
+use crate::common::{Limits, Phase, StateReader, StateWriter, numbers, row, scalar_action, words};
 
 const NAME: &str = "Pendulum-v1";
 const GRAVITY: f64 = 10.0;
@@ -114,6 +114,10 @@ impl Env for Pendulum {
 
     fn features(&self) -> FeatureSchema {
         numbers(["cos_angle", "sin_angle", "angular_velocity"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["torque"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

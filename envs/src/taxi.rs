@@ -38,7 +38,7 @@ use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Phase, StateReader, StateWriter, discrete_action, row};
+use crate::common::{Phase, StateReader, StateWriter, discrete_action, row, words};
 
 const NAME: &str = "Taxi-v3";
 const STATES: u32 = 500;
@@ -197,6 +197,10 @@ impl Env for Taxi {
             format!("taxi at ({row},{column}), passenger in {}, to {}", stand(passenger), stand(destination))
         };
         FeatureSchema::new(vec![Feature::labelled("situation", (0..STATES).map(label).collect::<Vec<_>>())])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["down", "up", "right", "left", "pick up", "drop off"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -19,6 +19,15 @@ fn envs() -> impl Iterator<Item = Box<dyn Env>> {
     gbrl_envs::ids().map(|id| gbrl_envs::make(id).unwrap()).chain(toys)
 }
 
+/// How many parts of an action have a name.
+fn n_choices(space: &Space) -> usize {
+    match space {
+        Space::Discrete { n, .. } => *n as usize,
+        Space::MultiDiscrete { nvec } => nvec.iter().map(|&n| n as usize).sum(),
+        space => space.flat_len(),
+    }
+}
+
 /// A random action of the space; `wild` ones may break every rule.
 fn act(env: &mut dyn Env, random: &mut Stream, wild: bool, observation: &mut [f32]) -> Result<Step> {
     let pick = |random: &mut Stream, n: u32| match (wild, random.below(4)) {
@@ -52,6 +61,12 @@ fn act(env: &mut dyn Env, random: &mut Stream, wild: bool, observation: &mut [f3
 #[test]
 fn columns_and_categories_have_names_of_their_own() {
     for env in envs() {
+        let choices: std::collections::BTreeSet<String> = env.choices().into_iter().collect();
+        assert!(
+            gbrl_envs::spec(env.name()).is_err() || choices.len() == n_choices(env.action_space()),
+            "{}",
+            env.name()
+        );
         let features = env.features();
         let names: std::collections::BTreeSet<&str> =
             features.features().iter().map(|feature| feature.name()).collect();

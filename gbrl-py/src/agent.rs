@@ -106,12 +106,15 @@ impl Agent {
         Ok(Self::around(inner, predictions(settings.run.seed)))
     }
 
-    /// Calls the columns of observations, and the codes of categories, what the environments call them.
+    /// Calls the columns of observations, the codes of categories and the actions what the environments call them.
     ///
     /// Raises ValueError for environments of another kind.
     fn describe(&self, py: Python<'_>, envs: &Bound<'_, VecEnv>) -> PyResult<()> {
-        let features = lock(envs.get().parts().0).features().clone();
-        self.change(py, |agent| agent.describe(features))
+        let (features, choices) = {
+            let envs = lock(envs.get().parts().0);
+            (envs.features().clone(), envs.choices().to_vec())
+        };
+        self.change(py, |agent| agent.describe(features, &choices))
     }
 
     /// Changes a setting of what follows, between two rollouts.

@@ -3,7 +3,7 @@
 use gbrl_core::ensemble::Ensemble;
 use gbrl_core::error::{Error, Result};
 use gbrl_core::explain::{Measure, feature_importance};
-use gbrl_core::io::{dot, json, output_name, text};
+use gbrl_core::io::{dot, json, text};
 
 /// Importance of every feature, by "gain" or "count", normalised to a sum of 1.
 pub fn importance(ensemble: &Ensemble, kind: &str) -> Result<Vec<f64>> {
@@ -33,7 +33,7 @@ pub fn feature_names(ensemble: &Ensemble) -> Vec<String> {
 
 /// Names of the output columns, as the dumps have them.
 pub fn output_names(ensemble: &Ensemble) -> Vec<String> {
-    (0..ensemble.n_outputs()).map(|column| output_name(ensemble.groups(), column)).collect()
+    (0..ensemble.n_outputs()).map(|column| ensemble.output_name(column)).collect()
 }
 
 /// The code of a string that the column knows, or −1.

@@ -13,7 +13,7 @@ use super::grid::{Direction, Grid, Pose, Position};
 use super::task::{Layout, Quest, Task, Verdict};
 use super::view;
 use super::world::{Move, World};
-use crate::common::{Phase, StateReader, StateWriter, discrete_action, row};
+use crate::common::{Phase, StateReader, StateWriter, discrete_action, row, words};
 
 /// Columns of an observation: the view, the direction, the mission.
 pub const COLUMNS: usize = view::CELLS + 2;
@@ -169,6 +169,10 @@ impl<T: Task> Env for MiniGrid<T> {
         let directions = ["right", "down", "left", "up"].map(str::to_owned);
         let others = [Feature::labelled("direction", directions), Feature::labelled("mission", self.missions.clone())];
         FeatureSchema::new((0..view::CELLS).map(cell).chain(others).collect())
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["left", "right", "forward", "pick up", "drop", "toggle", "done"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -137,6 +137,10 @@ impl Env for Watched {
         self.env.features()
     }
 
+    fn choices(&self) -> Vec<String> {
+        self.env.choices()
+    }
+
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
         self.env.reset(seed, observation)?;
         self.see(observation);

@@ -181,12 +181,18 @@ impl Booster {
         self.ensemble.learn(feature_idx, text)
     }
 
-    /// Calls columns and codes by other names; see [`Ensemble::describe`].
+    /// Calls columns, codes and outputs by other names; see [`Ensemble::describe`] and [`Ensemble::name_outputs`].
     ///
     /// # Errors
-    /// Those of [`Ensemble::describe`].
-    pub fn describe(&mut self, features: FeatureSchema) -> Result<()> {
-        self.ensemble.describe(features)
+    /// Theirs; nothing has changed then.
+    pub fn describe(&mut self, features: FeatureSchema, outputs: Vec<String>) -> Result<()> {
+        let before = self.ensemble.output_names().to_vec();
+        self.ensemble.name_outputs(outputs)?;
+        let described = self.ensemble.describe(features);
+        if described.is_err() {
+            self.ensemble.name_outputs(before)?;
+        }
+        described
     }
 
     /// The settings.

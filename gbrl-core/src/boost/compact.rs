@@ -102,6 +102,7 @@ impl Booster {
         let trees = refit(small.trees(), states, n_features, &targets, n_outputs, &self.threads)?;
         let mut refitted = Ensemble::new(self.ensemble().schema().clone(), self.ensemble().groups().to_vec())?;
         refitted.set_bias(small.bias())?;
+        refitted.name_outputs(small.output_names())?;
         trees.into_iter().try_for_each(|tree| refitted.push(tree))?;
         Ok(refitted)
     }
@@ -155,7 +156,8 @@ impl Booster {
     fn pupil(&self) -> Result<Booster> {
         let own = self.ensemble();
         let group = |group: &OutputGroup| OutputGroup { rate: Schedule::Constant(RATE), ..group.clone() };
-        let ensemble = Ensemble::new(own.schema().clone(), own.groups().iter().map(group).collect())?;
+        let mut ensemble = Ensemble::new(own.schema().clone(), own.groups().iter().map(group).collect())?;
+        ensemble.name_outputs(own.output_names())?;
         let edges = if self.fixed_edges().is_some() { Edges::Fixed } else { Edges::Rollout };
         let params = TreeParams {
             split_score: SplitScore::L2,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::config::TreeParams;
 use crate::data::schema::{Feature, FeatureKind, FeatureSchema, Vocabulary};
-use crate::ensemble::{Optimizer, OutputGroup, Schedule};
+use crate::ensemble::{Ensemble, Optimizer, OutputGroup, Schedule};
 use crate::error::{Error, Result};
 use crate::io::model::ModelRef;
 use crate::tree::{Split, Test};
@@ -19,6 +19,9 @@ use crate::tree::{Split, Test};
 pub(crate) struct Header {
     pub features: Vec<FeatureText>,
     pub groups: Vec<GroupText>,
+    /// Names of the output columns, where they have any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
     pub params: Option<TreeParams>,
     pub extra: Value,
 }
@@ -79,6 +82,7 @@ impl Header {
         Header {
             features: FeatureText::all(model.ensemble.schema()),
             groups: model.ensemble.groups().iter().map(GroupText::of).collect(),
+            outputs: model.ensemble.output_names().to_vec(),
             params: model.params.cloned(),
             extra: model.extra.clone().into_owned(),
         }
@@ -237,11 +241,7 @@ pub(crate) fn sends_missing_right(split: &Split) -> bool {
     matches!(split.test, Test::Greater { threshold, missing_right: true } if threshold != f32::INFINITY)
 }
 
-/// What output column `column` is called: its group's name, and its number there when the group has several.
-pub fn output_name(groups: &[OutputGroup], column: usize) -> String {
-    match groups.iter().find(|group| group.columns.contains(&column)) {
-        Some(group) if group.columns.len() == 1 => one_line(&group.name),
-        Some(group) => format!("{}[{}]", one_line(&group.name), column - group.columns.start),
-        None => column.to_string(),
-    }
+/// [`Ensemble::output_name`] on one line.
+pub(crate) fn output_name(ensemble: &Ensemble, column: usize) -> String {
+    one_line(&ensemble.output_name(column))
 }

@@ -13,5 +13,4 @@ pub mod model;
 pub mod text;
 
 pub use checkpoint::{Checkpoint, load_model};
-pub use describe::output_name;
 pub use model::{Model, ModelRef, load, save};

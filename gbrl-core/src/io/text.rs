@@ -57,7 +57,7 @@ impl Page<'_> {
         let plural = if leaves == 1 { "leaf" } else { "leaves" };
         write!(out, "tree {tree_idx}: {shape}, depth {depth}, {leaves} {plural}, outputs")?;
         for column in tree.columns() {
-            write!(out, " {}", output_name(self.ensemble.groups(), column))?;
+            write!(out, " {}", output_name(self.ensemble, column))?;
         }
         match tree.rates() {
             [rate, others @ ..] if others.iter().all(|other| other == rate) => writeln!(out, ", rate {rate:?}")?,
@@ -119,7 +119,7 @@ impl Page<'_> {
         let rows = self.tree.covers()[leaf_idx];
         let mut text = format!("{rows} {}", if rows == 1 { "row" } else { "rows" });
         for (column, value) in self.tree.columns().zip(self.tree.leaf(leaf_idx)) {
-            text.push_str(&format!(", {} {value:?}", output_name(self.ensemble.groups(), column)));
+            text.push_str(&format!(", {} {value:?}", output_name(self.ensemble, column)));
         }
         text
     }

@@ -65,6 +65,12 @@ pub trait Env: Send {
         self.observation_space().schema()
     }
 
+    /// What the parts of an action are called in dumps and pictures: one name per value of each discrete part, per bit,
+    /// per number of a `Box`. By default they have none.
+    fn choices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Starts a new episode and writes its first observation. Equal seeds give equal episodes.
     ///
     /// # Errors
@@ -229,6 +235,10 @@ impl<E: Env> Env for TimeLimit<E> {
         self.env.features()
     }
 
+    fn choices(&self) -> Vec<String> {
+        self.env.choices()
+    }
+
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
         self.elapsed = 0;
         self.env.reset(seed, observation)
@@ -282,6 +292,10 @@ impl<E: Env + ?Sized> Env for Box<E> {
 
     fn features(&self) -> FeatureSchema {
         (**self).features()
+    }
+
+    fn choices(&self) -> Vec<String> {
+        (**self).choices()
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -27,6 +27,7 @@ pub struct VecEnv {
     observation_space: Space,
     action_space: Space,
     features: FeatureSchema,
+    choices: Vec<String>,
     has_mask: bool,
     seed: u64,
     rules: Rules,
@@ -310,6 +311,7 @@ impl VecEnv {
         let mask_width = if has_mask { rules.mask_len } else { 1 };
         Ok(VecEnv {
             features: first.features(),
+            choices: first.choices(),
             name,
             has_mask,
             seed,
@@ -336,6 +338,11 @@ impl VecEnv {
     /// What the columns of an observation are called.
     pub fn features(&self) -> &FeatureSchema {
         &self.features
+    }
+
+    /// What the parts of an action are called.
+    pub fn choices(&self) -> &[String] {
+        &self.choices
     }
 
     /// How many copies.

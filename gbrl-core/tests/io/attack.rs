@@ -488,6 +488,7 @@ fn corrupt_descriptions_are_refused_or_sound() {
         ("\"n\":5", "\"n\":5,\"labels\":0", "labels that do not fit"),
         ("\"n\":5", "\"n\":5,\"labels\":18446744073709551615", "labels that do not fit"),
         ("\"n\":5", "\"n\":5,\"labels\":{}", "invalid contents"),
+        ("\"extra\":{", "\"outputs\":[\"a\"],\"extra\":{", "out of range"),
         ("\"go to the red ball\"", "\"\"", "named twice"),
         ("[2,3]", "[3,2]", "columns out of place"),
         ("[2,3]", "[1,3]", "columns out of place"),

@@ -135,6 +135,10 @@ pub fn random(seed: u64) -> Model {
     let mut ensemble = Ensemble::new(FeatureSchema::new(features), groups).unwrap();
     let bias: Vec<f32> = (0..next).map(|_| finite(rng)).collect();
     ensemble.set_bias(&bias).unwrap();
+    if rng.below(2) == 0 {
+        let names: Vec<String> = (0..next).map(|column| random_name(rng, column)).collect();
+        ensemble.name_outputs(names).unwrap();
+    }
     for _ in 0..rng.below(8) {
         let tree = random_tree(rng, &ensemble);
         ensemble.push(tree).unwrap();

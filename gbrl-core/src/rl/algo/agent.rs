@@ -523,12 +523,19 @@ impl Agent {
         Ok(())
     }
 
-    /// Calls the columns of observations and the codes of categories by other names than the observation space's.
+    /// Calls the columns of observations and the codes of categories by other names than the observation space's, and the
+    /// policy's outputs by those of the actions that they stand for, as many as there are.
     ///
     /// # Errors
     /// Class `Value` for columns of other kinds.
-    pub fn describe(&mut self, features: FeatureSchema) -> Result<()> {
-        self.booster.describe(features)
+    pub fn describe(&mut self, features: FeatureSchema, choices: &[String]) -> Result<()> {
+        let n = self.head.n_policy_outputs();
+        let name = |column| match choices.get(column) {
+            Some(choice) if column < n => format!("policy[{choice}]"),
+            _ => self.booster.ensemble().output_name(column),
+        };
+        let names = if choices.is_empty() { Vec::new() } else { (0..=n).map(name).collect() };
+        self.booster.describe(features, names)
     }
 
     /// Restarts every random stream from another seed.

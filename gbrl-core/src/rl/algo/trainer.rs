@@ -123,7 +123,7 @@ impl Trainer {
         let has_masks = envs.mask_len() > 0;
         let spaces = (envs.observation_space(), envs.action_space());
         let mut agent = Agent::new_on(backend, envs.name(), spaces, has_masks, settings)?;
-        agent.describe(envs.features().clone())?;
+        agent.describe(envs.features().clone(), envs.choices())?;
         let mut trainer = Self::assemble(agent, envs)?;
         trainer.envs.reset()?;
         trainer.agent.start(trainer.envs.observations(), true);
