@@ -9,9 +9,11 @@ mod booster;
 mod doorway;
 mod error;
 mod look;
+mod policy_file;
 mod settings;
 mod stub;
 mod vec_env;
+mod visited;
 
 use pyo3::prelude::*;
 
@@ -24,7 +26,7 @@ mod module {
     #[pymodule_export]
     use crate::error::{DeviceError, EnvironmentContractError, FormatError};
     #[pymodule_export]
-    use crate::settings::{environments, parameters, preset};
+    use crate::settings::{environments, parameters, preset, schedule_at, write_file};
     #[pymodule_export]
     use crate::vec_env::VecEnv;
     use pyo3::prelude::*;

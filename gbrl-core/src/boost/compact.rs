@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 
 use ndarray::ArrayView2;
 
-use super::Booster;
 use super::refit::refit;
+use super::{Booster, Targets};
 use crate::config::{Edges, SplitScore, TreeParams};
 use crate::ensemble::{Ensemble, OutputGroup, Schedule};
 use crate::error::{Error, Result};
@@ -84,7 +84,8 @@ impl Booster {
         let n_rows = targets.len() / n_outputs;
         let mut small = self.pupil()?;
         let mut grown = 0;
-        small.fit_while(matrix(states, [n_rows, n_features])?, matrix(&targets, [n_rows, n_outputs])?, |last| {
+        let (x, y) = (matrix(states, [n_rows, n_features])?, matrix(&targets, [n_rows, n_outputs])?);
+        small.fit_while(&Targets { x, y, weights: None }, None, |last| {
             if last.is_some() {
                 grown += per_step;
                 on_tree(grown);

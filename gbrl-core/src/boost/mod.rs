@@ -20,3 +20,4 @@ mod variates;
 pub use booster::{Booster, StepReport};
 pub use compact::OutputChange;
 pub use dataset::Dataset;
+pub use fit::{Losses, Targets};

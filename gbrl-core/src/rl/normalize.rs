@@ -166,6 +166,11 @@ impl RewardNormalizer {
         RewardNormalizer { returns: Vec::new(), ..self.clone() }
     }
 
+    /// Goes by the scale that another one found.
+    pub fn take_scale(&mut self, other: &RewardNormalizer) {
+        self.moments = other.moments;
+    }
+
     /// Environments that the statistics are for.
     pub fn n_envs(&self) -> usize {
         self.returns.len()

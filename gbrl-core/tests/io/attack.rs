@@ -187,10 +187,10 @@ fn absurd_headers_are_refused_without_allocating_what_they_claim() {
         (format!("{{{meta},{},{sum}}}", entry("[8]", 0, 8)), "wrong length"),
         (format!("{{{meta},{},{sum}}}", entry("[]", 0, 1).replace("U8", "F16")), "unknown element type"),
         (format!("{{{meta},{},{sum}}}", entry("[0]", 0, 0).replace("tree.shape", "a\\u0000")), "bad array name"),
-        (format!("{{{meta},{sum}}}").replace("gbrl-rs", "pt"), "not a file of ours"),
+        (format!("{{{meta},{sum}}}").replace("gbrl-rs", "pt"), "not a gbrl file"),
         (format!("{{{meta},{sum}}}").replace("\"1\"", "\"2\""), "unknown version"),
         (format!("{{{meta},{sum}}}").replace("model", "checkpoint"), "another kind"),
-        (format!("{{{sum}}}"), "not a file of ours"),
+        (format!("{{{sum}}}"), "not a gbrl file"),
     ] {
         let padding = " ".repeat(header.len().next_multiple_of(8) - header.len());
         refused_for(&file(&(header.clone() + &padding), b""), &header, reason);

@@ -568,7 +568,12 @@ impl Agent {
         let Some(about) = About::of(&model)? else {
             return Err(Error::format("model", "no policy", "a policy's description", "trees without one"));
         };
-        let state = AgentState { head: about.policy, n_trees: model.ensemble.trees().len(), ..self.state() };
+        let mut state = AgentState { head: about.policy, n_trees: model.ensemble.trees().len(), ..self.state() };
+        // The value that comes along is in units of its own rewards.
+        let scale = about.training.and_then(|training| training.reward_normalizer);
+        if let (Some(own), Some(scale)) = (&mut state.actor.reward_normalizer, &scale) {
+            own.take_scale(scale);
+        }
         let fits = |head: &PolicyHead| {
             (head.observation_space.clone(), head.distribution.clone(), head.log_std.len(), head.normalizer.is_some())
         };
