@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use gbrl_core::boost::OutputChange;
+use gbrl_core::export::Rows;
 use gbrl_core::rl::eval::{EvalReport, evaluate};
 use gbrl_core::rl::policy::Policy;
 use gbrl_core::rng::Stream;
@@ -14,7 +15,7 @@ use serde_json::json;
 
 use crate::failure::{Done, Failure};
 use crate::text::{size, thousands, time};
-use crate::train::{EVAL_COPIES, copies, run_folder, states};
+use crate::train::{EVAL_COPIES, copies, run_folder};
 use crate::{output, settings};
 
 /// Distil a policy into fewer trees
@@ -87,8 +88,9 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
     let path = run_folder::model_file(&args.model);
     let policy = Policy::load(&path, 0)?;
     let n_trees = policy.ensemble().trees().len();
-    let rows = states::read(&args.states.clone().unwrap_or_else(|| states_of(&path)), policy.head().n_features())?;
-    let (fitted, held_out) = divide(&rows, policy.head().n_features());
+    let states = args.states.clone().unwrap_or_else(|| run_folder::states_file(&path));
+    let rows = Rows::load(states, policy.head().n_features())?;
+    let (fitted, held_out) = divide(&rows.observations, policy.head().n_features());
     let arena = Arena::of(args, &policy)?;
     let play = |policy: &Policy, seed| arena.as_ref().map(|arena| arena.play(policy, seed)).transpose();
     let before = play(&policy, REPORTED_ON)?;
@@ -273,13 +275,6 @@ fn divide(rows: &[f32], n_features: usize) -> (Vec<f32>, Vec<f32>) {
     let gather = |order: &[usize]| order.iter().flat_map(|&i| &rows[i * n_features..][..n_features]).copied().collect();
     let (held_out, fitted) = order.split_at(order.len() / 4);
     (gather(fitted), gather(held_out))
-}
-
-/// The states that the run of a model left behind: beside it, or beside the folder of a checkpoint.
-fn states_of(model: &Path) -> PathBuf {
-    let beside = model.with_file_name(states::FILE);
-    let above = model.parent().and_then(Path::parent).map(|folder| folder.join(states::FILE));
-    above.filter(|above| !beside.exists() && above.exists()).unwrap_or(beside)
 }
 
 /// model.gbrl with the number of trees in its name.

@@ -50,8 +50,6 @@ const EXAMPLES: &str = "Examples:
   gbrl export runs/CartPole-v1/ppo-default-seed0 --format wasm --out demo
 docs/edge.md leads from training to a microcontroller.";
 
-/// What a training run leaves behind.
-const STATES: &str = "states.safetensors";
 /// A page that plays with the policy.
 const PAGE: &str = include_str!("export/cartpole.html");
 const PAGE_ENV: &str = "CartPole-v1";
@@ -67,12 +65,10 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
         value: args.value,
         name: args.name.clone().unwrap_or_else(|| env.as_deref().map_or_else(|| "policy".into(), identifier)),
     };
-    let states = match &args.states {
-        Some(path) => Rows::load(path)?,
-        None => {
-            let beside = path.with_file_name(STATES);
-            if beside.is_file() { Rows::load(beside)? } else { Rows::default() }
-        }
+    let left = run_folder::states_file(&path);
+    let states = match args.states.as_ref().or(left.is_file().then_some(&left)) {
+        Some(path) => Rows::load(path, policy.head().n_features())?,
+        None => Rows::default(),
     };
     let mut exported = export::export(&policy, &order, &states)?;
     if order.format == Format::Wasm && env.as_deref() == Some(PAGE_ENV) {
