@@ -64,6 +64,9 @@ const EXAMPLES: &str = "Examples:
 const SOUGHT_ON: u64 = 0;
 const REPORTED_ON: u64 = 1;
 
+/// Episodes of each evaluation while a size is sought for a suggestion: as many as `--episodes` says by itself.
+const SUGGESTED_ON: usize = 100;
+
 /// Return that may be lost where nothing else is asked for.
 const MAX_LOSS: f64 = 0.01;
 
@@ -115,7 +118,12 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
     };
     let small = match goal {
         Goal::Trees(n) => attempt(n)?,
-        _ => smallest(n_trees, is_met, attempt)?,
+        _ => smallest(n_trees, is_met, attempt)?.ok_or_else(|| {
+            let trees = thousands(n_trees as f64);
+            Failure::new(format!(
+                "no policy of fewer than {trees} trees comes near enough: allow more, or give more --states"
+            ))
+        })?,
     };
     let after = play(&small.policy, REPORTED_ON)?;
     bar.finish_and_clear();
@@ -231,19 +239,32 @@ impl Goal {
     }
 }
 
+/// The smallest policy that loses at most 1 % of the return, sought as [`run`] seeks it without being told a goal; `None`
+/// where there is no environment to measure the return on, no state, or no smaller policy that plays as well.
+pub fn suggestion(policy: &Policy, states: &Rows) -> Result<Option<Policy>, Failure> {
+    let env = policy.training().map(|training| training.env.clone()).filter(|env| envs::spec(env).is_ok());
+    let Some(env_id) = env.filter(|_| !states.observations.is_empty()) else { return Ok(None) };
+    let arena = Arena { env_id, episodes: SUGGESTED_ON };
+    let (fitted, _) = divide(&states.observations, policy.head().n_features());
+    let mean = arena.play(policy, SOUGHT_ON)?.mean();
+    let least = mean - MAX_LOSS * mean.abs();
+    smallest(
+        policy.ensemble().trees().len(),
+        |small: &Policy| Ok(arena.play(small, SOUGHT_ON)?.mean() >= least),
+        |n| Ok(policy.compressed(&fitted, n, |_| ())?),
+    )
+}
+
 /// The fewest trees that meet the goal: doubling from 2, then halving the gap until it is an eighth of the number.
-fn smallest(
+fn smallest<S>(
     n_trees: usize,
-    is_met: impl Fn(&Small) -> Result<bool, Failure>,
-    attempt: impl Fn(usize) -> Result<Small, Failure>,
-) -> Result<Small, Failure> {
+    is_met: impl Fn(&S) -> Result<bool, Failure>,
+    attempt: impl Fn(usize) -> Result<S, Failure>,
+) -> Result<Option<S>, Failure> {
     let (mut too_few, mut n) = (1, 2);
     let mut best = loop {
         if n >= n_trees {
-            return Err(Failure::new(format!(
-                "no policy of fewer than {} trees comes near enough: allow more, or give more --states",
-                thousands(n_trees as f64)
-            )));
+            return Ok(None);
         }
         let small = attempt(n)?;
         if is_met(&small)? {
@@ -260,7 +281,7 @@ fn smallest(
             too_few = middle;
         }
     }
-    Ok(best)
+    Ok(Some(best))
 }
 
 /// The largest relative change.

@@ -153,15 +153,7 @@ pub fn export(policy: &Policy, order: &Order, states: &Rows) -> Result<Exported>
     states.check(&edge)?;
     let samples = probes::samples(&edge, &states.observations, SAMPLES);
     let details = Details::new(policy, &order.name, samples)?;
-    let exporter: Box<dyn Exporter> = match order.format {
-        Format::C => Box::new(C),
-        Format::Rust => Box::new(Rust),
-        Format::Bin => Box::new(Loadable),
-        Format::Onnx => Box::new(Onnx),
-        Format::Wasm => Box::new(Wasm),
-        Format::Json => Box::new(Json::new(policy)?),
-    };
-    let artefact = exporter.export(&edge, &details)?;
+    let artefact = artefact(policy, order, &edge, &details)?;
     let runner = Runner::new(order.format, &edge, &details, &artefact)?;
     let check = |rows: &Rows| -> Result<Disagreement> {
         let mut total = Disagreement { exact: true, ..Disagreement::default() };
@@ -182,10 +174,7 @@ pub fn export(policy: &Policy, order: &Order, states: &Rows) -> Result<Exported>
         format: order.format,
         quantize: order.quantize,
         n_trees: edge.n_trees(),
-        flash_bytes: match order.format {
-            Format::C => c::table_bytes(&edge),
-            _ => artefact.files.iter().find(|(name, _)| name.ends_with(".gbe")).unwrap_or(&artefact.files[0]).1.len(),
-        },
+        flash_bytes: size(order.format, &edge, &artefact),
         ram_bytes: edge.ram_bytes(),
         comparisons,
         additions,
@@ -194,6 +183,35 @@ pub fn export(policy: &Policy, order: &Order, states: &Rows) -> Result<Exported>
         neighbours,
     };
     Ok(Exported { artefact, report })
+}
+
+/// What [`Report::flash_bytes`] of a policy would be, without running it.
+///
+/// # Errors
+/// As [`export`].
+pub fn flash_bytes(policy: &Policy, order: &Order) -> Result<usize> {
+    let edge = EdgePolicy::new(policy, order.quantize, order.value)?;
+    let details = Details::new(policy, &order.name, probes::samples(&edge, &[], SAMPLES))?;
+    Ok(size(order.format, &edge, &artefact(policy, order, &edge, &details)?))
+}
+
+fn artefact(policy: &Policy, order: &Order, edge: &EdgePolicy, details: &Details) -> Result<Artefact> {
+    match order.format {
+        Format::C => C.export(edge, details),
+        Format::Rust => Rust.export(edge, details),
+        Format::Bin => Loadable.export(edge, details),
+        Format::Onnx => Onnx.export(edge, details),
+        Format::Wasm => Wasm.export(edge, details),
+        Format::Json => Json::new(policy)?.export(edge, details),
+    }
+}
+
+/// Bytes of what a device keeps: tables of C, else the loadable form or the only file that matters.
+fn size(format: Format, edge: &EdgePolicy, artefact: &Artefact) -> usize {
+    match format {
+        Format::C => c::table_bytes(edge),
+        _ => artefact.files.iter().find(|(name, _)| name.ends_with(".gbe")).unwrap_or(&artefact.files[0]).1.len(),
+    }
 }
 
 impl Exported {

@@ -32,7 +32,7 @@ pub mod vector;
 pub mod wasm;
 
 pub use form::EdgePolicy;
-pub use job::{Exported, Format, Order, export};
+pub use job::{Exported, Format, Order, Report, export, flash_bytes};
 pub use leaves::Quantize;
 pub use vector::{Outputs, Rows};
 
