@@ -1,7 +1,5 @@
 //! A sample of visited states: what export and compression are tested on.
 
-use std::fmt::Display;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gbrl_core::data::FeatureSchema;
@@ -9,8 +7,6 @@ use gbrl_core::error::{Error, Result};
 use gbrl_core::rl::env::{Action, Env, Step, mask_len};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rl::visited::{Reservoir, to_safetensors};
-use safetensors::SafeTensors;
-use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -75,24 +71,6 @@ impl States {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let copies: Vec<_> = self.copies.iter().map(|copy| lock(copy)).collect();
         to_safetensors(copies.iter().map(|copy| &**copy), self.n_features, self.mask_len)
-    }
-}
-
-/// The observations of a file that [`States::to_bytes`] made, or of any safetensors file with `observations`
-/// `[n, n_features]` f32; there is at least one.
-pub fn read(path: &Path, n_features: usize) -> Result<Vec<f32>, Failure> {
-    let failed = |error: &dyn Display| Failure::new(format!("{}: {error}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| Error::file(path, error))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| failed(&error))?;
-    let tensor = file.tensor("observations").map_err(|error| failed(&error))?;
-    match (tensor.dtype(), tensor.shape()) {
-        (Dtype::F32, &[n, width]) if n > 0 && width == n_features => {
-            Ok(tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
-        }
-        (dtype, shape) => {
-            let expected = format!("observations of type F32 and shape [at least 1, {n_features}]");
-            Err(failed(&format!("expected {expected}, got {dtype:?} {shape:?}")))
-        }
     }
 }
 
@@ -174,7 +152,10 @@ impl Env for Watched {
 
 #[cfg(test)]
 mod tests {
+    use gbrl_core::export::Rows;
     use gbrl_core::rl::visited::CAPACITY;
+    use safetensors::SafeTensors;
+    use safetensors::tensor::Dtype;
 
     use super::*;
 
@@ -212,15 +193,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("states.safetensors");
         std::fs::write(&path, states.to_bytes().unwrap()).unwrap();
-        let rows = read(&path, 4).unwrap();
-        assert_eq!(rows.len(), 4 * 42);
-        let message = |failure| match failure {
-            Failure::Told(message) => message,
-            Failure::ReaderGone => String::new(),
-        };
-        assert!(message(read(&path, 5).unwrap_err()).ends_with("shape [at least 1, 5], got F32 [42, 4]"));
+        let rows = Rows::load(&path, 4).unwrap();
+        assert_eq!((rows.observations.len(), rows.masks.len()), (4 * 42, 0));
+        let message = |n_features| Rows::load(&path, n_features).unwrap_err().to_string();
+        assert!(message(5).ends_with("shape [at least 1, 5], got F32 [42, 4]"), "{}", message(5));
         std::fs::write(&path, b"no tensors").unwrap();
-        assert!(message(read(&path, 4).unwrap_err()).contains("states.safetensors: "));
+        assert!(message(4).contains("states.safetensors: "), "{}", message(4));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod compact;
 mod dataset;
 mod fit;
 mod fold;
+mod held;
 mod leaves;
 mod memo;
 mod once;

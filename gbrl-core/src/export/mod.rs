@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`C`](c::C) | C99, tables and short loops | the host's C compiler |
 //! | [`Rust`](rust::Rust) | the loadable form and a module for gbrl-edge | gbrl-edge |
-//! | [`Onnx`](onnx::Onnx) | ONNX | gbrl-edge stands in, on the same tables |
+//! | [`Onnx`](onnx::Onnx) | ONNX | nobody here: gbrl-edge on the same tables; `cargo xtask edge` runs such files with onnxruntime |
 //! | [`Wasm`](wasm::Wasm) | the C form for browsers | Node.js |
 //! | [`Json`](json::Json) | the whole policy as text | the library, which reads it back |
 //! | [`Loadable`](loadable::Loadable) | the loadable form and its interpreter in C | gbrl-edge, the host's C compiler |
@@ -24,13 +24,15 @@ pub mod leaves;
 pub mod loadable;
 pub mod onnx;
 pub mod probes;
+pub mod program;
 mod protobuf;
 pub mod rust;
+mod states;
 pub mod vector;
 pub mod wasm;
 
 pub use form::EdgePolicy;
-pub use job::{Exported, Format, Order, export};
+pub use job::{Exported, Format, Order, Report, export, flash_bytes};
 pub use leaves::Quantize;
 pub use vector::{Outputs, Rows};
 

@@ -9,6 +9,7 @@ mod learner;
 mod minibatch;
 mod ppo;
 mod replay;
+mod steps;
 mod trainer;
 
 use std::ops::ControlFlow;
