@@ -92,9 +92,12 @@ impl Booster {
             }
             if grown + per_step <= n_trees { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        let small = small.into_ensemble();
+        let mut small = small.into_ensemble();
         if !self.params().monotone.is_empty() {
             // Leaves refitted together keep no order.
+            for (group_idx, group) in self.ensemble().groups().iter().enumerate() {
+                small.set_rate(group_idx, group.rate)?;
+            }
             return Ok(small);
         }
         let bias = small.bias().iter().cycle();
@@ -271,6 +274,7 @@ mod tests {
         let monotone = vec![Monotone { feature_idx: 2, output_idx: 2, rising: true }];
         let (booster, states) = grown(TreeParams { monotone, ..TreeParams::default() }, 100, 1);
         let small = booster.distil(&states, 10, |_| ()).unwrap();
+        assert_eq!(small.groups(), booster.ensemble().groups());
         let small = Booster::new(small, TreeParams::default(), 0, 1).unwrap();
         for row in states.chunks(3).take(50) {
             let line: Vec<f32> = (0..50).flat_map(|i| [row[0], row[1], i as f32 / 50.0]).collect();

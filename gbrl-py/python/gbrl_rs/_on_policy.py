@@ -240,7 +240,7 @@ class OnPolicyModel(ModelFile):
         metrics = self._agent.update(min(1.0 - self._current_progress_remaining, 1.0))
         self._n_updates += self._updates_per_rollout()
         for key, value in metrics:
-            self.logger.record(key, int(value) if key == "train/n_trees" else value)
+            self.logger.record(key, int(value) if key in ("train/n_trees", "train/compactions") else value)
         if self._uses_learning_rate():
             self.logger.record("train/learning_rate", self.lr_schedule(self._current_progress_remaining))
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")

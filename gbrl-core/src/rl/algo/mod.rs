@@ -5,6 +5,7 @@ mod actor;
 pub mod adam;
 mod agent;
 mod awr;
+mod compaction;
 mod learner;
 mod minibatch;
 mod ppo;

@@ -21,7 +21,7 @@ use crate::rng::{Stream, derive_seed};
 use crate::threads::Threads;
 
 /// Small settings of the algorithm that the pair "algo" names, PPO without one.
-fn settings(pairs: &[(&str, &str)]) -> Settings {
+pub(super) fn settings(pairs: &[(&str, &str)]) -> Settings {
     let algorithm = pairs.iter().find(|(key, _)| *key == "algo").map_or("ppo", |(_, name)| name);
     let mut settings = Settings::new(Algorithm::parse(algorithm).unwrap());
     let own: &[(&str, &str)] = match settings.algorithm() {
@@ -43,9 +43,9 @@ fn settings(pairs: &[(&str, &str)]) -> Settings {
     settings
 }
 
-const ALGOS: [&str; 3] = ["ppo", "a2c", "awr"];
+pub(super) const ALGOS: [&str; 3] = ["ppo", "a2c", "awr"];
 
-fn walks(n: usize) -> Vec<Box<dyn Env>> {
+pub(super) fn walks(n: usize) -> Vec<Box<dyn Env>> {
     (0..n).map(|_| Box::new(TimeLimit::new(Walk::new(), 20).unwrap()) as Box<dyn Env>).collect()
 }
 
@@ -54,7 +54,7 @@ fn targets(n: usize) -> Vec<Box<dyn Env>> {
 }
 
 /// Every event of a run as text.
-fn log(trainer: &mut Trainer, until: u64) -> Vec<String> {
+pub(super) fn log(trainer: &mut Trainer, until: u64) -> Vec<String> {
     let mut lines = Vec::new();
     trainer
         .run(until, &mut |event| {

@@ -12,6 +12,7 @@
 mod bernoulli;
 mod categorical;
 mod diag_gaussian;
+mod divergence;
 mod multi_categorical;
 mod squashed_gaussian;
 

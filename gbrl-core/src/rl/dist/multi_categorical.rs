@@ -27,7 +27,7 @@ impl MultiCategorical {
     }
 
     /// (part, first logit, number of choices) of each part.
-    fn parts(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+    pub(super) fn parts(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         self.nvec.iter().enumerate().scan(0, |at, (part, &n)| {
             *at += n;
             Some((part, *at - n, n))
