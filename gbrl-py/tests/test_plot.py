@@ -18,8 +18,14 @@ from gbrl_rs import (
 )
 from gbrl_rs.plot import short_space
 
-matplotlib = pytest.importorskip("matplotlib")
+matplotlib = pytest.importorskip("matplotlib.pyplot") and pytest.importorskip("matplotlib")
 matplotlib.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    yield
+    matplotlib.pyplot.close("all")
 
 
 @pytest.fixture
@@ -89,9 +95,10 @@ def test_leaves_name_their_outputs_as_the_dumps_do(booster):
 
 
 def test_categories_are_called_what_the_dumps_call_them():
-    model = PPO("MlpPolicy", make_vec("FrozenLake-v1", 4), n_steps=64, seed=0, max_depth=2).learn(256)
-    questions = {text for text in texts(plot_tree(model, 0)) if text.endswith("?")}
-    assert questions and all(question in model.dump_tree(0) for question in questions)
+    model = PPO("MlpPolicy", make_vec("Taxi-v3", 4), n_steps=64, seed=0, max_depth=2).learn(512)
+    questions = {text for i in range(model.n_trees) for text in texts(plot_tree(model, i)) if text.endswith("?")}
+    dumps = "".join(map(model.dump_tree, range(model.n_trees)))
+    assert any('== "' in question for question in questions) and all(question in dumps for question in questions)
 
 
 @pytest.mark.parametrize("depth", [2, 4, 6])

@@ -152,8 +152,7 @@ class AlgorithmModel(OnPolicyModel):
         self.policy_kwargs = _options.split_policy_kwargs(given.pop("policy_kwargs"))
         self.settings = given
         passed = {"vf_coef", "policy_lr", "value_lr", *_SETTINGS, *self.OWN_SETTINGS}
-        sections = [_options.names(section) for section in ("agent", self.ALGORITHM, "tree")]
-        known = frozenset().union(*sections, {"n_threads"}) - passed
+        known = _options.of_models(self.ALGORITHM) - passed - {"seed"}
         own = frozenset(inspect.signature(type(self).__init__).parameters)
         _options.check_names(self.settings, known, f"{type(self).__name__}.__init__()", also=own - _LOCALS)
         _options.check_names(self.policy_kwargs, known | {"policy_lr", "value_lr"}, "policy_kwargs")

@@ -91,7 +91,7 @@ class Agent:
     def __new__(cls, algo: builtins.str, env_name: builtins.str, observation_space: builtins.str, action_space: builtins.str, n_envs: builtins.int, has_masks: builtins.bool, settings: typing.Mapping[builtins.str, builtins.str]) -> Agent: ...
     def describe(self, envs: VecEnv) -> None:
         r"""
-        Calls the columns of observations, and the codes of categories, what the environments call them.
+        Calls the columns of observations, the codes of categories and the actions what the environments call them.
 
         Raises ValueError for environments of another kind.
         """

@@ -88,6 +88,12 @@ def names(section: str) -> frozenset[str]:
 
 
 @functools.cache
+def of_models(algo: str) -> frozenset[str]:
+    """The settings that a model's constructor takes."""
+    return names("agent") | names(algo) | names("tree") | (names("run") - ELSEWHERE.keys())
+
+
+@functools.cache
 def whole_numbers() -> frozenset[str]:
     """The settings that are whole numbers."""
     return frozenset(parameter["name"] for parameter in _gbrl.parameters() if parameter["kind"] == "whole number")
