@@ -9,8 +9,6 @@ use gbrl_core::rl::space::Space;
 use gbrl_core::rl::visited::{Reservoir, to_safetensors};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Failure;
-
 /// The file in a run's folder.
 pub const FILE: &str = "states.safetensors";
 
@@ -155,7 +153,6 @@ mod tests {
     use gbrl_core::export::Rows;
     use gbrl_core::rl::visited::CAPACITY;
     use safetensors::SafeTensors;
-    use safetensors::tensor::Dtype;
 
     use super::*;
 
