@@ -110,6 +110,15 @@ def test_environments_that_are_not_ours_are_pointed_to():
         make_vec("CartPole-v9")
 
 
+def test_ids_of_ours_are_ids_too():
+    model = PPO("MlpPolicy", "LinearEquation-v0", n_steps=64, seed=0).learn(64)
+    other = PPO("MlpPolicy", make_vec("LinearEquation-v0"), n_steps=64, seed=0).learn(64)
+    assert model.get_parameters() == other.get_parameters()
+    assert np.isfinite(gbrl_rs.evaluate_policy(model, "LinearEquation-v0", 2)).all()
+    with pytest.raises(gymnasium.error.NameNotFound):
+        PPO("MlpPolicy", "NoSuch-v0")
+
+
 def test_one_network_keyword_describes_and_two_describe():
     with pytest.warns(UserWarning, match="net_arch describes neural networks and has no meaning"):
         PPO("MlpPolicy", "CartPole-v1", policy_kwargs={"net_arch": [64]})

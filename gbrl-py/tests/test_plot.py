@@ -10,6 +10,7 @@ from gbrl_rs import (
     ActorCritic,
     Booster,
     VecNormalize,
+    make_vec,
     make_vec_env,
     plot_curve,
     plot_importance,
@@ -85,6 +86,12 @@ def test_leaves_name_their_outputs_as_the_dumps_do(booster):
     assert all(question.split(" > ")[0][:13] in booster.dump(0) for question in questions)
     model = PPO("MlpPolicy", "CartPole-v1", n_steps=64).learn(64)
     assert any("policy[0] " in text and "\nvalue " in text for text in texts(plot_tree(model)))
+
+
+def test_categories_are_called_what_the_dumps_call_them():
+    model = PPO("MlpPolicy", make_vec("FrozenLake-v1", 4), n_steps=64, seed=0, max_depth=2).learn(256)
+    questions = {text for text in texts(plot_tree(model, 0)) if text.endswith("?")}
+    assert questions and all(question in model.dump_tree(0) for question in questions)
 
 
 @pytest.mark.parametrize("depth", [2, 4, 6])

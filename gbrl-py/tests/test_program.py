@@ -16,7 +16,8 @@ from toys import Count, Masked
 import gbrl_rs
 from gbrl_rs import PPO, Booster
 from gbrl_rs.__main__ import main
-from gbrl_rs._run import Origin, _Metrics, _Progress, duration, size, thousands
+from gbrl_rs._report import Progress, duration, size, thousands
+from gbrl_rs._run import Origin, _Metrics
 
 NAME = "ppo-default-4-changes-seed3"
 QUICK = ["--set", "n_steps=64", "--set", "batch_size=64", "--set", "n_epochs=1", "--n-envs", "2", "--seed", "3"]
@@ -187,14 +188,14 @@ class Terminal(io.StringIO):
 
 def test_the_bar_is_shown_on_terminals_alone():
     file = Terminal()
-    bar = _Progress(0, 1000, False, file)
+    bar = Progress(0, 1000, False, file)
     bar.update(250, 12.5, 40)
     bar.say("saving")
     bar.clear()
     shown = file.getvalue()
     assert " 25%  return 12.5  " in shown and "40 trees" in shown and "saving" in shown and shown.endswith("\r\x1b[K")
     for hidden, other in ((True, Terminal()), (False, io.StringIO())):
-        _Progress(0, 10, hidden, other).update(5, 1.0, 1)
+        Progress(0, 10, hidden, other).update(5, 1.0, 1)
         assert other.getvalue() == ""
 
 

@@ -363,7 +363,7 @@ impl SplitText {
             },
             Test::Equal { code } => {
                 let learned = matches!(feature.kind(), FeatureKind::Categorical(Vocabulary::Learned(_)));
-                let label = learned.then(|| feature.label(code));
+                let label = (learned || !feature.labels().is_empty()).then(|| feature.label(code));
                 SplitText::Equal { feature: split.feature_idx, name, code: code as u32, label, gain }
             }
         }

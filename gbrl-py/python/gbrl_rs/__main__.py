@@ -15,7 +15,8 @@ import gymnasium
 
 from gbrl_rs import _gbrl, _options
 from gbrl_rs._algorithm import AlgorithmModel
-from gbrl_rs._run import Origin, Run, checkpoint_of, new_folder, summary
+from gbrl_rs._report import summary
+from gbrl_rs._run import Origin, Run, checkpoint_of, new_folder
 from gbrl_rs.a2c import A2C
 from gbrl_rs.awr import AWR
 from gbrl_rs.env_util import make_copies
@@ -67,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         print(json.dumps(result, allow_nan=False))
     elif not options.quiet:
-        print(summary(result, run.total))
+        print(summary(result, run.origin.text, run.total))
     return 130 if run.interrupted else 0
 
 

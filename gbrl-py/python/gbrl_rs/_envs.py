@@ -431,7 +431,7 @@ class RustEnvs(Envs):
 
 
 def adapt(env: Any) -> Envs:
-    """The adapter of an id, a gymnasium.Env, a VectorEnv or an SB3 VecEnv.
+    """The adapter of an id (Gymnasium's, or gbrl's own), a gymnasium.Env, a VectorEnv or an SB3 VecEnv.
 
     Raises:
         TypeError: for anything else.
@@ -440,7 +440,7 @@ def adapt(env: Any) -> Envs:
     if isinstance(env, Envs):
         return env
     if isinstance(env, str):
-        env = gymnasium.make(env)
+        env = _made(env)
     if isinstance(env, gymnasium.Env):
         return GymEnvs([env], env)
     if isinstance(env, VectorEnv):
@@ -454,6 +454,15 @@ def adapt(env: Any) -> Envs:
         "env: expected an id, a gymnasium.Env, a gymnasium.vector.VectorEnv or a Stable-Baselines3 VecEnv, "
         f"got {type(env).__module__}.{type(env).__qualname__}"
     )
+
+
+def _made(env_id: str) -> Any:
+    """Gymnasium's environment, or the one written in Rust where Gymnasium has none of that name."""
+    if env_id in gymnasium.registry or env_id not in _gbrl.environments():
+        return gymnasium.make(env_id)
+    from gbrl_rs.vec_env import make_vec
+
+    return make_vec(env_id)
 
 
 def _adapt_vector(env: Any) -> Envs:

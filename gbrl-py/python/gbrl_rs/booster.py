@@ -216,15 +216,15 @@ class Booster(_Trees):
         texts = _tree_settings(settings, type(self))
         groups = [("outputs", n_outputs, _rate("learning_rate", learning_rate), optimizer)]
         self._arguments = (groups, texts, seed, n_threads)
-        # All but what is said of single columns can be wrong before they are known.
-        of_columns = ("feature_weights", "monotone")
-        general = {name: text for name, text in texts.items() if name not in of_columns}
-        _gbrl.Booster([("f0", "numeric")], groups, general, seed, 1)
         self._n_outputs = n_outputs
         if features is None and n_features is not None:
             features = [(f"f{i}", "numeric") for i in range(n_features)]
         if features is not None:
             self._build(list(features))
+        else:
+            # All but what is said of single columns can be wrong before they are known.
+            general = {name: text for name, text in texts.items() if name not in ("feature_weights", "monotone")}
+            _gbrl.Booster([("f0", "numeric")], groups, general, seed, 1)
 
     def _build(self, features: list[tuple[str, str]]) -> None:
         groups, texts, seed, n_threads = self._arguments

@@ -162,7 +162,7 @@ def _nested(tree: dict[str, Any], outputs: list[str]) -> Node:
 
     def leaf(i: int) -> Node:
         of, (first, end) = tree["leaves"][i], tree["columns"]
-        values = zip(outputs[first:end], of["values"], strict=True)
+        values = zip((" ".join(name.split()) for name in outputs[first:end]), of["values"], strict=True)
         return "\n".join([f"{name} {value:.3g}" for name, value in values] + [f"{of['cover']:,} rows"]), []
 
     def level(depth: int, first: int) -> Node:
@@ -184,11 +184,12 @@ def _nested(tree: dict[str, Any], outputs: list[str]) -> Node:
 
 def _question(split: dict[str, Any]) -> str:
     """As the dumps ask it."""
+    name = " ".join(split["name"].split())
     if split["test"] == "==":
-        return f"{split['name']} == {json.dumps(split['label']) if 'label' in split else split['code']}?"
+        return f"{name} == {json.dumps(split['label'], ensure_ascii=False) if 'label' in split else split['code']}?"
     if split["threshold"] == "inf":
-        return f"{split['name']} is missing?"
-    return f"{split['name']} > {float(split['threshold']):.4g}?"
+        return f"{name} is missing?"
+    return f"{name} > {float(split['threshold']):.4g}?"
 
 
 def _sizes(node: Node) -> tuple[float, float]:
