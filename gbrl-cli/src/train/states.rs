@@ -153,7 +153,6 @@ mod tests {
     use gbrl_core::export::Rows;
     use gbrl_core::rl::visited::CAPACITY;
     use safetensors::SafeTensors;
-    use safetensors::tensor::Dtype;
 
     use super::*;
 

@@ -86,8 +86,13 @@ fn run(backend: &MakeBackend, case: &Case) -> Result<Vec<u64>, String> {
             let rewards: Vec<f32> = sent.chunks(width).map(|action| action[0] + stream.normal() as f32).collect();
             let ended: Vec<bool> = (0..N_ENVS).map(|_| stream.uniform() < 0.1).collect();
             let (next, last) = (numbers(&mut stream, 3 * N_ENVS), numbers(&mut stream, 3 * N_ENVS));
-            let step =
-                StepRows { rewards: &rewards, terminated: &ended, truncated: &[false; 4], final_observations: &last };
+            let step = StepRows {
+                rewards: &rewards,
+                terminated: &ended,
+                truncated: &[false; 4],
+                final_observations: &last,
+                ignored: &[],
+            };
             if agent.outcome(&step, &next).map_err(fail)? {
                 break;
             }
