@@ -119,7 +119,7 @@ int main(void)
         ticks = now();
         calibrate();
         print("calibration ", (now() - ticks) & 0xffffffu);
-        for (row = 0u; row < N_ROWS; row++) {
+        for (row = 0u; row < N_TIMED; row++) {
             const uint8_t *mask = show(row);
             uint32_t i;
             uint32_t used;

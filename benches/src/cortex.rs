@@ -13,6 +13,8 @@ use gbrl_core::export::{Details, EdgePolicy, Exporter, Outputs, Rows, binary, ho
 /// Debian's packages that [`Board::run`] needs.
 pub const PACKAGES: [&str; 3] = ["gcc-arm-none-eabi", "libnewlib-arm-none-eabi", "qemu-system-arm"];
 
+/// Rows, at most, whose instructions and stack are measured; all are decided on.
+const TIMED: usize = 256;
 /// Instructions of the calibration in measure.c.
 const CALIBRATION: f64 = 3e6;
 /// What is around a policy: the start, the measurement, a program with and without the policy, the memory's map.
@@ -88,15 +90,16 @@ impl Firmware {
         }
         SOURCES.iter().try_for_each(|(name, text)| write(name, text.as_bytes()))?;
         let n_rows = rows.observations.len() / policy.n_features;
-        // As often as the timer's 24 bits allow, so that one tick does not matter.
-        let repeats = (2_000_000 / (100 * policy.n_trees() + 2000)).clamp(4, 200);
+        // So often that one tick, some forty instructions, does not matter.
+        let repeats = (200_000 / (100 * policy.n_trees() + 2000)).clamp(2, 50);
         let array = |name: &str, kind: &str, words: Vec<String>| match words.is_empty() {
             true => String::new(),
             false => format!("static const {kind} {name}[] = {{{}}};\n", words.join(",")),
         };
         let bits = |xs: &[f32]| xs.iter().map(|x| format!("{:#x}u", x.to_bits())).collect::<Vec<_>>();
         let action = |&x: &f64| if policy.is_box() { (x as f32).to_bits() } else { x as i32 as u32 };
-        let text = format!("#define N_ROWS {n_rows}u\n#define HAS_MASKS {}\n", u8::from(!rows.masks.is_empty()))
+        let text = format!("#define N_ROWS {n_rows}u\n#define N_TIMED {}u\n", n_rows.min(TIMED))
+            + &format!("#define HAS_MASKS {}\n", u8::from(!rows.masks.is_empty()))
             + &array("rows_obs", "uint32_t", bits(&rows.observations))
             + &array("rows_masks", "uint8_t", rows.masks.iter().map(|&flag| u8::from(flag).to_string()).collect())
             + &array("rows_logits", "uint32_t", bits(&out.logits))

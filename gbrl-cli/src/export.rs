@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
         format: args.format.parse()?,
         quantize: args.quantize.parse()?,
         value: args.value,
-        name: args.name.clone().unwrap_or_else(|| env.as_deref().map_or_else(|| "policy".into(), identifier)),
+        name: args.name.clone().unwrap_or_else(|| export::name_of(&policy)),
     };
     let left = run_folder::states_file(&path);
     let states = match args.states.as_ref().or(left.is_file().then_some(&left)) {
@@ -84,28 +84,11 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
     let few = few.map(|few| Ok::<_, Failure>((few.ensemble().trees().len(), export::flash_bytes(&few, &order)?)));
     let few = few.transpose()?;
     if args.json {
-        let difference = |d: &export::check::Disagreement| {
-            json!({"rows": d.rows, "agreement": d.agreement(), "logit_error": d.logit_error,
-                   "action_error": d.action_error, "value_error": d.value_error, "exact": d.exact})
-        };
-        output::print(
-            &json!({
-                "model": path.display().to_string(),
-                "format": order.format.to_string(),
-                "quantize": order.quantize.to_string(),
-                "files": paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
-                "n_trees": report.n_trees,
-                "flash_bytes": report.flash_bytes,
-                "ram_bytes": report.ram_bytes,
-                "comparisons": report.comparisons,
-                "additions": report.additions,
-                "checked_by": report.run_by,
-                "states": report.states.as_ref().map(difference),
-                "neighbours": difference(&report.neighbours),
-                "suggestion": few.map(|(n_trees, flash_bytes)| json!({"n_trees": n_trees, "flash_bytes": flash_bytes})),
-            })
-            .to_string(),
-        )?;
+        let mut page = report.to_json(&paths);
+        page["model"] = json!(path.display().to_string());
+        page["suggestion"] =
+            json!(few.map(|(n_trees, flash_bytes)| json!({"n_trees": n_trees, "flash_bytes": flash_bytes})));
+        output::print(&page.to_string())?;
         return Ok(Done::Well);
     }
     let mut page = format!("{} as {}\n\n{report}", path.display(), order.format);
@@ -127,19 +110,6 @@ fn advice(args: &Args, model: &Path, few: Option<(usize, usize)>) -> String {
         None if args.suggest => "  fewer trees found none that play as well, or no environment to play in\n\n".into(),
         None => format!("  fewer trees --suggest says how few play as well; gbrl compress {model} makes them\n\n"),
     }
-}
-
-/// An environment's name as a C identifier: CartPole-v1 is cartpole.
-fn identifier(env: &str) -> String {
-    let stem = env.rsplit_once("-v").map_or(
-        env,
-        |(stem, version)| {
-            if version.chars().all(|c| c.is_ascii_digit()) { stem } else { env }
-        },
-    );
-    let name: String =
-        stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
-    if name.starts_with(|c: char| c.is_ascii_lowercase()) { name } else { format!("policy_{name}") }
 }
 
 /// The page with the module inside, so that it opens from a disk.
@@ -164,18 +134,6 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_identifiers() {
-        for (env, name) in [
-            ("CartPole-v1", "cartpole"),
-            ("MiniGrid-DoorKey-5x5-v0", "minigrid_doorkey_5x5"),
-            ("5-in-a-row", "policy_5_in_a_row"),
-            ("MountainCarContinuous-v0", "mountaincarcontinuous"),
-        ] {
-            assert_eq!(identifier(env), name);
-        }
-    }
 
     #[test]
     fn bytes_become_text() {

@@ -547,6 +547,10 @@ impl Agent {
         }
     }
 
+    pub(crate) fn n_features(&self) -> usize {
+        self.n_features
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, algo::Agent> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -557,7 +561,7 @@ impl Agent {
 
     /// Looks at the agent for the sake of `k` rows: here and now where that is short and nobody changes it, apart
     /// otherwise.
-    fn look<T: Send>(
+    pub(crate) fn look<T: Send>(
         &self,
         py: Python<'_>,
         k: usize,

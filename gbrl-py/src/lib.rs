@@ -8,6 +8,7 @@ mod arrays;
 mod booster;
 mod doorway;
 mod error;
+mod export;
 mod look;
 mod policy_file;
 mod settings;
@@ -25,6 +26,8 @@ mod module {
     use crate::booster::Booster;
     #[pymodule_export]
     use crate::error::{DeviceError, EnvironmentContractError, FormatError};
+    #[pymodule_export]
+    use crate::export::export_policy;
     #[pymodule_export]
     use crate::settings::{environments, parameters, preset, schedule_at, write_file};
     #[pymodule_export]

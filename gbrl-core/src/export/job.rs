@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use serde_json::{Value, json};
+
 use super::c::C;
 use super::check::Disagreement;
 use super::form::Form;
@@ -314,6 +316,29 @@ fn operations(edge: &EdgePolicy) -> (usize, usize) {
         }
     }
     (comparisons, additions)
+}
+
+impl Report {
+    /// The report as JSON, with the files that were written.
+    pub fn to_json(&self, files: &[PathBuf]) -> Value {
+        let difference = |d: &Disagreement| {
+            json!({"rows": d.rows, "agreement": d.agreement(), "logit_error": d.logit_error,
+                   "action_error": d.action_error, "value_error": d.value_error, "exact": d.exact})
+        };
+        json!({
+            "files": files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+            "format": self.format.to_string(),
+            "quantize": self.quantize.to_string(),
+            "n_trees": self.n_trees,
+            "flash_bytes": self.flash_bytes,
+            "ram_bytes": self.ram_bytes,
+            "comparisons": self.comparisons,
+            "additions": self.additions,
+            "checked_by": self.run_by,
+            "states": self.states.as_ref().map(difference),
+            "neighbours": difference(&self.neighbours),
+        })
+    }
 }
 
 impl fmt::Display for Report {

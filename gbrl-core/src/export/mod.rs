@@ -101,7 +101,37 @@ impl Details {
     }
 }
 
+/// What a policy's exported names begin with, unless somebody says: CartPole-v1 is cartpole.
+pub fn name_of(policy: &Policy) -> String {
+    policy.training().map_or_else(|| "policy".into(), |training| identifier(&training.env))
+}
+
+fn identifier(env: &str) -> String {
+    let is_version = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+    let stem = env.rsplit_once("-v").map_or(env, |(stem, version)| if is_version(version) { stem } else { env });
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    let name: String = stem.chars().map(plain).collect();
+    if name.starts_with(|c: char| c.is_ascii_lowercase()) { name } else { format!("policy_{name}") }
+}
+
 /// Text that ends no comment of any language.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || "*/\\<>{}".contains(c) { '_' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_identifiers() {
+        for (env, name) in [
+            ("CartPole-v1", "cartpole"),
+            ("MiniGrid-DoorKey-5x5-v0", "minigrid_doorkey_5x5"),
+            ("5-in-a-row", "policy_5_in_a_row"),
+            ("MountainCarContinuous-v0", "mountaincarcontinuous"),
+        ] {
+            assert_eq!(identifier(env), name);
+        }
+    }
 }

@@ -2,7 +2,10 @@
 
 use gbrl_benches::cortex::{BOARDS, Firmware};
 use gbrl_core::export::check::Disagreement;
-use gbrl_core::export::{Outputs, Quantize, binary, probes};
+use gbrl_core::export::{Details, Outputs, Quantize, Rows, binary, probes};
+use gbrl_core::rl::env::{Action, Env};
+use gbrl_core::rl::eval::eval_seed;
+use gbrl_core::rl::policy::Policy;
 use gbrl_core::rng::Stream;
 
 use crate::cases::{self, SMALL};
@@ -39,4 +42,45 @@ fn random_policies_decide_alike_on_every_processor() {
             assert!(fits, "seed {seed} does not fit {}", board.name);
         }
     }
+}
+
+/// docs/edge.md tells how pole.gbrl was trained. What it promises for a Cortex-M4F: at most 2 kB of flash, 64 bytes of RAM,
+/// 2,000 instructions, and 495 steps of 500 on episodes that it was not chosen on.
+#[test]
+#[ignore = "needs a cross compiler and qemu: cargo xtask edge runs it"]
+fn a_small_cartpole_policy_keeps_what_is_promised() {
+    let policy = Policy::load(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/pole.gbrl"), 1).unwrap();
+    let edge = cases::flat(&policy, Quantize::Int16, false);
+    let details = Details::new(&policy, "pole", Vec::new()).unwrap();
+    let observations = probes::neighbours(&edge, &[]).observations;
+    let firmware = Firmware::new(&edge, &details, &Rows { observations, masks: Vec::new() }).unwrap();
+    for board in &BOARDS {
+        let cost = firmware.cost(board).unwrap().expect("it fits everywhere");
+        assert!(cost.flash <= 2048 && cost.instructions <= 2000, "{}: {cost:?}", board.name);
+        // The Cortex-M0 saves its upper registers one by one.
+        assert!(cost.ram <= if board.name == "M0" { 96 } else { 64 }, "{}: {cost:?}", board.name);
+    }
+    let steps = mean_steps(&binary::to_bytes(&edge), 200);
+    assert!(steps >= 495.0, "{steps} steps");
+}
+
+/// Mean length of CartPole episodes that the policy plays.
+fn mean_steps(bytes: &[u8], n_episodes: u64) -> f64 {
+    let policy = gbrl_edge::Policy::new(bytes).unwrap();
+    let (mut codes, mut sums) = (vec![0; policy.n_codes()], vec![0; policy.n_sums()]);
+    let mut work = gbrl_edge::Work { codes: &mut codes, sums: &mut sums };
+    let mut env = envs::make("CartPole-v1").unwrap();
+    let (mut obs, mut action, mut steps) = ([0.0; 4], [0], 0u32);
+    for episode in 0..n_episodes {
+        env.reset(eval_seed(2, episode), &mut obs).unwrap();
+        loop {
+            policy.act(&obs, &[], &mut work, &mut action).unwrap();
+            let step = env.step(Action::Discrete(action[0] as u32), &mut obs).unwrap();
+            steps += 1;
+            if step.terminated || step.truncated {
+                break;
+            }
+        }
+    }
+    f64::from(steps) / n_episodes as f64
 }

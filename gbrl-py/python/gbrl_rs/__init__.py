@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         environments as environments,
         parameters as parameters,
     )
+    from gbrl_rs._export import ExportReport as ExportReport
     from gbrl_rs.a2c import A2C as A2C
     from gbrl_rs.awr import AWR as AWR
     from gbrl_rs.booster import ActorCritic as ActorCritic, Booster as Booster
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "_gbrl": "DeviceError EnvironmentContractError FormatError __version__ environments parameters",
+    "_export": "ExportReport",
     "a2c": "A2C",
     "awr": "AWR",
     "booster": "ActorCritic Booster",

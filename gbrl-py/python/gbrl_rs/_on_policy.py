@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gbrl_rs import _gbrl, _options
 from gbrl_rs._envs import Envs, RustEnvs, Step, adapt, broken, is_sb3_vec_env
 from gbrl_rs._episodes import EpisodeStatistics
+from gbrl_rs._export import ModelExport
 from gbrl_rs._files import ModelFile
 from gbrl_rs._model_env import ModelVecEnv, introduce_to_sb3
 from gbrl_rs._rollout import RolloutView
@@ -30,7 +31,7 @@ from gbrl_rs.policies import TreePolicy
 Self = TypeVar("Self", bound="OnPolicyModel")
 
 
-class OnPolicyModel(ModelFile):
+class OnPolicyModel(ModelFile, ModelExport):
     """A policy of trees that learns from environments. The base of :class:`gbrl_rs.PPO` and the others.
 
     Attributes:

@@ -60,6 +60,9 @@ const RECIPES: [Recipe; 4] = [
 ];
 const SIZES: &[u64] = &[16, 64, 256, 1024];
 const SEED: &str = "0";
+const MODEL: &str = "model.gbrl";
+/// Beside the model: what it was made from.
+const NOTE: &str = "recipe.txt";
 
 const PAGE: &str = "docs/edge.md";
 const BEGIN: &str = "<!-- table: cargo xtask edge -->";
@@ -71,10 +74,10 @@ pub fn run() -> Result<Outcome> {
     if let Some(missing) = tools::missing(tools::ARM) {
         return Ok(Outcome::Skipped(missing));
     }
-    for (package, what) in [("gbrl-cli", ["--bin", "gbrl"]), ("gbrl-benches", ["--bin", "edge"])] {
-        let build = ["build", "--release", "--locked", "--features", "box2d", "--package", package];
-        process::run(process::cargo().args(build).args(what))?;
+    if !RECIPES.iter().all(Recipe::is_made) {
+        build("gbrl-cli", "gbrl")?;
     }
+    build("gbrl-benches", "edge")?;
     let mut rows = String::from(
         "| policy | trees | leaves | flash | RAM M0, M4F | M0 | M3 | M4F | M7 | same action | return |\n\
          |---|---|---|---|---|---|---|---|---|---|---|\n",
@@ -98,17 +101,40 @@ pub fn run() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+fn build(package: &str, name: &str) -> Result<()> {
+    let build = ["build", "--release", "--locked", "--features", "box2d", "--package", package, "--bin", name];
+    process::run(process::cargo().args(build))
+}
+
 fn program(name: &str) -> PathBuf {
     workspace::target().join("release").join(name)
 }
 
 impl Recipe {
+    fn folder(&self) -> PathBuf {
+        workspace::target().join("edge").join(self.folder)
+    }
+
+    /// What the run in the folder was made from, if it was made from this.
+    fn text(&self) -> String {
+        format!("{} seed {SEED}\n{}\n", self.env, self.settings.join("\n"))
+    }
+
+    fn is_trained(&self) -> bool {
+        let made = fs::read_to_string(self.folder().join(NOTE));
+        self.folder().join(MODEL).is_file() && made.is_ok_and(|made| made == self.text())
+    }
+
+    /// Whether the run and the small policies are there.
+    fn is_made(&self) -> bool {
+        self.is_trained() && self.sizes.iter().all(|&n| self.folder().join(small(n)).is_file())
+    }
+
     /// The model of the run, trained unless target/edge has it from the same settings.
     fn train(&self) -> Result<PathBuf> {
-        let folder = workspace::target().join("edge").join(self.folder);
-        let (model, note) = (folder.join("model.gbrl"), folder.join("recipe.txt"));
-        let recipe = format!("{} seed {SEED}\n{}\n", self.env, self.settings.join("\n"));
-        if model.is_file() && fs::read_to_string(&note).is_ok_and(|made| made == recipe) {
+        let folder = self.folder();
+        let model = folder.join(MODEL);
+        if self.is_trained() {
             return Ok(model);
         }
         let _ = fs::remove_dir_all(&folder);
@@ -118,13 +144,13 @@ impl Recipe {
             train.args(["--set", setting]);
         });
         process::run(&mut train)?;
-        fs::write(&note, recipe).with_context(|| note.display().to_string())?;
+        fs::write(folder.join(NOTE), self.text()).with_context(|| folder.display().to_string())?;
         Ok(model)
     }
 
     /// The policy in at most `n` trees.
     fn compress(&self, full: &Path, n: u64) -> Result<PathBuf> {
-        let small = full.with_file_name(format!("model-{n}.gbrl"));
+        let small = full.with_file_name(small(n));
         // As old as the run that it was made from.
         if !small.is_file() {
             let trees = n.to_string();
@@ -134,6 +160,11 @@ impl Recipe {
         }
         Ok(small)
     }
+}
+
+/// The file of the policy in at most `n` trees.
+fn small(n: u64) -> String {
+    format!("model-{n}.gbrl")
 }
 
 /// A row of the table.
