@@ -32,6 +32,7 @@
 //! Gymnasium reports beside each observation which actions would change anything. [`Taxi::with_action_mask`] gives
 //! the same as the environment's action mask; the registered task has none.
 
+use gbrl_core::data::{Feature, FeatureSchema};
 use gbrl_core::error::{Error, Result};
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
@@ -187,6 +188,15 @@ impl Env for Taxi {
 
     fn action_space(&self) -> &Space {
         &self.action_space
+    }
+
+    fn features(&self) -> FeatureSchema {
+        let stand = |i: u32| ["red", "green", "yellow", "blue", "the taxi"][i as usize];
+        let label = |code| {
+            let Situation { row, column, passenger, destination } = Situation::from_code(code);
+            format!("taxi at ({row},{column}), passenger in {}, to {}", stand(passenger), stand(destination))
+        };
+        FeatureSchema::new(vec![Feature::labelled("situation", (0..STATES).map(label).collect::<Vec<_>>())])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -98,6 +98,14 @@ impl Agent {
         Ok(Self::around(inner, predictions(settings.run.seed)))
     }
 
+    /// Calls the columns of observations, and the codes of categories, what the environments call them.
+    ///
+    /// Raises ValueError for environments of another kind.
+    fn describe(&self, py: Python<'_>, envs: &Bound<'_, VecEnv>) -> PyResult<()> {
+        let features = lock(envs.get().parts().0).features().clone();
+        self.change(py, |agent| agent.describe(features))
+    }
+
     /// Changes a setting of what follows, between two rollouts.
     ///
     /// Raises ValueError for a value out of range and for a setting that is part of the state (n_envs, n_steps, norm_obs,
@@ -144,7 +152,9 @@ impl Agent {
     /// Remembers what came of the last decision: rewards float32 [n_envs], terminated and truncated bool [n_envs], the
     /// last observations of episodes that ended, float32 [n_envs, n_features] (None when none ended by truncation), and the
     /// observations that come next. Returns whether the rollout is full.
-    #[pyo3(signature = (rewards, terminated, truncated, final_observations, observations))]
+    ///
+    /// ignored, bool [n_envs], says which environments only reset themselves: nothing is learnt from those rows.
+    #[pyo3(signature = (rewards, terminated, truncated, final_observations, observations, ignored = None))]
     fn outcome(
         &self,
         py: Python<'_>,
@@ -153,6 +163,7 @@ impl Agent {
         truncated: Flags<'_, Ix1>,
         final_observations: Option<PyReadonlyArray2<'_, f32>>,
         observations: PyReadonlyArray2<'_, f32>,
+        ignored: Option<Flags<'_, Ix1>>,
     ) -> PyResult<bool> {
         let next = slice("observations", &observations)?;
         if final_observations.is_none() && slice("truncated", &truncated.0)?.contains(&true) {
@@ -169,6 +180,7 @@ impl Agent {
             terminated: slice("terminated", &terminated.0)?,
             truncated: slice("truncated", &truncated.0)?,
             final_observations,
+            ignored: ignored.as_ref().map_or(Ok(&[][..]), |flags| slice("ignored", &flags.0))?,
         };
         self.change(py, |agent| agent.outcome(&step, next))
     }
@@ -535,18 +547,14 @@ struct RolloutRows {
 
 impl RolloutRows {
     fn of(agent: &algo::Agent) -> Result<Self> {
-        let (rollout, width) = (agent.rollout(), agent.head().n_features());
+        let rollout = agent.rollout();
         if !rollout.is_full() {
             return Err(Error::parameter("rollout", "one that is being filled", "a full one"));
         }
         let n_rows = rollout.n_rows();
-        let mut observations = vec![0.0; n_rows * width];
-        for (row, out) in observations.chunks_exact_mut(width).enumerate() {
-            agent.data().observations().read_row(row, out);
-        }
         Ok(RolloutRows {
             n_steps: n_rows / agent.settings().run.n_envs,
-            observations,
+            observations: agent.data().observations().to_rows(),
             actions: (0..n_rows).flat_map(|row| rollout.action(row)).copied().collect(),
             masks: (0..n_rows).flat_map(|row| rollout.mask(row)).copied().collect(),
             rewards: rollout.rewards().to_vec(),

@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers import vector
 from toys import Count, Masked, Words
 
-from gbrl_rs import PPO, Monitor, evaluate_policy, make_vec, make_vec_env
+from gbrl_rs import A2C, PPO, Monitor, VecNormalize, evaluate_policy, make_vec, make_vec_env
 from gbrl_rs._envs import GymEnvs, Sb3Envs, VectorEnvs, adapt, split_infos
 from gbrl_rs._episodes import EpisodeStatistics
 from gbrl_rs._model_env import ModelVecEnv
@@ -110,17 +110,54 @@ def test_environments_that_wait_never_join_two_episodes(make):
         step = envs.step(np.array([2, 2]))
         statistics.add(step)
         for i in range(2):
-            if step.terminated[i] or step.truncated[i]:
-                if step.infos()[i].get("ignored"):
-                    assert step.rewards[i] == 0 and not step.terminated[i]
-                    np.testing.assert_array_equal(step.finals[i], before[i])
-                else:
-                    assert step.finals[i][0] - before[i][0] == 1
+            ignored = step.ignored is not None and step.ignored[i]
+            assert ignored == step.infos()[i].get("ignored", False)
+            if ignored:
+                assert step.rewards[i] == 0 and not step.terminated[i] and not step.truncated[i]
+            elif step.terminated[i] or step.truncated[i]:
+                assert step.finals[i][0] - before[i][0] == 1
             else:
                 assert step.observations[i][0] - before[i][0] == 1 and step.observations[i][1] == before[i][1]
         before = np.array(step.observations)
     assert {(episode["r"], episode["l"]) for episode in statistics.episodes} == {(6.0, 3), (4.0, 2)}
     assert statistics.n_episodes == 5 + 7
+
+
+class Junk(Stubborn):
+    """Answers rubbish in the step in which a copy resets itself, and masks that allow nothing before it."""
+
+    def __init__(self, reward=0.0, truncated=False, masked=False):
+        super().__init__()
+        self.junk, self.masked = (reward, truncated), masked
+        self.over = np.zeros(2, dtype=np.bool_)
+
+    def step(self, actions):
+        observations, rewards, terminated, truncated, info = self.inner.step(actions)
+        rewards, truncated = np.where(self.over, self.junk[0], rewards), np.where(self.over, self.junk[1], truncated)
+        self.over = (terminated | truncated) & ~self.over
+        return observations, rewards, terminated, truncated, info
+
+    def __getattr__(self, name):
+        if name == "action_masks" and self.masked:
+            return lambda: np.repeat(~self.over[:, None], 5, axis=1)
+        raise AttributeError(name)
+
+
+@pytest.mark.parametrize("algorithm", [PPO, A2C])
+@pytest.mark.parametrize("wrap", [lambda env: env, lambda env: VecNormalize(PPO("MlpPolicy", env).get_env())])
+def test_nothing_is_learnt_from_resets_between_episodes(algorithm, wrap):
+    def learnt(*junk):
+        model = algorithm("MlpPolicy", wrap(Junk(*junk)), n_steps=32, seed=0, norm_reward=True).learn(256)
+        assert {(episode["r"] > 0, episode["l"]) for episode in model.ep_info_buffer} <= {(True, 3), (True, 2), (False, 3)}
+        assert np.isfinite(model.logger.name_to_value.get("train/explained_variance", 0.0))
+        return model.get_parameters()
+
+    assert learnt() == learnt() == learnt(1e6, False) == learnt(-3.0, True)
+
+
+def test_a_copy_that_only_resets_itself_needs_no_allowed_action():
+    model = PPO("MlpPolicy", Junk(masked=True), n_steps=32, batch_size=64, n_epochs=1, seed=0).learn(64)
+    assert model.rollout_buffer.action_masks.all()
 
 
 def test_statistics_are_those_of_the_monitor_where_there_is_one():

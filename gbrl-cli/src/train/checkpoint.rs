@@ -1,5 +1,6 @@
 //! Checkpoints of a run: the learner's state and ours.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use gbrl_core::Error;
@@ -25,8 +26,10 @@ pub struct Saved {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProgramState {
-    /// Name of the preset.
+    /// Name of the preset, and settings that were changed.
     pub preset: String,
+    #[serde(default)]
+    pub changes: BTreeMap<String, String>,
     /// Bits of the last episodes' returns.
     pub returns: Vec<u64>,
     /// Episodes so far.

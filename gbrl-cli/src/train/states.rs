@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gbrl_core::data::FeatureSchema;
 use gbrl_core::error::{Error, Result};
 use gbrl_core::rl::env::{Action, Env, Step, mask_len};
 use gbrl_core::rl::space::Space;
@@ -192,6 +193,10 @@ impl Env for Watched {
 
     fn action_space(&self) -> &Space {
         self.env.action_space()
+    }
+
+    fn features(&self) -> FeatureSchema {
+        self.env.features()
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

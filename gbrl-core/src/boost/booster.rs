@@ -12,7 +12,7 @@ use crate::backend::cpu::predict::Predictor;
 use crate::backend::cpu::{CpuBackend, Simd};
 use crate::backend::{Backend, Task};
 use crate::config::{Edges, TreeParams};
-use crate::data::{BinnedMatrix, Binning, FeatureBins, Lanes, SortScratch, TILE, Tiles, matrix, tiles};
+use crate::data::{BinnedMatrix, Binning, FeatureBins, FeatureSchema, Lanes, SortScratch, TILE, Tiles, matrix, tiles};
 use crate::ensemble::adam::Moments;
 use crate::ensemble::{Ensemble, Optimizer, Schedule};
 use crate::error::{Error, Result};
@@ -182,6 +182,14 @@ impl Booster {
         self.ensemble.learn(feature_idx, text)
     }
 
+    /// Calls columns and codes by other names; see [`Ensemble::describe`].
+    ///
+    /// # Errors
+    /// Those of [`Ensemble::describe`].
+    pub fn describe(&mut self, features: FeatureSchema) -> Result<()> {
+        self.ensemble.describe(features)
+    }
+
     /// The settings.
     pub fn params(&self) -> &TreeParams {
         &self.params
@@ -317,9 +325,7 @@ impl Booster {
         data.known = 0..n_outputs;
         self.fold(data);
         self.catch_up(data)?;
-        if self.params.edges != Edges::Step {
-            self.bin(data);
-        }
+        self.bin(data);
         data.complete = true;
         Ok(())
     }
@@ -562,6 +568,9 @@ impl Booster {
     }
 
     pub(super) fn bin(&mut self, data: &mut Dataset) {
+        if self.params.edges == Edges::Step {
+            return; // each step bins its own rows
+        }
         let Dataset { bins, tiles, sorting, .. } = data;
         let fixed = self.params.edges == Edges::Fixed;
         if let Some(edges) = &self.fixed_edges {

@@ -49,7 +49,7 @@ params! {
     }
 }
 
-/// Where trees are grown.
+/// Where trees are grown, and large predictions made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Device {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 pub use group::{Optimizer, OutputGroup, Schedule};
 
-use crate::data::FeatureSchema;
+use crate::data::{Feature, FeatureSchema};
 use crate::error::{Error, Result};
 use crate::tree::Tree;
 
@@ -65,6 +65,21 @@ impl Ensemble {
     /// What the input columns mean.
     pub fn schema(&self) -> &FeatureSchema {
         &self.schema
+    }
+
+    /// Calls columns and codes by other names.
+    ///
+    /// # Errors
+    /// Class `Value` for columns of other kinds.
+    pub fn describe(&mut self, schema: FeatureSchema) -> Result<()> {
+        if !schema.has_kinds_of(&self.schema) {
+            let kinds = |schema: &FeatureSchema| {
+                format!("{:?}", schema.features().iter().map(Feature::kind).collect::<Vec<_>>())
+            };
+            return Err(Error::parameter("features", kinds(&schema), kinds(&self.schema)));
+        }
+        self.schema = schema;
+        Ok(())
     }
 
     /// The code of a string in a column of strings, giving it the next one when it is new.

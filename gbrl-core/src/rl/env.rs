@@ -1,5 +1,6 @@
 //! The environment contract: Gymnasium's, with observations written into the caller's buffer.
 
+use crate::data::FeatureSchema;
 use crate::error::{Error, Result};
 use crate::rl::space::Space;
 
@@ -57,6 +58,12 @@ pub trait Env: Send {
 
     /// Where actions come from; constant over the environment's life.
     fn action_space(&self) -> &Space;
+
+    /// What the columns of an observation, and the codes of categories, are called in dumps and pictures; of the kinds
+    /// of the observation space's [`schema`](Space::schema), which is the default.
+    fn features(&self) -> FeatureSchema {
+        self.observation_space().schema()
+    }
 
     /// Starts a new episode and writes its first observation. Equal seeds give equal episodes.
     ///
@@ -218,6 +225,10 @@ impl<E: Env> Env for TimeLimit<E> {
         self.env.action_space()
     }
 
+    fn features(&self) -> FeatureSchema {
+        self.env.features()
+    }
+
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
         self.elapsed = 0;
         self.env.reset(seed, observation)
@@ -267,6 +278,10 @@ impl<E: Env + ?Sized> Env for Box<E> {
 
     fn action_space(&self) -> &Space {
         (**self).action_space()
+    }
+
+    fn features(&self) -> FeatureSchema {
+        (**self).features()
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

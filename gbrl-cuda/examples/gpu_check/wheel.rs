@@ -34,7 +34,8 @@ pub fn run(args: &Args, skipped: &mut Skipped) -> Result<(), Box<dyn Error>> {
     let venv = std::env::temp_dir().join(format!("gpu-check-{}", std::process::id()));
     let python = venv.join("bin/python");
     let made = output(Command::new("python3").args(["-m", "venv"]).arg(&venv));
-    let installed = made.and_then(|_| output(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).arg(&wheel)));
+    let installed =
+        made.and_then(|_| output(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).arg(&wheel)));
     let outcome = match installed {
         Err(error) => {
             skipped.add("the Python package", error);

@@ -37,6 +37,9 @@ class Step(NamedTuple):
     """A batch whose values of ended copies are their last observations; None where no copy ended."""
     infos: Callable[[], list[Info]]
     """One dictionary per copy in the form of Stable-Baselines3; made only when asked for."""
+    ignored: Flags | None = None
+    """Copies that only reset themselves, whatever they were told to do: their reward is 0, no episode of theirs ended, and
+    nothing is to be learnt from the step. None where there are none."""
 
 
 class Envs:
@@ -160,9 +163,9 @@ class VectorEnvs(Envs):
     * SAME_STEP is taken as it is.
     * DISABLED, and NEXT_STEP where it is Gymnasium's own Sync- or AsyncVectorEnv and nothing is wrapped around it: ended
       copies are reset at once through ``options={"reset_mask": ...}``.
-    * NEXT_STEP of others, whose wrappers count on the step between: the step in which such an environment resets itself ignores its action. It reaches the
-      learner as an episode of one step that is cut off where it began, with reward 0: almost no gradient, and never a
-      transition across episodes. It counts as a step, but not in the statistics of episodes (info "ignored").
+    * NEXT_STEP of others, whose wrappers count on the step between: the step in which such an environment resets itself
+      ignores its action. Nothing is learnt from it (`Step.ignored`, info "ignored"). It counts as a step, but in no
+      episode.
     """
 
     def __init__(self, env: Any) -> None:
@@ -175,9 +178,8 @@ class VectorEnvs(Envs):
         # Wrappers take the mask out of the options that they are given, so those further out see a reset of all.
         self._counts_are_off = mode is AutoresetMode.DISABLED and env is not inner
         self._resets_itself = mode is AutoresetMode.SAME_STEP
-        self._waits = mode is AutoresetMode.NEXT_STEP and not can_reset_some
+        self.waits = mode is AutoresetMode.NEXT_STEP and not can_reset_some
         self._resetting = np.zeros(self.n_envs, dtype=np.bool_)
-        self._before: Any = None
         self._env_id, self._masks, reports = _described_copies(env)
         self.has_masks = self._masks is not None
         self.reports = reports and not self._counts_are_off
@@ -196,7 +198,7 @@ class VectorEnvs(Envs):
         rewards = np.array(rewards, dtype=np.float32)
         terminated, truncated = np.array(terminated, dtype=np.bool_), np.array(truncated, dtype=np.bool_)
         ended = terminated | truncated
-        if self._waits:
+        if self.waits:
             return self._waiting_step(observations, rewards, terminated, truncated, info)
         finals = None
         episodes = self._tally.step(rewards, ended)
@@ -218,7 +220,9 @@ class VectorEnvs(Envs):
 
     def masks(self) -> Flags:
         assert self._masks is not None
-        return np.array(self._masks(), dtype=np.bool_).reshape(self.n_envs, -1)
+        masks = np.array(self._masks(), dtype=np.bool_).reshape(self.n_envs, -1)
+        masks[self._resetting] = True  # whatever is chosen there is ignored, and something has to be
+        return masks
 
     def _waiting_step(
         self,
@@ -228,35 +232,23 @@ class VectorEnvs(Envs):
         truncated: Flags,
         info: Mapping[str, Any],
     ) -> Step:
+        resetting = self._resetting
+        ignored = resetting if resetting.any() else None
+        rewards[resetting] = 0.0
+        terminated, truncated = terminated & ~resetting, truncated & ~resetting
         ended = terminated | truncated
-        reset_now = self._resetting
+        finals = copied(observations) if ended.any() else None
+        # The reset counts in no episode.
+        episodes = self._tally.step(rewards, ended | resetting)
         self._resetting = ended
-        finals = copied(observations) if (ended | reset_now).any() else None
-        if reset_now.any():
-            # The value of the state that the wait began in, which is the final one, is what a cut-off bootstraps from.
-            finals = stack(
-                self.observation_space,
-                [
-                    last if waited else now
-                    for last, now, waited in zip(
-                        self._each(self._before), self._each(observations), reset_now, strict=True
-                    )
-                ],
-            )
-            truncated = truncated | reset_now
-            rewards[reset_now] = 0.0
-        self._before = copied(observations) if ended.any() else None
-        ignored = reset_now.copy()
-        episodes = self._tally.step(rewards, ended | ignored)
-        episodes = {i: episode for i, episode in episodes.items() if not ignored[i]}
 
         def infos() -> list[Info]:
             described = self._infos(info, finals, terminated, truncated, episodes)
-            for i in np.flatnonzero(ignored):
+            for i in np.flatnonzero(resetting):
                 described[i]["ignored"] = True
             return described
 
-        return Step(observations, rewards, terminated, truncated, finals, infos)
+        return Step(observations, rewards, terminated, truncated, finals, infos, ignored)
 
     def _finals(self, observations: Any, info: Mapping[str, Any], ended: Flags) -> Any:
         last = info.get("final_obs", info.get("final_observation"))
@@ -304,6 +296,7 @@ class Sb3Envs(Envs):
         self.env = env
         self.has_masks = _sb3_has_masks(env)
         self.reports = is_monitored(env)
+        self._waits = _waits(env)
 
     def reset(self, seed: int | None) -> Any:
         if seed is not None:
@@ -325,7 +318,10 @@ class Sb3Envs(Envs):
                     each[i] = last
             finals = stack(self.observation_space, each)
         rewards = np.array(rewards, dtype=np.float32)
-        return Step(observations, rewards, dones & ~truncated, truncated, finals, lambda: list(infos))
+        ignored = None
+        if self._waits:
+            ignored = np.array([info.get("ignored", False) for info in infos], dtype=np.bool_)
+        return Step(observations, rewards, dones & ~truncated, truncated, finals, lambda: list(infos), ignored)
 
     def masks(self) -> Flags:
         return np.array(self.env.env_method("action_masks"), dtype=np.bool_).reshape(self.n_envs, -1)
@@ -506,6 +502,16 @@ def _has_monitor(env: Any) -> bool:
         if kind.__name__ == "RecordEpisodeStatistics" or hasattr(kind, "get_episode_rewards"):
             return True
         env = getattr(env, "__dict__", {}).get("env")
+    return False
+
+
+def _waits(env: Any) -> bool:
+    """Whether an SB3 VecEnv stands on a vector environment that resets itself in the next step."""
+    while env is not None:
+        envs = getattr(env, "__dict__", {}).get("gbrl_envs")
+        if envs is not None:
+            return isinstance(envs, VectorEnvs) and envs.waits
+        env = getattr(env, "__dict__", {}).get("venv")
     return False
 
 

@@ -45,7 +45,7 @@ class EpisodeStatistics:
     def add(self, step: Step, reports: bool = False) -> None:
         """Takes in a step of all copies; `reports` says whether they tell by themselves when an episode ended."""
         self._returns += step.rewards
-        self._lengths += 1
+        self._lengths += 1 if step.ignored is None else ~step.ignored
         if step.finals is None:
             return
         infos = step.infos()
@@ -60,8 +60,6 @@ class EpisodeStatistics:
     def _end(self, i: int, info: Info, reports: bool) -> None:
         total, length = float(self._returns[i]), int(self._lengths[i])
         self._returns[i], self._lengths[i] = 0.0, 0
-        if info.get("ignored"):
-            return
         reported: Any = info.get("episode")
         if reported is not None:
             # The whole of it: a Monitor's info_keywords are in there.

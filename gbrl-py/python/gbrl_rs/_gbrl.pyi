@@ -82,6 +82,12 @@ class Agent:
         Free log standard deviations of a Gaussian policy, float64; empty where there are none.
         """
     def __new__(cls, algo: builtins.str, env_name: builtins.str, observation_space: builtins.str, action_space: builtins.str, n_envs: builtins.int, has_masks: builtins.bool, settings: typing.Mapping[builtins.str, builtins.str]) -> Agent: ...
+    def describe(self, envs: VecEnv) -> None:
+        r"""
+        Calls the columns of observations, and the codes of categories, what the environments call them.
+
+        Raises ValueError for environments of another kind.
+        """
     def set(self, key: builtins.str, value: builtins.str) -> None:
         r"""
         Changes a setting of what follows, between two rollouts.
@@ -105,11 +111,13 @@ class Agent:
         Returns the actions as the rollout keeps them, float32 [n_envs, action_len] (indices, or numbers before clipping or
         squashing), the same as the environments are to get them, and their log-probabilities, float64 [n_envs].
         """
-    def outcome(self, rewards: numpy.typing.NDArray[numpy.float32], terminated: numpy.typing.NDArray[numpy.bool_], truncated: numpy.typing.NDArray[numpy.bool_], final_observations: typing.Optional[numpy.typing.NDArray[numpy.float32]], observations: numpy.typing.NDArray[numpy.float32]) -> builtins.bool:
+    def outcome(self, rewards: numpy.typing.NDArray[numpy.float32], terminated: numpy.typing.NDArray[numpy.bool_], truncated: numpy.typing.NDArray[numpy.bool_], final_observations: typing.Optional[numpy.typing.NDArray[numpy.float32]], observations: numpy.typing.NDArray[numpy.float32], ignored: typing.Optional[numpy.typing.NDArray[numpy.bool_]] = None) -> builtins.bool:
         r"""
         Remembers what came of the last decision: rewards float32 [n_envs], terminated and truncated bool [n_envs], the
         last observations of episodes that ended, float32 [n_envs, n_features] (None when none ended by truncation), and the
         observations that come next. Returns whether the rollout is full.
+
+        ignored, bool [n_envs], says which environments only reset themselves: nothing is learnt from those rows.
         """
     def collect(self, envs: VecEnv) -> builtins.list[tuple[builtins.int, builtins.float, builtins.int, builtins.bool]]:
         r"""

@@ -81,6 +81,8 @@ class OnPolicyModel(ModelFile):
         settings = self._settings(1.0)
         self._env_id = envs.env_id
         self._agent = self._new_agent(self._env_id, envs.n_envs, envs.has_masks, settings)
+        if isinstance(envs, RustEnvs):
+            self._agent.describe(envs.env.core)
         self._pushed = settings
         self._connect_agent()
         self._next_seed = self.seed
@@ -303,9 +305,11 @@ class OnPolicyModel(ModelFile):
             n_steps += 1
             self._last_obs = step.observations
             self._last_episode_starts = step.terminated | step.truncated
+            if step.ignored is not None:
+                self._last_episode_starts |= step.ignored
             if not go_on:
                 return False
-            full = agent.outcome(step.rewards, step.terminated, step.truncated, finals, rows)
+            full = agent.outcome(step.rewards, step.terminated, step.truncated, finals, rows, step.ignored)
         self._stage_begun = True
         agent.finish()
         if not shows_steps:

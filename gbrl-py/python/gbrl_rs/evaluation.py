@@ -97,7 +97,7 @@ def _play(
         observations, rewards, infos = step.observations, step.rewards, step.infos()
         episode_starts = step.terminated | step.truncated
         sums += rewards
-        steps += 1
+        steps += 1 if step.ignored is None else ~step.ignored
         # What SB3's callbacks find.
         variables: dict[str, Any] = {
             "model": model,
@@ -129,7 +129,7 @@ def _play(
                     of_copy = {"i": i, "done": done, "info": info, "reward": reward, "n_episodes": len(returns)}
                     callback({**variables, **of_copy}, globals())
                 reported = info.get("episode")
-                if done and not info.get("ignored") and (reported is not None or not envs.reports):
+                if done and (reported is not None or not envs.reports):
                     counts[i] += 1
                     returns.append(float(sums[i]) if reported is None else float(np.asarray(reported["r"]).item()))
                     lengths.append(int(steps[i]) if reported is None else int(np.asarray(reported["l"]).item()))

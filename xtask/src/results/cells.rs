@@ -132,8 +132,7 @@ fn names(envs: &[(&str, Home)]) -> String {
 /// Python with Gymnasium's Box2D and this project's package, built from the sources as they are.
 fn gymnasium() -> Result<PathBuf> {
     let python = python::install_file(GYMNASIUM.0, GYMNASIUM.1)?;
-    let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", "./gbrl-py"];
-    process::run(process::command(&python).args(pip))?;
+    python::install_own(&python)?;
     Ok(python)
 }
 

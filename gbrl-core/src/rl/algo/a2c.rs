@@ -3,10 +3,9 @@
 
 use crate::config::AgentParams;
 use crate::error::Result;
-use crate::rl::algo::learner::{Learner, Lesson};
+use crate::rl::algo::learner::{Learner, Lesson, explained_of};
 use crate::rl::algo::minibatch::{PolicyLoss, ValueLoss};
 use crate::rl::algo::steps::{Aim, Collected, Learning, Means, Steps};
-use crate::rl::loss::explained_variance;
 use crate::rl::rollout::Rollout;
 
 /// The losses of a rollout.
@@ -30,7 +29,9 @@ pub(super) fn losses<'a>(rollout: &'a Rollout, settings: &AgentParams) -> (Polic
 /// Learns from the lesson's rollout.
 pub(super) fn update(learner: &mut Learner, lesson: &mut Lesson<'_, '_>) -> Result<()> {
     let (settings, rollout, progress) = (lesson.settings, lesson.rollout, lesson.progress);
-    learner.straighten(rollout.n_rows());
+    if !learner.take(rollout.learnt_rows()) {
+        return Ok(());
+    }
     let Learner { order: rows, batch, adam, n_updates, .. } = learner;
     let Lesson { head, booster, data, poll, metrics, .. } = lesson;
     let source = &mut Collected { rollout, data };
@@ -49,7 +50,7 @@ pub(super) fn update(learner: &mut Learner, lesson: &mut Lesson<'_, '_>) -> Resu
     }
     let (stats, squared_error) = (means.policy, means.squared_error);
     metrics.set("train/entropy_loss", -stats.entropy);
-    metrics.set("train/explained_variance", explained_variance(rollout.values(), rollout.returns()));
+    metrics.set("train/explained_variance", explained_of(rollout.values(), rollout.returns(), rollout.learnt_rows()));
     metrics.set("train/policy_loss", stats.loss);
     metrics.set("train/value_loss", squared_error);
     Ok(())

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::MakeBackend;
 use crate::boost::{Booster, Dataset};
 use crate::config::{AgentParams, AlgoParams, Edges, OptimizerKind, ParamValue, Settings};
+use crate::data::FeatureSchema;
 use crate::ensemble::{Ensemble, Optimizer, OutputGroup};
 use crate::error::{Error, Result};
 use crate::io::{Model, ModelRef};
@@ -55,6 +56,7 @@ use crate::threads::Threads;
 ///             terminated: &terminated,
 ///             truncated: &truncated,
 ///             final_observations: &observations,
+///             ignored: &[],
 ///         };
 ///         if agent.outcome(&step, &observations)? {
 ///             break;
@@ -353,11 +355,15 @@ impl Agent {
                 return Err(Error::shape(what, n_envs, len));
             }
         }
+        if !step.ignored.is_empty() && step.ignored.len() != n_envs {
+            return Err(Error::shape("ignored", n_envs, step.ignored.len()));
+        }
         if let Some(reward) = step.rewards.iter().find(|reward| !reward.is_finite()) {
             return Err(Error::environment(&self.env, "reward", "a finite number", reward));
         }
         self.check_observations("observations", next)?;
         self.check_shape("final_observations", step.final_observations)?;
+        self.actor.rollout.check_ignored(step.ignored)?;
         self.actor.outcome(step, next, &mut self.head)?;
         let full = self.actor.rollout.is_full();
         self.stage = if full { Stage::Full } else { Stage::Deciding };
@@ -391,6 +397,7 @@ impl Agent {
                 terminated: envs.terminated(),
                 truncated: envs.truncated(),
                 final_observations: envs.final_observations(),
+                ignored: &[],
             };
             self.actor.outcome(&step, envs.observations(), &mut self.head)?;
             if on_step(envs).is_break() {
@@ -497,12 +504,8 @@ impl Agent {
                 booster.set_fixed_edges(edges)?;
             }
             // A finished rollout stays, to be learnt from by the trees to come.
-            let mut rows = vec![0.0; self.data.n_rows() * self.rules.n_features];
-            for (row, out) in rows.chunks_exact_mut(self.rules.n_features).enumerate() {
-                self.data.observations().read_row(row, out);
-            }
             let mut data = booster.dataset();
-            booster.append(&mut data, &rows, 0..0, &mut [])?;
+            booster.append(&mut data, &self.data.observations().to_rows(), 0..0, &mut [])?;
             booster.complete(&mut data)?;
             (self.data, self.booster) = (data, booster);
             if let Some(replay) = &mut self.learner.replay {
@@ -518,6 +521,14 @@ impl Agent {
         }
         self.settings = settings;
         Ok(())
+    }
+
+    /// Calls the columns of observations and the codes of categories by other names than the observation space's.
+    ///
+    /// # Errors
+    /// Class `Value` for columns of other kinds.
+    pub fn describe(&mut self, features: FeatureSchema) -> Result<()> {
+        self.booster.describe(features)
     }
 
     /// Restarts every random stream from another seed.

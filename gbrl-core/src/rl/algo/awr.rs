@@ -11,11 +11,11 @@ use std::ops::ControlFlow;
 use crate::config::AwrParams;
 use crate::error::Result;
 use crate::rl::algo::agent::{POLICY, VALUE};
-use crate::rl::algo::learner::{Learner, Lesson};
+use crate::rl::algo::learner::{Learner, Lesson, explained_of};
 use crate::rl::algo::minibatch::{PolicyLoss, Totals, ValueLoss};
 use crate::rl::algo::replay::Replay;
 use crate::rl::algo::steps::{Aim, Learning, Steps};
-use crate::rl::loss::{advantage_weight, explained_variance, standardize_advantages};
+use crate::rl::loss::{advantage_weight, standardize_advantages};
 use crate::rng::Stream;
 
 /// Learns from the replay, whose newest rollout is the lesson's.
@@ -27,8 +27,10 @@ pub(super) fn update(
 ) -> Result<()> {
     let (settings, progress) = (lesson.settings, lesson.progress);
     replay.value(lesson.booster, settings.gamma, settings.gae_lambda)?;
-    let explained = explained_variance(replay.values(), replay.returns());
-    learner.straighten(replay.n_rows());
+    let explained = explained_of(replay.values(), replay.returns(), replay.learnt_rows());
+    if !learner.take(replay.learnt_rows()) {
+        return Ok(());
+    }
     let Learner { minibatches, order, batch, adam, n_updates, .. } = learner;
     let Lesson { head, booster, poll, metrics, .. } = lesson;
     let mut draws = Draws { order, at: usize::MAX, stream: minibatches };
@@ -57,14 +59,16 @@ pub(super) fn update(
     }
     steps.end(booster, replay)?;
     let mut weights = replay.advantages();
+    let mut learnt: Vec<f64> = replay.learnt_rows().map(|row| weights[row as usize]).collect();
     if settings.normalize_advantage {
-        standardize_advantages(&mut weights);
+        standardize_advantages(&mut learnt);
     }
     let (mut sum, mut clipped) = (0.0, 0.0);
-    for weight in &mut weights {
-        *weight = advantage_weight(*weight, awr.beta, awr.max_weight);
-        sum += *weight;
-        clipped += f64::from(u8::from(*weight >= awr.max_weight));
+    for (row, advantage) in replay.learnt_rows().zip(&learnt) {
+        let weight = advantage_weight(*advantage, awr.beta, awr.max_weight);
+        sum += weight;
+        clipped += f64::from(u8::from(weight >= awr.max_weight));
+        weights[row as usize] = weight;
     }
     let loss = PolicyLoss {
         weights: &weights,
@@ -88,7 +92,7 @@ pub(super) fn update(
         *n_updates += 1;
     }
     steps.end(booster, replay)?;
-    let n = weights.len() as f64;
+    let n = learnt.len() as f64;
     metrics.set("train/advantage_weight", sum / n);
     metrics.set("train/clip_fraction", clipped / n);
     metrics.set("train/entropy_loss", -totals.policy.entropy / totals.n_policy);

@@ -5,10 +5,9 @@ use std::ops::ControlFlow;
 
 use crate::config::{AgentParams, PpoParams};
 use crate::error::Result;
-use crate::rl::algo::learner::{Learner, Lesson};
+use crate::rl::algo::learner::{Learner, Lesson, explained_of};
 use crate::rl::algo::minibatch::{PolicyLoss, Totals, ValueLoss};
 use crate::rl::algo::steps::{Aim, Collected, Learning, Steps};
-use crate::rl::loss::explained_variance;
 use crate::rl::rollout::Rollout;
 
 /// The losses of a rollout's minibatches where schedules stand at `progress`.
@@ -38,7 +37,9 @@ pub(super) fn losses<'a>(
 pub(super) fn update(learner: &mut Learner, lesson: &mut Lesson<'_, '_>, ppo: &PpoParams) -> Result<()> {
     let (settings, rollout, progress) = (lesson.settings, lesson.rollout, lesson.progress);
     let (policy_loss, value_loss) = losses(rollout, settings, ppo, progress);
-    learner.straighten(rollout.n_rows());
+    if !learner.take(rollout.learnt_rows()) {
+        return Ok(());
+    }
     let Learner { minibatches, order, batch, adam, .. } = learner;
     let Lesson { head, booster, data, poll, metrics, .. } = lesson;
     let source = &mut Collected { rollout, data };
@@ -75,7 +76,7 @@ pub(super) fn update(learner: &mut Learner, lesson: &mut Lesson<'_, '_>, ppo: &P
     metrics.set("train/clip_fraction", totals.policy.clip_fraction / n);
     metrics.set("train/clip_range", ppo.clip_range.at(progress));
     metrics.set("train/entropy_loss", -totals.policy.entropy / n);
-    metrics.set("train/explained_variance", explained_variance(rollout.values(), rollout.returns()));
+    metrics.set("train/explained_variance", explained_of(rollout.values(), rollout.returns(), rollout.learnt_rows()));
     metrics.set("train/loss", last_loss);
     metrics.set("train/policy_gradient_loss", totals.policy.loss / n);
     metrics.set("train/value_loss", totals.value / n);
