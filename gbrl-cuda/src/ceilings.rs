@@ -12,9 +12,10 @@ use crate::launch::Kernels;
 pub struct Ceilings {
     /// Bytes per second of a copy within the device's memory, read and written ones added.
     pub bytes: f64,
-    /// 64-bit additions per second to shared memory, by all blocks, each thread to a cell of its own.
+    /// Additions of 64-bit numbers per second to shared memory as histograms do them, by all blocks, no two of a moment to one
+    /// cell.
     pub atomics: f64,
-    /// Launches of an empty kernel per second, one after the other in a stream.
+    /// Launches per second of a kernel with next to nothing to do, one after the other in a stream.
     pub launches: f64,
 }
 

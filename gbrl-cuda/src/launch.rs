@@ -508,3 +508,26 @@ fn y_ranges(n: usize) -> impl Iterator<Item = (usize, usize)> {
     const MOST: usize = 65_535;
     (0..n).step_by(MOST).map(move |first| (first, MOST.min(n - first)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::SOURCE;
+
+    #[test]
+    fn both_sides_count_alike() {
+        for (name, value) in [
+            ("THREADS", THREADS as usize),
+            ("WARP", ROWS_OF_TILE),
+            ("CHUNK", CHUNK),
+            ("LEVEL_NODES", 1 << (MOST_LEVELS - 1)),
+            ("LANES", TILE),
+            ("ROWS", TILES_OF_BLOCK * TILE),
+        ] {
+            assert!(SOURCE.contains(&format!("#define {name} {value}\n")), "{name}");
+        }
+        let pointers_and_numbers =
+            [(size_of::<Step>(), 16 * 8 + 8 * 4), (size_of::<Minibatch>(), 14 * 8 + 12 * 4 + 8 * 8)];
+        pointers_and_numbers.iter().for_each(|(got, expected)| assert_eq!(got, expected));
+    }
+}

@@ -7,7 +7,7 @@
 //! | layer | what it promises |
 //! |---|---|
 //! | `kernels/*.cu` | one file per file of `gbrl-core/src/backend/cpu`, in one dialect (`device.cu`) |
-//! | `launch` | a kernel's arguments have the types and lengths that it reads: the only unsafe code here |
+//! | `launch` | a kernel's arguments have the types and lengths that it reads: the unsafe code, but for the loading of libraries |
 //! | [`image`] | the kernels compiled beforehand, or at run time |
 //! | [`rules`] | what is worth giving to a device |
 //! | `device` | a device, its stream, and buffers that grow |

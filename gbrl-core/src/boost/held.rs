@@ -10,8 +10,15 @@ use crate::config::Edges;
 use crate::error::{Error, Result};
 
 impl Booster {
-    /// Hands the rows that `update` makes of a dataset over to the backend. `false` where they stay: the backend does not keep
-    /// any, or the settings need outputs or bins of every step here.
+    /// Whether the backend may keep the rows of an update: it has a way, and no setting needs outputs or bins of every step
+    /// here.
+    pub(crate) fn may_hold(&mut self) -> bool {
+        let params = &self.params;
+        let whole = params.row_subsample >= 1.0 && !params.control_variates && params.edges != Edges::Step;
+        whole && !self.ensemble.has_adam() && self.backend.updates().is_some()
+    }
+
+    /// Hands the rows that `update` makes of a dataset over to the backend; `false` where it does not want them.
     ///
     /// # Errors
     /// As [`advance`](Booster::advance).
@@ -20,14 +27,6 @@ impl Booster {
         data: &'u mut Dataset,
         update: impl FnOnce(&'u Dataset) -> Update<'u>,
     ) -> Result<bool> {
-        let params = &self.params;
-        let whole = params.row_subsample >= 1.0 && !params.control_variates;
-        if !whole || params.edges == Edges::Step || self.ensemble.has_adam() || data.n_rows() == 0 {
-            return Ok(false);
-        }
-        if self.backend.updates().is_none() {
-            return Ok(false);
-        }
         self.advance(data)?;
         self.held()?.begin(&update(data))
     }

@@ -92,6 +92,20 @@ mod tests {
     }
 
     #[test]
+    fn moments_go_chunk_by_chunk() {
+        for n in [0, 1, 255, 256, 257, 1000] {
+            let values: Vec<f32> = (0..n).map(|i| (i as f32 * 0.7).sin() * 1e3 + 0.1).collect();
+            let sum = |of: &dyn Fn(f64) -> f64| {
+                let of_chunk = |chunk: &[f32]| chunk.iter().fold(0.0, |sum, &x| sum + of(f64::from(x)));
+                values.chunks(CHUNK).fold(0.0, |sum, chunk| sum + of_chunk(chunk))
+            };
+            let mean = if n == 0 { 0.0 } else { sum(&|x| x) / n as f64 };
+            let variance = if n == 0 { 0.0 } else { sum(&|x| (x - mean) * (x - mean)) / n as f64 };
+            assert_eq!(moments(values.iter().copied()), (mean, variance.sqrt()), "{n} numbers");
+        }
+    }
+
+    #[test]
     fn ties_go_to_even() {
         assert_eq!([0.5, 1.5, 2.5, -0.5, -1.5].map(|x| quantise(x, 1.0)), [0, 2, 2, 0, -2]);
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use crate::case::{case, large};
 use crate::common::backend;
-use gbrl_core::config::GrowPolicy;
+use gbrl_core::config::{GrowPolicy, SplitScore};
 use proptest::prelude::*;
 
 #[test]
@@ -22,8 +22,9 @@ fn device_equals_oracle() {
 fn kept_histograms_wide_bins_and_many_outputs() {
     let Some(mut backend) = backend() else { return };
     for grow_policy in [GrowPolicy::Oblivious, GrowPolicy::Depthwise, GrowPolicy::Bestfirst] {
-        for n_outputs in [1, 7, 20] {
-            let case = large(1500, n_outputs, grow_policy);
+        for (n_outputs, split_score) in [(1, SplitScore::L2), (7, SplitScore::Cosine), (20, SplitScore::L2)] {
+            let mut case = large(1500, n_outputs, grow_policy);
+            case.params.split_score = split_score;
             let (data, expected) = case.expected();
             case.check(&data, &expected, &mut backend, "cuda");
         }

@@ -3,8 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use gbrl_core::backend::MakeBackend;
+use gbrl_core::backend::update::{Actions, Update};
+use gbrl_core::backend::{Backend, MakeBackend};
 use gbrl_core::config::{Algorithm, Settings};
+use gbrl_core::data::{Lanes, TILE};
 use gbrl_core::io::model;
 use gbrl_core::rl::algo::Agent;
 use gbrl_core::rl::env::mask_len;
@@ -12,7 +14,8 @@ use gbrl_core::rl::event::Metrics;
 use gbrl_core::rl::rollout::StepRows;
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
-use gbrl_cuda::{Counters, CudaBackend};
+use gbrl_core::threads::Threads;
+use gbrl_cuda::{AutoBackend, Counters, CudaBackend};
 
 use crate::common::backend;
 
@@ -25,10 +28,12 @@ struct Case {
     actions: Space,
     masked: bool,
     pairs: &'static [(&'static str, &'static str)],
+    /// Whether rows after an episode's end are now and then not learnt from.
+    ignores: bool,
 }
 
 fn case(actions: Space, masked: bool, pairs: &'static [(&'static str, &'static str)]) -> Case {
-    Case { actions, masked, pairs }
+    Case { actions, masked, pairs, ignores: false }
 }
 
 /// Some choices of each part are forbidden, never all: an odd number in a row of flags keeps its first.
@@ -75,6 +80,7 @@ fn run(backend: &MakeBackend, case: &Case) -> Result<Vec<u64>, String> {
     agent.begin(&numbers(&mut stream, 3 * N_ENVS)).map_err(fail)?;
     let mut bits = Vec::new();
     for rollout in 0..N_ROLLOUTS {
+        let mut ended_before = vec![false; N_ENVS];
         loop {
             let masks: Vec<bool> = match case.masked {
                 true => (0..N_ENVS).flat_map(|_| draw_masks(&case.actions, &mut stream)).collect(),
@@ -86,13 +92,15 @@ fn run(backend: &MakeBackend, case: &Case) -> Result<Vec<u64>, String> {
             let rewards: Vec<f32> = sent.chunks(width).map(|action| action[0] + stream.normal() as f32).collect();
             let ended: Vec<bool> = (0..N_ENVS).map(|_| stream.uniform() < 0.1).collect();
             let (next, last) = (numbers(&mut stream, 3 * N_ENVS), numbers(&mut stream, 3 * N_ENVS));
+            let ignored: Vec<bool> = ended_before.iter().map(|&before| case.ignores && before).collect();
             let step = StepRows {
                 rewards: &rewards,
                 terminated: &ended,
-                truncated: &[false; 4],
+                truncated: &[false; N_ENVS],
                 final_observations: &last,
-                ignored: &[],
+                ignored: &ignored,
             };
+            ended_before.clone_from(&ended);
             if agent.outcome(&step, &next).map_err(fail)? {
                 break;
             }
@@ -147,6 +155,7 @@ fn every_policy_learns_the_same_on_the_device() {
         case(binary(3), true, &[("ent_coef", "0.3"), ("max_policy_grad_norm", "0.5")]),
         case(binary(2), false, &[("vf_coef", "0.7")]),
         case(bounded(2), false, &[("ent_coef", "0.1"), ("clip_range_vf", "0.1"), ("norm_obs", "true")]),
+        Case { ignores: true, ..case(Space::discrete(3), false, &[("ent_coef", "0.1")]) },
         case(bounded(1), false, &[("log_std", "outputs"), ("ent_coef", "0.05"), ("max_policy_grad_norm", "1")]),
         case(bounded(3), false, &[("squash_actions", "true"), ("ent_coef", "0.2"), ("log_std_init", "0.5")]),
         case(bounded(2), false, &[("squash_actions", "true"), ("log_std", "outputs"), ("ent_coef", "0.2")]),
@@ -165,12 +174,41 @@ fn every_policy_learns_the_same_on_the_device() {
         case(bounded(2), false, &[("algo", "a2c"), ("ent_coef", "0.1"), ("normalize_advantage", "true")]),
         case(Space::discrete(3), true, &[("algo", "a2c"), ("split_score", "l2")]),
         case(bounded(2), false, &[("algo", "awr"), ("ent_coef", "0.1")]),
-        case(parts(), true, &[("algo", "awr"), ("beta", "0.3")]),
+        Case { ignores: true, ..case(parts(), true, &[("algo", "awr"), ("beta", "0.3")]) },
     ];
     for case in cases {
         let (make, _) = counted();
         let expected = run(&MakeBackend::default(), &case).unwrap();
         assert!(run(&make, &case).unwrap() == expected, "{:?} {:?}", case.actions, case.pairs);
+    }
+}
+
+#[test]
+fn auto_keeps_updates_with_large_minibatches_on_the_device() {
+    let there = backend().is_some();
+    let case = case(Space::discrete(3), true, &[("ent_coef", "0.1")]);
+    let expected = run(&MakeBackend::default(), &case).unwrap();
+    // 40 rows of 3 features: the last minibatch of a pass is smaller, and stays with the others.
+    for (least_step, is_large) in [(120, true), (121, false)] {
+        let auto = move |threads: &Threads| AutoBackend::from_sizes(threads.clone(), least_step, usize::MAX);
+        let make = MakeBackend::new(move |threads| Ok(Box::new(auto(threads)?)));
+        assert!(run(&make, &case).unwrap() == expected, "{least_step}");
+        let mut auto = auto(&Threads::one()).unwrap();
+        let updates = auto.updates().unwrap();
+        let (tiles, outputs) = (vec![Lanes([0.5; TILE]); 9], vec![Lanes([0.0; TILE]); 6]);
+        let update = Update {
+            outputs: &outputs,
+            n_outputs: 2,
+            tiles: &tiles,
+            n_features: 3,
+            batch_size: 40,
+            actions: &Actions::Bits(1),
+            acted: &[0.0; 48],
+            masks: &[],
+            policy: None,
+            value: None,
+        };
+        assert_eq!(updates.begin(&update).unwrap(), is_large && there, "{least_step}");
     }
 }
 
@@ -183,7 +221,7 @@ fn what_goes_wrong_on_the_device_goes_wrong_as_on_the_processor() {
     let mut errors = Vec::new();
     for pairs in [&HUGE[..], &HUGER[..], &HUGEST[..]] {
         for actions in [Space::discrete(3), bounded(1), binary(2)] {
-            let case = Case { actions, masked: false, pairs };
+            let case = case(actions, false, pairs);
             let (make, _) = counted();
             let (ours, expected) = (run(&make, &case), run(&MakeBackend::default(), &case));
             assert!(ours == expected, "{pairs:?}: {:?} against {:?}", ours.err(), expected.err());

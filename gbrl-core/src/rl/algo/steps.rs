@@ -88,6 +88,9 @@ impl<'a> Steps<'a> {
     /// Steps on at most `batch_size` rows of `source`.
     pub(super) fn begin<S: Source>(learning: Learning<'_, S>, batch_size: usize, aim: Aim<'a>) -> Result<Self> {
         let Learning { head, booster, source, .. } = learning;
+        if !booster.may_hold() {
+            return Ok(Steps { aim, held: false });
+        }
         let n_rows = source.data().n_rows();
         let (mut acted, mut masks) = (Vec::new(), Vec::new());
         for row in 0..n_rows {

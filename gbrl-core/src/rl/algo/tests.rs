@@ -141,6 +141,29 @@ fn minibatch_gradients_agree_with_finite_differences() {
     }
 }
 
+/// The sums of 64 rows are those of the first 32 and those of the others: halves and 32nds of numbers are exact.
+#[test]
+fn losses_are_summed_tile_by_tile() {
+    let pairs = [("ent_coef", "0.1"), ("normalize_advantage", "false"), ("n_epochs", "1"), ("clip_range_vf", "0.05")];
+    let mut trainer = Trainer::new(targets(4), &settings(&pairs)).unwrap();
+    trainer.run(64, &mut |_| Control::Continue).unwrap();
+    let (head, rollout, data) = (&trainer.agent.head, trainer.rollout(), &trainer.agent.data);
+    let (policy, value) = losses(trainer.settings(), rollout);
+    let mut batch = Minibatch::new(head);
+    let mut of = |rows: std::ops::Range<u32>| {
+        let rows: Vec<u32> = rows.collect();
+        batch.gather(data, &rows);
+        let stats = batch.policy(head, rollout, &rows, &policy).unwrap();
+        let all = [stats.loss, stats.entropy, stats.kl, stats.clip_fraction, batch.value(&rows, &value)];
+        [&all[..], &batch.log_std_gradients].concat()
+    };
+    let (first, second, both) = (of(0..32), of(32..64), of(0..64));
+    assert!(first[4] != second[4] && first[0] != second[0]);
+    for (i, both) in both.iter().enumerate() {
+        assert_eq!(both.to_bits(), (0.5 * (first[i] + second[i])).to_bits(), "{i}");
+    }
+}
+
 #[test]
 fn before_the_first_tree_ratios_are_exactly_one() {
     let mut trainer = Trainer::new(walks(4), &settings(&[("n_epochs", "1"), ("batch_size", "64")])).unwrap();
