@@ -85,6 +85,17 @@ struct Small {
     changes: Vec<OutputChange>,
 }
 
+impl Small {
+    fn n_trees(&self) -> usize {
+        self.policy.ensemble().trees().len()
+    }
+
+    /// Of all outputs but the value.
+    fn policy_changes(&self) -> &[OutputChange] {
+        &self.changes[..self.changes.len() - 1]
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done, Failure> {
     let start = Instant::now();
@@ -108,29 +119,30 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
         let changes = policy.change(&small, &held_out)?;
         Ok(Small { policy: small, changes })
     };
-    let is_met = |small: &Small| match goal {
-        Goal::Trees(n) => Ok(small.policy.ensemble().trees().len() <= n),
-        Goal::Error(most) => Ok(worst(&small.changes[..small.changes.len() - 1]) <= most),
-        Goal::Return(least) => {
-            bar.set_message(format!("{} trees at play", thousands(small.policy.ensemble().trees().len() as f64)));
-            Ok(play(&small.policy, SOUGHT_ON)?.is_some_and(|report| report.mean() >= least))
-        }
+    let none_is_near = || {
+        let trees = thousands(n_trees as f64);
+        let hint = "allow more, or give more --states";
+        Failure::new(format!("no policy of fewer than {trees} trees comes near enough: {hint}"))
     };
     let small = match goal {
         Goal::Trees(n) => attempt(n)?,
-        _ => smallest(n_trees, is_met, attempt)?.ok_or_else(|| {
-            let trees = thousands(n_trees as f64);
-            Failure::new(format!(
-                "no policy of fewer than {trees} trees comes near enough: allow more, or give more --states"
-            ))
-        })?,
+        Goal::Error(most) => {
+            smallest(n_trees, |small| Ok(worst(small.policy_changes()) <= most), attempt)?.ok_or_else(none_is_near)?
+        }
+        Goal::Return(least) => {
+            let returns_enough = |small: &Small| {
+                bar.set_message(format!("{} trees at play", thousands(small.n_trees() as f64)));
+                Ok(play(&small.policy, SOUGHT_ON)?.is_some_and(|report| report.mean() >= least))
+            };
+            smallest(n_trees, returns_enough, attempt)?.ok_or_else(none_is_near)?
+        }
     };
     let after = play(&small.policy, REPORTED_ON)?;
     bar.finish_and_clear();
-    let out = args.out.clone().unwrap_or_else(|| named(&path, small.policy.ensemble().trees().len()));
+    let out = args.out.clone().unwrap_or_else(|| named(&path, small.n_trees()));
     small.policy.save(&out)?;
     let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-    let policy_outputs = &small.changes[..small.changes.len() - 1];
+    let policy_outputs = small.policy_changes();
     if args.json {
         let mean = |report: &Option<EvalReport>| report.as_ref().map(EvalReport::mean);
         output::print(
@@ -138,7 +150,7 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
                 "model": path.display().to_string(),
                 "out": out.display().to_string(),
                 "n_trees_before": n_trees,
-                "n_trees": small.policy.ensemble().trees().len(),
+                "n_trees": small.n_trees(),
                 "bytes_before": bytes(&path),
                 "bytes": bytes(&out),
                 "states_fitted": fitted.len() / policy.head().n_features(),
@@ -156,13 +168,7 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
     }
     let mut page = String::new();
     let trees = |n: usize| thousands(n as f64);
-    let _ = writeln!(
-        page,
-        "{} trees became {} in {}\n",
-        trees(n_trees),
-        trees(small.policy.ensemble().trees().len()),
-        time(start.elapsed())
-    );
+    let _ = writeln!(page, "{} trees became {} in {}\n", trees(n_trees), trees(small.n_trees()), time(start.elapsed()));
     let _ = writeln!(page, "  size        {} before, {} now", size(bytes(&path)), size(bytes(&out)));
     let _ = writeln!(
         page,

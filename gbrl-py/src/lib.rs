@@ -10,9 +10,11 @@ mod doorway;
 mod error;
 mod export;
 mod look;
+mod policy_file;
 mod settings;
 mod stub;
 mod vec_env;
+mod visited;
 
 use pyo3::prelude::*;
 
@@ -27,7 +29,7 @@ mod module {
     #[pymodule_export]
     use crate::export::export_policy;
     #[pymodule_export]
-    use crate::settings::{environments, parameters, preset};
+    use crate::settings::{environments, parameters, preset, schedule_at, write_file};
     #[pymodule_export]
     use crate::vec_env::VecEnv;
     use pyo3::prelude::*;

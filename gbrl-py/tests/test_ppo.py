@@ -200,6 +200,25 @@ def test_going_on_after_a_file_equals_never_stopping(tmp_path):
     assert policy_of(second) == policy_of(whole)
 
 
+def test_a_policy_stays_small_while_it_learns(tmp_path):
+    class Watch(BaseCallback):
+        def _on_rollout_end(self):
+            assert self.model.n_trees <= 16
+
+        def _on_step(self):
+            return True
+
+    bound = {"max_trees": 16, "max_compaction_change": 10.0}
+    whole = small(make_vec("CartPole-v1", 4), **bound).learn(2048, callback=Watch())
+    first = small(make_vec("CartPole-v1", 4), **bound).learn(1024)
+    first.save(tmp_path / "half")
+    second = PPO.load(tmp_path / "half", env=make_vec("CartPole-v1", 4), force_reset=False)
+    second.learn(1024, reset_num_timesteps=False)
+    assert second.n_trees <= 16 and policy_of(second) == policy_of(whole)
+    with pytest.raises(NotImplementedError, match="max_trees is not available with Adam"):
+        small(max_trees=16, value_optimizer="adam")
+
+
 def test_a_file_holds_everything(tmp_path):
     model = small(Words(), learning_rate=6e-4, max_depth=3, policy_kwargs={"n_bins": 64}, verbose=0).learn(64)
     buffer = io.BytesIO()

@@ -1,6 +1,6 @@
 //! Virtual environments inside the workspace.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -25,6 +25,12 @@ pub fn environment(folder: &str) -> Result<PathBuf> {
         process::run(process::command(system).args(["-m", "venv"]).arg(&folder))?;
     }
     Ok(python)
+}
+
+/// Installs this project's package, built from the sources as they are, whatever was there before.
+pub fn install_own(python: &Path) -> Result<()> {
+    let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", "./gbrl-py"];
+    process::run(process::command(python).args(pip))
 }
 
 /// Installs what the file `requirements` (relative to the root) lists into `folder`, once per change of the file.

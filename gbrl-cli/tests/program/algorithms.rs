@@ -26,6 +26,8 @@ fn a_resumed_run_equals_one_that_never_stopped() {
         for key in ["algo", "model_sha256", "n_trees", "train_return_mean", "eval_return_mean"] {
             assert_eq!(whole[key], rest[key], "{algo}: {key}");
         }
+        let curve = std::fs::read_to_string(folder.path().join("whole/curve.svg")).unwrap();
+        assert!(curve.contains(&format!("{} on CartPole-v1", algo.to_uppercase())));
         let shown = run(folder.path(), "show whole").stdout;
         assert!(shown.contains(&format!("{} policy for CartPole-v1", algo.to_uppercase())), "{shown}");
         // The settings that a run leaves are a preset, algorithm included.

@@ -5,11 +5,16 @@
 //! ([`refit`](super::refit)). Online-grown ensembles hold tens of thousands of trees whose steps have mostly cancelled
 //! out; what they add up to takes few.
 
+use std::ops::ControlFlow;
+
+use ndarray::ArrayView2;
+
 use super::refit::refit;
-use super::{Booster, Dataset};
+use super::{Booster, Targets};
 use crate::config::{Edges, SplitScore, TreeParams};
 use crate::ensemble::{Ensemble, OutputGroup, Schedule};
 use crate::error::{Error, Result};
+use crate::tree::quantise::moments;
 
 /// Learning rate of the small ensemble's trees before their leaves are refitted. Of 1, 0.3 and 0.1 the middle one was
 /// best on unseen states.
@@ -75,28 +80,32 @@ impl Booster {
         if self.n_trees() <= n_trees {
             return Ok(self.ensemble().clone());
         }
-        let (n_outputs, n_rows) = (self.ensemble().n_outputs(), targets.len() / self.ensemble().n_outputs());
-        let mut small = self.pupil(&targets)?;
-        let mut data = small.dataset();
-        small.append(&mut data, states, 0..0, &mut [])?;
-        small.complete(&mut data)?;
-        let rows: Vec<u32> = (0..n_rows as u32).collect();
-        let mut gradients = vec![0.0; targets.len()];
-        while small.n_trees() + per_step <= n_trees {
-            differences(&data, &targets, &mut gradients);
-            small.step(&mut data, &rows, &gradients)?;
-            on_tree(small.n_trees());
-        }
-        let small = small.into_ensemble();
+        let (n_features, n_outputs) = (self.ensemble().n_features(), self.ensemble().n_outputs());
+        let n_rows = targets.len() / n_outputs;
+        let mut small = self.pupil()?;
+        let mut grown = 0;
+        let (x, y) = (matrix(states, [n_rows, n_features])?, matrix(&targets, [n_rows, n_outputs])?);
+        small.fit_while(&Targets { x, y, weights: None }, None, |last| {
+            if last.is_some() {
+                grown += per_step;
+                on_tree(grown);
+            }
+            if grown + per_step <= n_trees { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        let mut small = small.into_ensemble();
         if !self.params().monotone.is_empty() {
             // Leaves refitted together keep no order.
+            for (group_idx, group) in self.ensemble().groups().iter().enumerate() {
+                small.set_rate(group_idx, group.rate)?;
+            }
             return Ok(small);
         }
         let bias = small.bias().iter().cycle();
         let targets: Vec<f64> = targets.iter().zip(bias).map(|(y, b)| f64::from(*y) - f64::from(*b)).collect();
-        let trees = refit(small.trees(), states, self.ensemble().n_features(), &targets, n_outputs, &self.threads)?;
+        let trees = refit(small.trees(), states, n_features, &targets, n_outputs, &self.threads)?;
         let mut refitted = Ensemble::new(self.ensemble().schema().clone(), self.ensemble().groups().to_vec())?;
         refitted.set_bias(small.bias())?;
+        refitted.name_outputs(small.output_names())?;
         trees.into_iter().try_for_each(|tree| refitted.push(tree))?;
         Ok(refitted)
     }
@@ -115,16 +124,15 @@ impl Booster {
         let n = (own.len() / n_outputs) as f64;
         let mut changes = vec![OutputChange::default(); n_outputs];
         for (column, change) in changes.iter_mut().enumerate() {
-            let values = || own.iter().skip(column).step_by(n_outputs).map(|&value| f64::from(value));
-            let others = other.iter().skip(column).step_by(n_outputs).map(|&value| f64::from(value));
-            let mean = values().fold(0.0, |sum, value| sum + value) / n;
-            for (value, other) in values().zip(others) {
-                change.rms += (other - value) * (other - value);
-                change.spread += (value - mean) * (value - mean);
-                change.largest = change.largest.max((other - value).abs());
+            let values = own.iter().skip(column).step_by(n_outputs).copied();
+            let others = other.iter().skip(column).step_by(n_outputs);
+            for (value, &other) in values.clone().zip(others) {
+                let difference = f64::from(other) - f64::from(value);
+                change.rms += difference * difference;
+                change.largest = change.largest.max(difference.abs());
             }
             change.rms = (change.rms / n).sqrt();
-            change.spread = (change.spread / n).sqrt();
+            change.spread = moments(values).1;
         }
         Ok(changes)
     }
@@ -147,17 +155,12 @@ impl Booster {
         }
     }
 
-    /// An ensemble without trees that starts from the targets' means, and what grows it.
-    fn pupil(&self, targets: &[f32]) -> Result<Booster> {
+    /// An ensemble without trees, and what grows it.
+    fn pupil(&self) -> Result<Booster> {
         let own = self.ensemble();
         let group = |group: &OutputGroup| OutputGroup { rate: Schedule::Constant(RATE), ..group.clone() };
         let mut ensemble = Ensemble::new(own.schema().clone(), own.groups().iter().map(group).collect())?;
-        let n_rows = (targets.len() / own.n_outputs()) as f64;
-        let mean = |column: usize| {
-            let of_column = targets.iter().skip(column).step_by(own.n_outputs());
-            (of_column.fold(0.0, |sum, &value| sum + f64::from(value)) / n_rows) as f32
-        };
-        ensemble.set_bias(&(0..own.n_outputs()).map(mean).collect::<Vec<_>>())?;
+        ensemble.name_outputs(own.output_names())?;
         let edges = if self.fixed_edges().is_some() { Edges::Fixed } else { Edges::Rollout };
         let params = TreeParams {
             split_score: SplitScore::L2,
@@ -173,14 +176,8 @@ impl Booster {
     }
 }
 
-/// output − target, row-major.
-fn differences(data: &Dataset, targets: &[f32], out: &mut [f32]) {
-    let n_outputs = targets.len() / data.n_rows();
-    for (row, (out, targets)) in out.chunks_exact_mut(n_outputs).zip(targets.chunks_exact(n_outputs)).enumerate() {
-        for (column, (out, target)) in out.iter_mut().zip(targets).enumerate() {
-            *out = data.output(row, column) - target;
-        }
-    }
+fn matrix(values: &[f32], shape: [usize; 2]) -> Result<ArrayView2<'_, f32>> {
+    ArrayView2::from_shape(shape, values).map_err(|_| Error::shape("values", format!("{shape:?}"), values.len()))
 }
 
 #[cfg(test)]
@@ -277,6 +274,7 @@ mod tests {
         let monotone = vec![Monotone { feature_idx: 2, output_idx: 2, rising: true }];
         let (booster, states) = grown(TreeParams { monotone, ..TreeParams::default() }, 100, 1);
         let small = booster.distil(&states, 10, |_| ()).unwrap();
+        assert_eq!(small.groups(), booster.ensemble().groups());
         let small = Booster::new(small, TreeParams::default(), 0, 1).unwrap();
         for row in states.chunks(3).take(50) {
             let line: Vec<f32> = (0..50).flat_map(|i| [row[0], row[1], i as f32 / 50.0]).collect();

@@ -1,7 +1,6 @@
 //! A step on rows whose outputs nobody keeps.
 
 use super::{Booster, StepReport};
-use crate::config::Edges;
 use crate::error::Result;
 
 impl Booster {
@@ -38,9 +37,7 @@ impl Booster {
         } else {
             // Outputs count as known, since nothing reads them.
             (data.known, data.n_trees) = (0..data.n_outputs, self.n_trees());
-            if self.params.edges != Edges::Step {
-                self.bin(&mut data);
-            }
+            self.bin(&mut data);
             data.complete = true;
         }
         let rows: Vec<u32> = (0..data.n_rows() as u32).collect();

@@ -99,6 +99,18 @@ impl ParamValue for Option<f64> {
     }
 }
 
+impl ParamValue for Option<usize> {
+    const KIND: &'static str = "whole number or none";
+
+    fn parse(text: &str) -> Option<Self> {
+        if text == "none" { Some(None) } else { usize::parse(text).map(Some) }
+    }
+
+    fn print(&self) -> String {
+        self.as_ref().map_or_else(|| "none".to_owned(), ParamValue::print)
+    }
+}
+
 impl ParamValue for Schedule {
     const KIND: &'static str = "schedule";
 
@@ -364,6 +376,8 @@ mod tests {
             round_trip::<Option<Schedule>>(text);
         }
         round_trip::<Option<f64>>("none");
+        round_trip::<Option<usize>>("none");
+        round_trip::<Option<usize>>("1e3");
         round_trip::<Vec<f64>>("1, 0.5,2");
         round_trip::<Vec<f64>>("");
         assert_eq!(u64::parse("1e6"), Some(1_000_000));

@@ -7,7 +7,7 @@ use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::algo::{AgentParams, AlgoParams, Algorithm, AwrParams, PpoParams, from_table, to_table};
+use super::algo::{AgentParams, AlgoParams, Algorithm, AwrParams, OptimizerKind, PpoParams, from_table, to_table};
 use super::knob::{ParamDef, ParamValue, params};
 use super::tree::TreeParams;
 use crate::error::{Error, Result};
@@ -18,6 +18,8 @@ pub const MAX_ENVS: usize = 65_536;
 pub const MAX_ROLLOUT_ROWS: usize = 1 << 26;
 /// Most episodes of one evaluation, and of a window of statistics.
 pub const MAX_EPISODES: usize = 10_000_000;
+/// Most states that an ensemble is distilled on.
+const MAX_COMPACTION_STATES: usize = 1 << 20;
 
 params! {
     /// Settings of a run, whatever the algorithm.
@@ -46,10 +48,19 @@ params! {
         checkpoint_every: u64 = 0, "steps", "at least 0", |_| true;
         /// Episodes over which rollout/ep_rew_mean and rollout/ep_len_mean are taken.
         stats_window: usize = 100, "episodes", "1 to 10000000", |x| (1..=MAX_EPISODES).contains(x);
+        /// Most trees after an update: an ensemble that has more is distilled into fewer, between two rollouts, and goes
+        /// on learning from there.
+        max_trees: Option<usize> = None, "trees", "at least 2, or none", |x| x.is_none_or(|x| x >= 2);
+        /// Visited states that an ensemble is distilled on, a quarter of which only judges the outcome.
+        compaction_states: usize = 4096, "states", "16 to 1048576", |x| (16..=MAX_COMPACTION_STATES).contains(x);
+        /// Largest change of an output of the policy by a compaction: root mean square in units of the output's standard
+        /// deviation. A mean KL divergence of 0.01 nats is near enough, too. More trees are kept where it takes more, and
+        /// all of them where max_trees are too few for it.
+        max_compaction_change: f64 = 0.3, "", "above 0", |x| *x > 0.0 && x.is_finite();
     }
 }
 
-/// Where trees are grown.
+/// Where trees are grown, and large predictions made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Device {
@@ -193,11 +204,22 @@ impl Settings {
     /// Checks everything that can be checked before the environment is known, limits of memory included.
     ///
     /// # Errors
-    /// Class `Value`, naming the first setting that breaks its rule.
+    /// Class `Value`, naming the first setting that breaks its rule; class `Unsupported` for `max_trees` beside what it
+    /// cannot be combined with.
     pub fn check(&self) -> Result<()> {
         self.run.check()?;
         self.agent.check(self.run.n_envs)?;
-        self.algo.check(self.agent.n_steps * self.run.n_envs)
+        self.algo.check(self.agent.n_steps * self.run.n_envs)?;
+        if self.run.max_trees.is_none() {
+            return Ok(());
+        }
+        let adam = [self.agent.policy_optimizer, self.agent.value_optimizer].contains(&OptimizerKind::Adam);
+        let refused = |condition: &str, reason: &'static str| Err(Error::unsupported("max_trees", condition, reason));
+        match (adam, self.tree.control_variates) {
+            (true, _) => refused("with Adam", "its outputs are folds over all trees, not sums that fewer could have"),
+            (_, true) => refused("with control variates", "distilled trees hold no gradients of earlier steps"),
+            _ => Ok(()),
+        }
     }
 
     /// The setting `key` as text that [`set`](Settings::set) reads back; `None` when there is none of that name.

@@ -107,6 +107,15 @@ impl Tiles {
         self.n_rows = self.n_rows - n_oldest + newer.n_rows;
     }
 
+    /// All rows, row-major.
+    pub fn to_rows(&self) -> Vec<f32> {
+        let mut rows = vec![0.0; self.n_rows * self.n_features];
+        if self.n_features > 0 {
+            rows.chunks_exact_mut(self.n_features).enumerate().for_each(|(row, out)| self.read_row(row, out));
+        }
+        rows
+    }
+
     /// Writes one row, row-major.
     pub fn read_row(&self, row: usize, out: &mut [f32]) {
         for (feature_idx, x) in out.iter_mut().enumerate() {

@@ -160,6 +160,11 @@ impl RewardNormalizer {
         RewardNormalizer { returns: Vec::new(), ..self.clone() }
     }
 
+    /// Goes by the scale that another one found.
+    pub fn take_scale(&mut self, other: &RewardNormalizer) {
+        self.moments = other.moments;
+    }
+
     /// Environments that the statistics are for.
     pub fn n_envs(&self) -> usize {
         self.returns.len()
@@ -170,12 +175,19 @@ impl RewardNormalizer {
         self.gamma = gamma;
     }
 
-    /// Adds one step's rewards to the statistics; `ended` says where an episode ended with this step.
-    pub fn update(&mut self, rewards: &[f32], ended: impl Fn(usize) -> bool) {
-        for (g, &r) in self.returns.iter_mut().zip(rewards) {
-            *g = *g * self.gamma + f64::from(r);
+    /// Adds one step's rewards to the statistics; `ended` says where an episode ended with this step. Environments that
+    /// `ignored` names made no step.
+    pub fn update(&mut self, rewards: &[f32], ended: impl Fn(usize) -> bool, ignored: &[bool]) {
+        let counts = |env: usize| !ignored.get(env).is_some_and(|&ignored| ignored);
+        for (env, (g, &r)) in self.returns.iter_mut().zip(rewards).enumerate() {
+            if counts(env) {
+                *g = *g * self.gamma + f64::from(r);
+            }
         }
-        self.moments.merge(self.returns.iter().copied());
+        if (0..self.returns.len()).any(counts) {
+            let counted = self.returns.iter().enumerate().filter(|&(env, _)| counts(env));
+            self.moments.merge(counted.map(|(_, &g)| g));
+        }
         for (env, g) in self.returns.iter_mut().enumerate() {
             if ended(env) {
                 *g = 0.0;
@@ -244,7 +256,7 @@ mod tests {
                     g[env] = 0.0;
                 }
             }
-            normalizer.update(&rewards, |_| ended);
+            normalizer.update(&rewards, |_| ended, &[]);
         }
         let mean = returns.iter().sum::<f64>() / 1000.0;
         let std = (returns.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / 1000.0).sqrt();

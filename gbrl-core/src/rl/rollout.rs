@@ -21,6 +21,7 @@ pub struct Rollout {
     rewards: Vec<f32>,
     discounts: Vec<f64>,
     ends: Vec<bool>,
+    ignored: Vec<bool>,
     values: Vec<f32>,
     bootstraps: Vec<f32>,
     advantages: Vec<f64>,
@@ -41,6 +42,9 @@ pub struct StepRows<'a> {
     pub truncated: &'a [bool],
     /// Observations at the ends of episodes, `[n_envs, n_features]`; only rows of truncated episodes are read.
     pub final_observations: &'a [f32],
+    /// Where an environment only reset itself after an end, whatever it was told to do: nothing is learnt from such a row,
+    /// and its rewards and ends mean nothing. Empty where there are none.
+    pub ignored: &'a [bool],
 }
 
 impl Rollout {
@@ -59,6 +63,7 @@ impl Rollout {
             rewards: Vec::with_capacity(n),
             discounts: Vec::with_capacity(n),
             ends: Vec::with_capacity(n),
+            ignored: Vec::with_capacity(n),
             values: vec![0.0; n],
             bootstraps: vec![0.0; n],
             advantages: vec![0.0; n],
@@ -76,6 +81,7 @@ impl Rollout {
         self.rewards.clear();
         self.discounts.clear();
         self.ends.clear();
+        self.ignored.clear();
         self.cut_rows.clear();
         self.cut_observations.clear();
     }
@@ -115,7 +121,8 @@ impl Rollout {
     /// Adds what came of the last decision; `gamma` is the discount of steps that do not terminate.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) when no decision is waiting or a slice has a wrong length.
+    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) when no decision is waiting or a slice has a wrong length,
+    /// [`ErrorKind::Parameter`](crate::error::ErrorKind::Parameter) for an ignored row that follows no end.
     pub fn push_outcome(&mut self, step: &StepRows<'_>, gamma: f64) -> Result<()> {
         let n = self.n_envs;
         let row = self.n_rows();
@@ -125,9 +132,14 @@ impl Rollout {
             ("terminated", n, step.terminated.len()),
             ("truncated", n, step.truncated.len()),
             ("final_observations", n * self.n_features, step.final_observations.len()),
+            ("ignored", if step.ignored.is_empty() { 0 } else { n }, step.ignored.len()),
         ])?;
+        self.check_ignored(step.ignored)?;
         for env in 0..n {
-            let (terminated, truncated) = (step.terminated[env], step.truncated[env]);
+            let ignored = step.ignored.get(env).copied().unwrap_or(false);
+            // Nothing comes from before it, since an episode had ended, and nothing of what comes after it may reach it.
+            let (terminated, truncated) = (step.terminated[env] || ignored, step.truncated[env]);
+            self.ignored.push(ignored);
             self.discounts.push(if terminated { 0.0 } else { gamma });
             self.ends.push(terminated || truncated);
             if truncated && !terminated {
@@ -138,6 +150,22 @@ impl Rollout {
         }
         self.rewards.extend_from_slice(step.rewards);
         Ok(())
+    }
+
+    /// Whether rows may be ignored in the step to come.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parameter`](crate::error::ErrorKind::Parameter) for one that follows no end.
+    pub(super) fn check_ignored(&self, ignored: &[bool]) -> Result<()> {
+        let before = self.n_rows().checked_sub(self.n_envs).map(|first| &self.ends[first..]);
+        let follows_no_end = |&(_, (&ignored, &ended)): &(usize, (&bool, &bool))| ignored && !ended;
+        match ignored.iter().zip(before.unwrap_or_default()).enumerate().find(follows_no_end) {
+            Some((env, _)) => {
+                let rule = "false where no episode ended in the step before";
+                Err(Error::parameter(format!("ignored[{env}]"), true, rule))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Observations after the rows that were truncated, in the order of the rows, `[n_cut, n_features]`; their values
@@ -230,6 +258,16 @@ impl Rollout {
         &self.returns
     }
 
+    /// The rows to be learnt from, in order: all but those ignored.
+    pub fn learnt_rows(&self) -> impl Iterator<Item = u32> {
+        self.ignored.iter().enumerate().filter(|(_, ignored)| !**ignored).map(|(row, _)| row as u32)
+    }
+
+    /// The rows that are not, in order.
+    pub fn ignored_rows(&self) -> impl Iterator<Item = u32> {
+        self.ignored.iter().enumerate().filter(|(_, ignored)| **ignored).map(|(row, _)| row as u32)
+    }
+
     /// Where an episode ended with the row's step.
     pub fn ends(&self) -> &[bool] {
         &self.ends
@@ -254,6 +292,7 @@ mod tests {
             terminated: &terminated,
             truncated: &truncated,
             final_observations: &[7.0, 8.0],
+            ignored: &[],
         };
         rollout.push_outcome(&step, 0.9)
     }
@@ -271,6 +310,38 @@ mod tests {
         let expected = [1.0, 1.0 + 0.9 * 50.0, 1.0 + 0.9 * 5.0, 1.0 + 0.9 * 6.0];
         assert!(rollout.returns().iter().zip(expected).all(|(&r, e)| close(r, e)));
         assert_eq!((rollout.action(3), rollout.mask(3).len()), (&[1.0][..], 0));
+    }
+
+    #[test]
+    fn an_ignored_row_parts_what_is_before_it_from_what_is_after() {
+        let mut rollout = Rollout::new(3, 1, 1, 1, 0);
+        for (reward, ignored) in [(1.0, false), (1e30, true), (2.0, false)] {
+            rollout.push_decision(&[0.0], &[], &[-0.5]).unwrap();
+            let (terminated, truncated) = (&[!ignored && reward == 1.0], &[ignored]);
+            let step =
+                StepRows { rewards: &[reward], terminated, truncated, final_observations: &[7.0], ignored: &[ignored] };
+            rollout.push_outcome(&step, 0.5).unwrap();
+        }
+        assert_eq!(rollout.learnt_rows().collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(rollout.ignored_rows().collect::<Vec<_>>(), [1]);
+        assert!(rollout.cut_rows().is_empty());
+        rollout.values_mut().copy_from_slice(&[0.25, 1e30, 0.5]);
+        rollout.finish(&[4.0], &[], 1.0).unwrap();
+        assert_eq!([rollout.returns()[0], rollout.returns()[2]], [1.0, 2.0 + 0.5 * 4.0]);
+        rollout.clear();
+        rollout.push_decision(&[0.0], &[], &[-0.5]).unwrap();
+        let no_end = StepRows {
+            rewards: &[0.0],
+            terminated: &[false],
+            truncated: &[false],
+            final_observations: &[0.0],
+            ignored: &[],
+        };
+        assert!(rollout.push_outcome(&StepRows { ignored: &[false; 2], ..no_end }, 0.5).is_err());
+        rollout.push_outcome(&no_end, 0.5).unwrap();
+        rollout.push_decision(&[0.0], &[], &[-0.5]).unwrap();
+        let error = rollout.push_outcome(&StepRows { ignored: &[true], ..no_end }, 0.5).unwrap_err();
+        assert_eq!(error.to_string(), "ignored[0]: expected false where no episode ended in the step before, got true");
     }
 
     #[test]

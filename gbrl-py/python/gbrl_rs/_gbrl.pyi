@@ -15,8 +15,11 @@ __all__ = [
     "FormatError",
     "VecEnv",
     "environments",
+    "export_policy",
     "parameters",
     "preset",
+    "schedule_at",
+    "write_file",
 ]
 
 __version__: builtins.str
@@ -62,6 +65,11 @@ class Agent:
         Name of the algorithm.
         """
     @property
+    def output_names(self) -> builtins.list[builtins.str]:
+        r"""
+        Names of the trees' outputs: policy[0], …, value.
+        """
+    @property
     def feature_names(self) -> builtins.list[builtins.str]:
         r"""
         Names of the columns of an observation.
@@ -82,6 +90,12 @@ class Agent:
         Free log standard deviations of a Gaussian policy, float64; empty where there are none.
         """
     def __new__(cls, algo: builtins.str, env_name: builtins.str, observation_space: builtins.str, action_space: builtins.str, n_envs: builtins.int, has_masks: builtins.bool, settings: typing.Mapping[builtins.str, builtins.str]) -> Agent: ...
+    def describe(self, envs: VecEnv) -> None:
+        r"""
+        Calls the columns of observations, the codes of categories and the actions what the environments call them.
+
+        Raises ValueError for environments of another kind.
+        """
     def set(self, key: builtins.str, value: builtins.str) -> None:
         r"""
         Changes a setting of what follows, between two rollouts.
@@ -105,11 +119,13 @@ class Agent:
         Returns the actions as the rollout keeps them, float32 [n_envs, action_len] (indices, or numbers before clipping or
         squashing), the same as the environments are to get them, and their log-probabilities, float64 [n_envs].
         """
-    def outcome(self, rewards: numpy.typing.NDArray[numpy.float32], terminated: numpy.typing.NDArray[numpy.bool_], truncated: numpy.typing.NDArray[numpy.bool_], final_observations: typing.Optional[numpy.typing.NDArray[numpy.float32]], observations: numpy.typing.NDArray[numpy.float32]) -> builtins.bool:
+    def outcome(self, rewards: numpy.typing.NDArray[numpy.float32], terminated: numpy.typing.NDArray[numpy.bool_], truncated: numpy.typing.NDArray[numpy.bool_], final_observations: typing.Optional[numpy.typing.NDArray[numpy.float32]], observations: numpy.typing.NDArray[numpy.float32], ignored: typing.Optional[numpy.typing.NDArray[numpy.bool_]] = None) -> builtins.bool:
         r"""
         Remembers what came of the last decision: rewards float32 [n_envs], terminated and truncated bool [n_envs], the
         last observations of episodes that ended, float32 [n_envs, n_features] (None when none ended by truncation), and the
         observations that come next. Returns whether the rollout is full.
+
+        ignored, bool [n_envs], says which environments only reset themselves: nothing is learnt from those rows.
         """
     def collect(self, envs: VecEnv) -> builtins.list[tuple[builtins.int, builtins.float, builtins.int, builtins.bool]]:
         r"""
@@ -122,9 +138,10 @@ class Agent:
         r"""
         Values every row of a full rollout, and computes advantages and returns.
         """
-    def update(self, progress: builtins.float) -> builtins.dict[builtins.str, builtins.float]:
+    def update(self, progress: builtins.float) -> builtins.list[tuple[builtins.str, builtins.float]]:
         r"""
-        Learns from the finished rollout; schedules stand at progress, 0 to 1. Returns the numbers called train/…
+        Learns from the finished rollout; schedules stand at progress, 0 to 1. Returns the numbers called train/…, in the
+        order in which the program `gbrl` writes them.
 
         Ctrl-C ends it between two minibatches; what was learnt until then stays.
         """
@@ -166,7 +183,20 @@ class Agent:
         r"""
         An agent that to_bytes wrote, and the note. Every altered byte is refused with a FormatError.
 
+        Of a model file, and of a checkpoint of the program `gbrl`, the policy is taken: an agent for one environment that
+        begins to learn anew, and the note {"policy": {env_id, timesteps, observation_space, action_space}}.
+
         device is where trees are grown from now on: "cpu", "cuda", "cuda:N" or "auto".
+        """
+    def watch(self) -> None:
+        r"""
+        Keeps a sample of the states that are decided about from now on, part of what to_bytes writes; one that is kept
+        already goes on.
+        """
+    def states(self) -> typing.Optional[bytes]:
+        r"""
+        The sample as the bytes of states.safetensors: observations float32 [n, n_features] as environments show them, n at
+        most 4,096, and action masks uint8 [n, mask_len] where there are some. None without watch.
         """
     def save_model(self, path: builtins.str | os.PathLike[builtins.str], timesteps: builtins.int) -> None:
         r"""
@@ -210,6 +240,11 @@ class Booster:
         Where every output starts, float32 [n_outputs].
         """
     @property
+    def output_names(self) -> builtins.list[builtins.str]:
+        r"""
+        Names of the output columns.
+        """
+    @property
     def feature_names(self) -> builtins.list[builtins.str]:
         r"""
         Names of the input columns.
@@ -238,12 +273,15 @@ class Booster:
         Returns n_trees (added), n_leaves, depth and n_rows (after subsampling). O(n · features · depth), whatever the
         number of trees already there, unless control variates or Adam need what those said.
         """
-    def fit(self, x: numpy.typing.NDArray[numpy.float32], y: numpy.typing.NDArray[numpy.float32], n_trees: builtins.int) -> numpy.typing.NDArray[numpy.float64]:
+    def fit(self, x: numpy.typing.NDArray[numpy.float32], y: numpy.typing.NDArray[numpy.float32], n_trees: builtins.int, weights: typing.Optional[numpy.typing.NDArray[numpy.float32]] = None, validation: typing.Optional[tuple[numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.float32], typing.Optional[numpy.typing.NDArray[numpy.float32]]]] = None, patience: typing.Optional[builtins.int] = None, tol: builtins.float = 0.0) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
         r"""
-        Adds n_trees trees that lower ½‖output − y‖² over x, float32 [n, n_features], and y, float32 [n, n_outputs].
+        Adds n_trees trees that lower ½‖output − y‖² over x, float32 [n, n_features], and y, float32 [n, n_outputs], each row
+        by its weight, float32 [n].
 
-        Returns the loss, averaged over rows, after each: float64 [n_trees]. An ensemble without trees and with a bias of
-        zero starts from the means of y. Ctrl-C ends it between two trees; those that are there stay.
+        Returns the loss, averaged over rows, after each tree, float64 [n_trees], and that of the validation rows (x, y,
+        weights), which are not learnt from: empty without. Once patience trees have not lowered that one by more than tol,
+        no more are grown. An ensemble without trees and with a bias of zero starts from the means of y. Ctrl-C ends it
+        between two trees; those that are there stay.
         """
     def predict(self, observations: numpy.typing.NDArray[numpy.float32], start: builtins.int = 0, stop: typing.Optional[builtins.int] = None) -> numpy.typing.NDArray[numpy.float32]:
         r"""
@@ -384,6 +422,17 @@ def environments() -> builtins.list[builtins.str]:
     Names of the environments written in Rust that this build can make.
     """
 
+def export_policy(agent: Agent, folder: builtins.str | os.PathLike[builtins.str], format: builtins.str, quantize: builtins.str, value: builtins.bool, name: typing.Optional[builtins.str], timesteps: builtins.int, sample: typing.Optional[bytes] = None, sample_name: builtins.str = 'states', observations: typing.Optional[numpy.typing.NDArray[numpy.float32]] = None, masks: typing.Optional[numpy.typing.NDArray[numpy.bool_]] = None) -> builtins.str:
+    r"""
+    Writes the policy of an agent into a folder as "c", "rust", "bin", "onnx", "wasm" or "json", its leaves as they are or
+    quantised ("none", "int16", "int8"), after it has decided on states as the agent does: the bytes of a states.safetensors,
+    which errors call sample_name, or rows, float32 [n, n_features], with masks or without. name is in front of every public
+    name. Gives the report as JSON.
+
+    Raises ValueError for what is none of these, NotImplementedError for a policy that cannot be exported, and DeviceError
+    where a compiler is missing.
+    """
+
 def parameters(algo: typing.Optional[builtins.str] = None) -> builtins.list[builtins.dict[builtins.str, builtins.str]]:
     r"""
     Every setting there is, or those of an algorithm with its defaults: a dictionary each with its section, name, kind,
@@ -398,5 +447,18 @@ def preset(env: builtins.str, name: builtins.str = 'default', algo: builtins.str
     their own share one.
 
     Raises ValueError for a preset that there is not.
+    """
+
+def schedule_at(name: builtins.str, text: builtins.str, progress: builtins.float) -> builtins.float:
+    r"""
+    What a schedule such as "lin_0.1" is at progress, 0 to 1; name is whose it is.
+
+    Raises ValueError for a text that is none, and for one that leaves the range of learning rates.
+    """
+
+def write_file(path: builtins.str | os.PathLike[builtins.str], data: bytes) -> None:
+    r"""
+    Writes a file in one step: path holds the old bytes or the new ones, whatever happens. A link stays one, and an old
+    file's mode the same.
     """
 

@@ -61,9 +61,7 @@ impl Peers {
 
 fn install_one(python: &PathBuf, name: &str) -> Result<String, String> {
     if name == OURS {
-        // As it is now, whatever was installed before.
-        let pip = ["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", "./gbrl-py"];
-        return process::output(process::command(python).args(pip))
+        return python::install_own(python)
             .and_then(|_| version(python, name))
             .map_err(|error| format!("could not be installed: {error:#}"));
     }

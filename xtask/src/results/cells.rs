@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::suite::{Home, Suite};
-use super::{Args, Cell, Cells, key};
+use super::{Args, Cell, Cells, bounded_key, key};
 use crate::{process, python, workspace};
 
 const GYMNASIUM: (&str, &str) = (".venv-results", "xtask/src/results/requirements.txt");
@@ -24,11 +24,14 @@ struct Wanted {
     preset: String,
     seed: u64,
     steps: u64,
+    /// The bound of the ensemble, and its share of the unbounded run's trees.
+    max_trees: Option<(u64, f64)>,
 }
 
 impl Wanted {
     fn key(&self) -> String {
-        key(&self.algo, self.env, &self.preset, self.seed)
+        let key = key(&self.algo, self.env, &self.preset, self.seed);
+        self.max_trees.map_or(key.clone(), |(_, share)| bounded_key(&key, share))
     }
 
     fn folder(&self) -> PathBuf {
@@ -36,7 +39,8 @@ impl Wanted {
     }
 
     fn name(&self) -> String {
-        format!("{} {} {} seed {}", self.algo, self.env, self.preset, self.seed)
+        let bound = self.max_trees.map_or(String::new(), |(trees, _)| format!(", at most {trees} trees"));
+        format!("{} {} {} seed {}{bound}", self.algo, self.env, self.preset, self.seed)
     }
 }
 
@@ -52,7 +56,7 @@ pub fn train(args: &Args, cells: &mut Cells, store: &Path) -> Result<()> {
     ensure!(args.jobs > 0, "--jobs: expected at least 1, got 0");
     process::run(process::cargo().args(["build", "--release", "--quiet", "-p", "gbrl-cli"]))?;
     let mut programs = Programs { rust: workspace::target().join("release/gbrl"), python: None };
-    let mut wanted = wanted(args, &programs.rust)?;
+    let mut wanted = wanted(args, &programs.rust, cells)?;
     let asked = wanted.len();
     wanted.retain(|cell| !cells.contains_key(&cell.key()));
     println!("{asked} runs asked for, {} of them to be trained", wanted.len());
@@ -100,7 +104,10 @@ pub fn train(args: &Args, cells: &mut Cells, store: &Path) -> Result<()> {
 }
 
 /// Every cell that the arguments name and that has a preset.
-fn wanted(args: &Args, program: &Path) -> Result<Vec<Wanted>> {
+fn wanted(args: &Args, program: &Path, cells: &Cells) -> Result<Vec<Wanted>> {
+    if let Some(share) = args.max_trees {
+        ensure!(share > 0.0 && share < 1.0, "--max-trees: expected above 0, below 1, got {share}");
+    }
     let suites = if args.suite.is_empty() { vec![Suite::Classic] } else { args.suite.clone() };
     let envs: Vec<_> = suites.iter().flat_map(|suite| suite.envs()).copied().collect();
     if let Some(unknown) = args.envs.iter().find(|env| envs.iter().all(|(id, _)| id != env)) {
@@ -117,8 +124,16 @@ fn wanted(args: &Args, program: &Path) -> Result<Vec<Wanted>> {
                 let Ok(text) = process::output(&mut command) else { continue };
                 let settings: toml::Table = text.parse().context("a preset")?;
                 let steps = settings["total_timesteps"].as_integer().context("total_timesteps")? as u64;
-                let cell = |seed| Wanted { env, home, algo: algo.clone(), preset: preset.clone(), seed, steps };
-                wanted.extend((0..args.seeds).map(cell));
+                for seed in 0..args.seeds {
+                    let key = key(algo, env, preset, seed);
+                    let max_trees = match (args.max_trees, cells.get(&key)) {
+                        (None, _) => None,
+                        (Some(share), Some(cell)) => Some(((cell.n_trees as f64 * share).ceil() as u64, share)),
+                        (Some(_), None) => bail!("--max-trees: {key} has to be trained without a bound before"),
+                    };
+                    let (algo, preset) = (algo.clone(), preset.clone());
+                    wanted.push(Wanted { env, home, algo, preset, seed, steps, max_trees });
+                }
             }
         }
     }
@@ -132,8 +147,7 @@ fn names(envs: &[(&str, Home)]) -> String {
 /// Python with Gymnasium's Box2D and this project's package, built from the sources as they are.
 fn gymnasium() -> Result<PathBuf> {
     let python = python::install_file(GYMNASIUM.0, GYMNASIUM.1)?;
-    let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", "./gbrl-py"];
-    process::run(process::command(&python).args(pip))?;
+    python::install_own(&python)?;
     Ok(python)
 }
 
@@ -163,6 +177,9 @@ fn run_one(cell: &Wanted, programs: &Programs, (bar, total): (&ProgressBar, &Pro
         if cell.home == Home::Rust {
             command.args(["--set", &format!("checkpoint_every={}", cell.steps.div_ceil(10))]);
         }
+        if let Some((max_trees, _)) = cell.max_trees {
+            command.args(["--set", &format!("max_trees={max_trees}")]);
+        }
     }
     command.args(["--threads", "1", "--quiet", "--json"]);
     let (ended, at) = (AtomicBool::new(false), Mutex::new(0));
@@ -189,6 +206,7 @@ fn run_one(cell: &Wanted, programs: &Programs, (bar, total): (&ProgressBar, &Pro
     value["preset"] = cell.preset.clone().into();
     value["seed"] = cell.seed.into();
     let mut trained: Cell = serde_json::from_value(value).context("the program's last line")?;
+    trained.max_trees = cell.max_trees;
     let rows = metrics(&folder)?;
     // Of all sessions of a run that was interrupted.
     trained.wall_s = rows.last().and_then(|row| row.elapsed).unwrap_or(trained.wall_s).max(trained.wall_s);

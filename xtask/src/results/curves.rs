@@ -51,7 +51,9 @@ struct Panel {
 
 fn panels(cells: &Cells, paper: &Paper, (suite, algo, preset): (Suite, &str, &str)) -> Vec<Panel> {
     let panel = |env: &str| {
-        let own = |c: &&Cell| c.algo == algo && c.env == env && c.preset == preset && !c.curve.is_empty();
+        let own = |c: &&Cell| {
+            c.algo == algo && c.env == env && c.preset == preset && c.max_trees.is_none() && !c.curve.is_empty()
+        };
         let runs: Vec<&Cell> = cells.values().filter(own).collect();
         let first = runs.first()?;
         let at = |steps: u64| {

@@ -35,6 +35,9 @@ pub struct Args {
     /// Only these environments of the suites.
     #[arg(long, value_delimiter = ',')]
     envs: Vec<String>,
+    /// Bound ensembles to this share of the trees that the same run without a bound grew: 0.1 is a tenth.
+    #[arg(long, value_name = "SHARE")]
+    max_trees: Option<f64>,
     /// Runs side by side, one thread each.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
@@ -57,6 +60,9 @@ struct Cell {
     eval_return_mean: f64,
     eval_return_std: f64,
     n_trees: u64,
+    /// The bound that the ensemble was kept to, and its share of the unbounded run's trees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_trees: Option<(u64, f64)>,
     #[serde(default)]
     peak_rss_mb: Option<f64>,
     #[serde(default)]
@@ -75,6 +81,11 @@ type Cells = BTreeMap<String, Cell>;
 
 fn key(algo: &str, env: &str, preset: &str, seed: u64) -> String {
     format!("{algo}/{env}/{preset}/{seed:03}")
+}
+
+/// The same for a run whose ensemble is bounded to a share of the trees.
+fn bounded_key(key: &str, share: f64) -> String {
+    format!("{key}/max_trees={share}")
 }
 
 /// Trains what is missing and writes the page.
@@ -118,6 +129,7 @@ mod tests {
             eval_return_mean: -200.0,
             eval_return_std: 1.0,
             n_trees: 7,
+            max_trees: None,
             peak_rss_mb: Some(30.0),
             model_sha256: String::new(),
             curve: vec![(500, -900.0), (1000, -300.0)],

@@ -1,9 +1,10 @@
 //! docs/results.md, from the cells alone.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::suite::{Paper, Published, Suite};
-use super::{Cell, Cells, mean_std};
+use super::{Cell, Cells, key, mean_std};
 
 /// The algorithms, in the order of the page.
 pub const ALGORITHMS: [(&str, &str); 3] = [("ppo", "PPO"), ("a2c", "A2C"), ("awr", "AWR")];
@@ -25,14 +26,16 @@ pub fn render(cells: &Cells, paper: &Paper) -> String {
             }
         }
     }
+    bounded(&mut page, cells);
     page += "\n## Every run\n\n| algorithm | environment | preset | seed | steps | last 100 episodes | evaluation | trees | seconds |\n|---|---|---|---|---|---|---|---|---|\n";
     for c in cells.values() {
+        let preset = c.max_trees.map_or(c.preset.clone(), |(trees, _)| format!("{}, max_trees={trees}", c.preset));
         let _ = writeln!(
             page,
             "| {} | {} | {} | {} | {} | {:.2} | {:.2} ± {:.2} | {} | {:.1} |",
             c.algo,
             c.env,
-            c.preset,
+            preset,
             c.seed,
             c.steps,
             c.train_return_mean,
@@ -65,7 +68,7 @@ fn table(page: &mut String, cells: &Cells, paper: &Paper, (suite, algo, title, p
     *page += "|---|---|---|---|---|---|---|---|---|---|\n";
     let mut has_curve = false;
     for (env, _) in suite.envs() {
-        let own = |c: &&Cell| c.algo == algo && c.env == *env && c.preset == preset;
+        let own = |c: &&Cell| c.algo == algo && c.env == *env && c.preset == preset && c.max_trees.is_none();
         let runs: Vec<&Cell> = cells.values().filter(own).collect();
         let Some(first) = runs.first() else { continue };
         has_curve |= runs.iter().any(|c| !c.curve.is_empty());
@@ -91,14 +94,68 @@ fn table(page: &mut String, cells: &Cells, paper: &Paper, (suite, algo, title, p
     }
 }
 
+/// Bounded runs and their unbounded twins.
+type Pairs<'a> = Vec<(&'a Cell, &'a Cell)>;
+
+/// Bounded ensembles beside the same seeds without a bound.
+fn bounded(page: &mut String, cells: &Cells) {
+    let mut pairs: BTreeMap<([&str; 3], String), Pairs<'_>> = BTreeMap::new();
+    for cell in cells.values() {
+        let Some((_, share)) = cell.max_trees else { continue };
+        let Some(free) = cells.get(&key(&cell.algo, &cell.env, &cell.preset, cell.seed)) else { continue };
+        let place = [cell.algo.as_str(), &cell.preset, &cell.env];
+        pairs.entry((place, format!("{} %", share * 100.0))).or_default().push((cell, free));
+    }
+    if pairs.is_empty() {
+        return;
+    }
+    *page += "\n## Bounded ensembles\n\n\
+              `max_trees` as a share of the trees that the same run without it grew. The standard error is of the difference of\n\
+              the two means.\n\n\
+              | algorithm | preset | environment | seeds | bound | trees in the end | bounded | unbounded | difference | standard error | seconds | unbounded |\n\
+              |---|---|---|---|---|---|---|---|---|---|---|---|\n";
+    for (([algo, preset, env], share), runs) in pairs {
+        let of = |f: fn(&(&Cell, &Cell)) -> f64| mean_std(&runs.iter().map(f).collect::<Vec<_>>());
+        let (own, free) = (of(|run| run.0.train_return_mean), of(|run| run.1.train_return_mean));
+        let error = ((own.1 * own.1 + free.1 * free.1) / runs.len() as f64).sqrt();
+        let _ = writeln!(
+            page,
+            "| {algo} | {preset} | {env} | {} | {share} | {:.0} of {} | {} | {} | {:+.2} | {error:.2} | {:.1} | {:.1} |",
+            runs.len(),
+            of(|run| run.0.n_trees as f64).0,
+            runs[0].1.n_trees,
+            shown(Some(own)),
+            shown(Some(free)),
+            own.0 - free.0,
+            of(|run| run.0.wall_s).0,
+            of(|run| run.1.wall_s).0,
+        );
+    }
+}
+
 fn shown(value: Option<Published>) -> String {
     value.map_or("–".to_owned(), |(mean, std)| format!("{mean:.2} ± {std:.2}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{key, tests::cell};
+    use super::super::{bounded_key, tests::cell};
     use super::*;
+
+    #[test]
+    fn a_bounded_run_stands_beside_its_unbounded_twin_and_nowhere_else() {
+        let mut cells = Cells::new();
+        for seed in 0..2 {
+            let free = key("ppo", "Pendulum-v1", "paper", seed);
+            cells.insert(bounded_key(&free, 0.1), Cell { max_trees: Some((1, 0.1)), n_trees: 1, ..cell(seed, -250.0) });
+            cells.insert(free, cell(seed, -240.0 - 20.0 * seed as f64));
+        }
+        let page = render(&cells, &Paper::read().unwrap());
+        assert!(page.contains("| Pendulum-v1 | 2 | 1000 | -250.00 ± 14.14 |"), "{page}");
+        let row =
+            "| ppo | paper | Pendulum-v1 | 2 | 10 % | 1 of 7 | -250.00 ± 0.00 | -250.00 ± 14.14 | +0.00 | 10.00 |";
+        assert!(page.contains(row) && page.contains("| paper, max_trees=1 | 1 |"), "{page}");
+    }
 
     #[test]
     fn a_page_has_a_row_for_each_environment_that_ran() {

@@ -190,7 +190,7 @@ impl Actor {
         let (terminated, truncated) = (step.terminated, step.truncated);
         s.rewards.copy_from_slice(step.rewards);
         if let Some(normalizer) = &mut self.reward_normalizer {
-            normalizer.update(&s.rewards, |env| terminated[env] || truncated[env]);
+            normalizer.update(&s.rewards, |env| terminated[env] || truncated[env], step.ignored);
             normalizer.apply(&mut s.rewards);
         }
         let final_observations = match &head.normalizer {

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::backend::MakeBackend;
 use crate::boost::{Booster, Dataset};
 use crate::config::{AgentParams, AlgoParams, Edges, OptimizerKind, ParamValue, Settings};
+use crate::data::FeatureSchema;
 use crate::ensemble::{Ensemble, Optimizer, OutputGroup};
 use crate::error::{Error, Result};
 use crate::io::{Model, ModelRef};
 use crate::rl::algo::Poll;
 use crate::rl::algo::actor::{Actor, ActorState, Decision};
+use crate::rl::algo::compaction::Compaction;
 use crate::rl::algo::learner::{Learner, LearnerState, Lesson};
 use crate::rl::event::Metrics;
 use crate::rl::normalize::RewardNormalizer;
@@ -55,6 +57,7 @@ use crate::threads::Threads;
 ///             terminated: &terminated,
 ///             truncated: &truncated,
 ///             final_observations: &observations,
+///             ignored: &[],
 ///         };
 ///         if agent.outcome(&step, &observations)? {
 ///             break;
@@ -77,6 +80,9 @@ pub struct Agent {
     pub(super) data: Dataset,
     pub(super) actor: Actor,
     pub(super) learner: Learner,
+    pub(super) compaction: Compaction,
+    /// The ensemble before a compaction, while the rollout lasts that it followed.
+    replaced: Option<Ensemble>,
     has_masks: bool,
     rules: Rules,
     stage: Stage,
@@ -109,6 +115,9 @@ pub struct AgentState {
     #[serde(alias = "ppo")]
     learner: LearnerState,
     pub(super) n_trees: usize,
+    /// Absent where a run without bounds began before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) compaction: Option<Compaction>,
 }
 
 /// Settings that stay as the run began: what they decide is part of the state, and a new value would change nothing or
@@ -221,6 +230,11 @@ impl Agent {
             agent.booster.set_fixed_edges(fixed_edges)?;
         }
         agent.actor.restore(&state.actor)?;
+        if let Some(compaction) = &state.compaction {
+            compaction.check(agent.head.n_features())?;
+            agent.compaction = compaction.clone();
+            agent.booster.set_seed(trees_seed(settings, &agent.compaction));
+        }
         agent.learner.restore(&state.learner, &agent.head, &mut agent.booster)?;
         Ok(agent)
     }
@@ -235,13 +249,16 @@ impl Agent {
     ) -> Result<Self> {
         settings.check()?;
         let n_envs = settings.run.n_envs;
-        let booster = new_booster(backend, ensemble, settings)?;
+        let compaction = Compaction::new(settings.run.seed);
+        let booster = new_booster(backend, ensemble, settings, &compaction)?;
         Ok(Agent {
             env: env.to_owned(),
             backend: backend.clone(),
             data: booster.dataset(),
             actor: Actor::new(&head, n_envs, has_masks, settings),
             learner: Learner::new(&head, has_masks, &booster, settings),
+            compaction,
+            replaced: None,
             rules: Rules::new(&head.observation_space, &head.action_space)?,
             has_masks,
             stage: Stage::New,
@@ -353,11 +370,15 @@ impl Agent {
                 return Err(Error::shape(what, n_envs, len));
             }
         }
+        if !step.ignored.is_empty() && step.ignored.len() != n_envs {
+            return Err(Error::shape("ignored", n_envs, step.ignored.len()));
+        }
         if let Some(reward) = step.rewards.iter().find(|reward| !reward.is_finite()) {
             return Err(Error::environment(&self.env, "reward", "a finite number", reward));
         }
         self.check_observations("observations", next)?;
         self.check_shape("final_observations", step.final_observations)?;
+        self.actor.rollout.check_ignored(step.ignored)?;
         self.actor.outcome(step, next, &mut self.head)?;
         let full = self.actor.rollout.is_full();
         self.stage = if full { Stage::Full } else { Stage::Deciding };
@@ -391,6 +412,7 @@ impl Agent {
                 terminated: envs.terminated(),
                 truncated: envs.truncated(),
                 final_observations: envs.final_observations(),
+                ignored: &[],
             };
             self.actor.outcome(&step, envs.observations(), &mut self.head)?;
             if on_step(envs).is_break() {
@@ -405,6 +427,7 @@ impl Agent {
     fn leave_finished(&mut self) {
         if self.stage == Stage::Finished {
             self.actor.clear(&mut self.data);
+            self.replaced = None;
         }
         self.stage = Stage::New;
     }
@@ -427,6 +450,7 @@ impl Agent {
             return Err(out_of_turn("finish", self.stage));
         }
         self.actor.finish(&mut self.booster, &mut self.data, &self.head)?;
+        self.compaction.visit(self.data.observations(), &self.settings.run);
         if let Some(replay) = &mut self.learner.replay {
             let (last_observations, new_episodes) = self.actor.ends();
             let rollout = &self.actor.rollout;
@@ -437,10 +461,12 @@ impl Agent {
         Ok(())
     }
 
-    /// Learns from the finished rollout and sets `train/…` in `metrics`. Schedules stand at `progress`, 0 to 1.
+    /// Learns from the finished rollout and sets `train/…` in `metrics`. Schedules stand at `progress`, 0 to 1. Where the
+    /// ensemble has come to more than `max_trees`, a distilled one replaces it.
     ///
     /// # Errors
-    /// Class `Value` for a call out of turn and for a setting that the trees refuse.
+    /// Class `Value` for a call out of turn, for a setting that the trees refuse, and where `max_trees` is set for outputs
+    /// that are not finite.
     pub fn update(&mut self, progress: f64, metrics: &mut Metrics) -> Result<()> {
         self.update_while(progress, metrics, &mut || ControlFlow::Continue(()))
     }
@@ -464,7 +490,33 @@ impl Agent {
             metrics,
             poll,
         };
-        self.learner.update(&self.settings.algo, lesson)
+        self.learner.update(&self.settings.algo, lesson)?;
+        if let Some(small) = self.compaction.attempt(&self.booster, &self.head, &self.settings.run)? {
+            let settings = self.settings.clone();
+            self.replaced = Some(self.go_on_from(small, &settings)?.into_ensemble());
+            metrics.set("train/n_trees", self.booster.n_trees() as f64);
+        }
+        self.compaction.report(&self.settings.run, metrics);
+        Ok(())
+    }
+
+    /// Goes on with other trees or by other settings of theirs, and gives back the booster until now. A finished rollout
+    /// stays, to be learnt from by the trees to come.
+    fn go_on_from(&mut self, ensemble: Ensemble, settings: &Settings) -> Result<Booster> {
+        let edges = self.booster.fixed_edges().map(<[_]>::to_vec);
+        let mut booster = new_booster(&self.backend, ensemble, settings, &self.compaction)?;
+        if settings.tree.edges == Edges::Fixed {
+            booster.set_fixed_edges(edges)?;
+        }
+        let mut data = booster.dataset();
+        booster.append(&mut data, &self.data.observations().to_rows(), 0..0, &mut [])?;
+        booster.complete(&mut data)?;
+        self.data = data;
+        let before = std::mem::replace(&mut self.booster, booster);
+        if let Some(replay) = &mut self.learner.replay {
+            replay.rebuild(&mut self.booster)?;
+        }
+        Ok(before)
     }
 
     /// Forgets the running return of an environment that started a new episode without ending the old one.
@@ -491,23 +543,7 @@ impl Agent {
                 let reason = "its rows are binned and cached for the trees as they are";
                 return Err(Error::unsupported("changing the trees' settings", "in the middle of a rollout", reason));
             }
-            let edges = self.booster.fixed_edges().map(<[_]>::to_vec);
-            let mut booster = new_booster(&self.backend, self.booster.ensemble().clone(), &settings)?;
-            if settings.tree.edges == Edges::Fixed {
-                booster.set_fixed_edges(edges)?;
-            }
-            // A finished rollout stays, to be learnt from by the trees to come.
-            let mut rows = vec![0.0; self.data.n_rows() * self.rules.n_features];
-            for (row, out) in rows.chunks_exact_mut(self.rules.n_features).enumerate() {
-                self.data.observations().read_row(row, out);
-            }
-            let mut data = booster.dataset();
-            booster.append(&mut data, &rows, 0..0, &mut [])?;
-            booster.complete(&mut data)?;
-            (self.data, self.booster) = (data, booster);
-            if let Some(replay) = &mut self.learner.replay {
-                replay.rebuild(&mut self.booster)?;
-            }
+            self.go_on_from(self.booster.ensemble().clone(), &settings)?;
         }
         for (i, group) in output_groups(&settings.agent, self.head.n_policy_outputs()).into_iter().enumerate() {
             self.booster.set_rate(i, group.rate)?;
@@ -520,10 +556,26 @@ impl Agent {
         Ok(())
     }
 
+    /// Calls the columns of observations and the codes of categories by other names than the observation space's, and the
+    /// policy's outputs by those of the actions that they stand for, as many as there are.
+    ///
+    /// # Errors
+    /// Class `Value` for columns of other kinds.
+    pub fn describe(&mut self, features: FeatureSchema, choices: &[String]) -> Result<()> {
+        let n = self.head.n_policy_outputs();
+        let name = |column| match choices.get(column) {
+            Some(choice) if column < n => format!("policy[{choice}]"),
+            _ => self.booster.ensemble().output_name(column),
+        };
+        let names = if choices.is_empty() { Vec::new() } else { (0..=n).map(name).collect() };
+        self.booster.describe(features, names)
+    }
+
     /// Restarts every random stream from another seed.
     pub fn seed(&mut self, seed: u64) {
         self.settings.run.seed = seed;
-        self.booster.set_seed(trees_seed(seed));
+        self.compaction.seed(seed);
+        self.booster.set_seed(trees_seed(&self.settings, &self.compaction));
         self.actor.seed(seed);
         self.learner.seed(seed);
     }
@@ -550,7 +602,12 @@ impl Agent {
         let Some(about) = About::of(&model)? else {
             return Err(Error::format("model", "no policy", "a policy's description", "trees without one"));
         };
-        let state = AgentState { head: about.policy, n_trees: model.ensemble.trees().len(), ..self.state() };
+        let mut state = AgentState { head: about.policy, n_trees: model.ensemble.trees().len(), ..self.state() };
+        // The value that comes along is in units of its own rewards.
+        let scale = about.training.and_then(|training| training.reward_normalizer);
+        if let (Some(own), Some(scale)) = (&mut state.actor.reward_normalizer, &scale) {
+            own.take_scale(scale);
+        }
         let fits = |head: &PolicyHead| {
             (head.observation_space.clone(), head.distribution.clone(), head.log_std.len(), head.normalizer.is_some())
         };
@@ -584,14 +641,19 @@ impl Agent {
         })
     }
 
-    /// The model as it was in an earlier `state` of this agent.
+    /// The model as it was in an earlier `state` of this agent, at most one rollout ago.
     pub(super) fn earlier_model(&self, state: &AgentState, timesteps: u64) -> Result<Model> {
+        let n_compactions = state.compaction.as_ref().map_or(0, |compaction| compaction.n_compactions);
+        let ensemble = match &self.replaced {
+            Some(replaced) if n_compactions < self.compaction.n_compactions => replaced,
+            _ => self.ensemble(),
+        };
         let about = self.about(&state.head, timesteps, state.actor.reward_normalizer.as_ref());
         Ok(Model {
             params: Some(self.settings.tree.clone()),
             fixed_edges: self.booster.fixed_edges().map(<[_]>::to_vec),
             extra: about.to_extra()?,
-            ..Model::new(self.ensemble().first(state.n_trees)?)
+            ..Model::new(ensemble.first(state.n_trees)?)
         })
     }
 
@@ -615,6 +677,7 @@ impl Agent {
             actor: self.actor.state(),
             learner: self.learner.state(),
             n_trees: self.ensemble().trees().len(),
+            compaction: self.compaction.is_used().then(|| self.compaction.clone()),
         }
     }
 
@@ -678,14 +741,20 @@ fn out_of_turn(call: &'static str, stage: Stage) -> Error {
     Error::parameter("call", call, next)
 }
 
-fn new_booster(backend: &MakeBackend, ensemble: Ensemble, settings: &Settings) -> Result<Booster> {
+fn new_booster(
+    backend: &MakeBackend,
+    ensemble: Ensemble,
+    settings: &Settings,
+    compaction: &Compaction,
+) -> Result<Booster> {
     let threads = Threads::new(settings.run.n_threads)?;
     let backend = backend.make(&threads)?;
-    Booster::with_backend(ensemble, settings.tree.clone(), trees_seed(settings.run.seed), threads, backend)
+    Booster::with_backend(ensemble, settings.tree.clone(), trees_seed(settings, compaction), threads, backend)
 }
 
-fn trees_seed(seed: u64) -> u64 {
-    derive_seed(seed, "trees", 0)
+/// Trees are counted anew after a compaction: their random numbers are others then.
+fn trees_seed(settings: &Settings, compaction: &Compaction) -> u64 {
+    derive_seed(settings.run.seed, "trees", compaction.n_compactions)
 }
 
 /// Which of the output groups is the policy's, and which the value's.

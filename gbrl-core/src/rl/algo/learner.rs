@@ -11,6 +11,7 @@ use crate::rl::algo::minibatch::Minibatch;
 use crate::rl::algo::replay::{Replay, ReplayState};
 use crate::rl::algo::{Poll, a2c, awr, ppo};
 use crate::rl::event::Metrics;
+use crate::rl::loss::explained_variance;
 use crate::rl::policy::PolicyHead;
 use crate::rl::rollout::Rollout;
 use crate::rng::Stream;
@@ -116,9 +117,16 @@ impl Learner {
         Ok(())
     }
 
-    /// Sets `self.order` to 0..n.
-    pub(super) fn straighten(&mut self, n: usize) {
+    /// Sets `self.order` to the rows to be learnt from; false where there are none.
+    pub(super) fn take(&mut self, rows: impl Iterator<Item = u32>) -> bool {
         self.order.clear();
-        self.order.extend(0..n as u32);
+        self.order.extend(rows);
+        !self.order.is_empty()
     }
+}
+
+/// [`explained_variance`] of some rows.
+pub(super) fn explained_of(values: &[f32], targets: &[f64], rows: impl Iterator<Item = u32>) -> f64 {
+    let (values, targets): (Vec<f32>, Vec<f64>) = rows.map(|row| (values[row as usize], targets[row as usize])).unzip();
+    explained_variance(&values, &targets)
 }

@@ -5,10 +5,12 @@ mod actor;
 pub mod adam;
 mod agent;
 mod awr;
+mod compaction;
 mod learner;
 mod minibatch;
 mod ppo;
 mod replay;
+mod steps;
 mod trainer;
 
 use std::ops::ControlFlow;

@@ -71,6 +71,9 @@ struct Chunk {
     /// Whether the first step goes on with the trajectory that the rollout before left open, by environment.
     #[serde(with = "bits")]
     goes_on: Vec<bool>,
+    /// Rows that nothing is learnt from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ignored_rows: Vec<u32>,
 }
 
 /// The rollouts, shared with the replay they are of: a copy costs nothing.
@@ -82,12 +85,8 @@ pub(super) struct ReplayState {
 impl Chunk {
     fn of(shape: Shape, rollout: &Rollout, data: &Dataset, last_observations: &[f32], new_episodes: &[bool]) -> Self {
         let rows = 0..shape.n_rows();
-        let mut observations = vec![0.0; shape.n_rows() * shape.n_features];
-        for (row, out) in observations.chunks_exact_mut(shape.n_features).enumerate() {
-            data.observations().read_row(row, out);
-        }
         Chunk {
-            observations,
+            observations: data.observations().to_rows(),
             actions: rows.clone().flat_map(|row| rollout.action(row)).copied().collect(),
             masks: rows.flat_map(|row| rollout.mask(row)).copied().collect(),
             rewards: rollout.rewards().to_vec(),
@@ -96,6 +95,7 @@ impl Chunk {
             cut_observations: rollout.cut_observations().to_vec(),
             last_observations: last_observations.to_vec(),
             goes_on: new_episodes.iter().map(|new| !new).collect(),
+            ignored_rows: rollout.ignored_rows().collect(),
         }
     }
 
@@ -124,10 +124,12 @@ impl Chunk {
         if let Some((what, expected, got)) = lengths.into_iter().find(|(_, expected, got)| expected != got) {
             return Err(Error::format("replay", what, format!("{expected} values"), got));
         }
-        match self.cut_rows.iter().find(|&&row| row as usize >= n) {
-            Some(row) => Err(Error::format("replay", "cut_rows", format!("rows below {n}"), row)),
-            None => Ok(()),
+        for (what, rows) in [("cut_rows", &self.cut_rows), ("ignored_rows", &self.ignored_rows)] {
+            if let Some(row) = rows.iter().find(|&&row| row as usize >= n) {
+                return Err(Error::format("replay", what, format!("rows below {n}"), row));
+            }
         }
+        Ok(())
     }
 }
 
@@ -266,6 +268,17 @@ impl Replay {
         self.chunks.len() * self.shape.n_rows()
     }
 
+    /// The rows to be learnt from, in order.
+    pub(super) fn learnt_rows(&self) -> impl Iterator<Item = u32> {
+        let mut learnt = vec![true; self.n_rows()];
+        for (i, chunk) in self.chunks.iter().enumerate() {
+            for &row in &chunk.ignored_rows {
+                learnt[i * self.shape.n_rows() + row as usize] = false;
+            }
+        }
+        learnt.into_iter().enumerate().filter(|&(_, learnt)| learnt).map(|(row, _)| row as u32)
+    }
+
     /// Values by row, as they were at the last [`value`](Replay::value).
     pub(super) fn values(&self) -> &[f32] {
         &self.values
@@ -382,7 +395,7 @@ mod tests {
                 now[env] = if ended { resets[env] } else { finals[env] };
             }
             let (terminated, truncated) = (&terminated, &truncated);
-            let step = StepRows { rewards: &rewards, terminated, truncated, final_observations: &finals };
+            let step = StepRows { rewards: &rewards, terminated, truncated, final_observations: &finals, ignored: &[] };
             rollout.push_outcome(&step, 0.9).unwrap();
         }
         booster.complete(&mut data).unwrap();
@@ -474,6 +487,7 @@ mod tests {
                 chunk.cut_rows = vec![99];
                 chunk.cut_observations = vec![0.0];
             }),
+            change(|chunk| chunk.ignored_rows = vec![99]),
         ] {
             let error = replay(&booster, 1000).restore(&broken, &mut booster).unwrap_err();
             assert_eq!(error.class(), crate::ErrorClass::Format);

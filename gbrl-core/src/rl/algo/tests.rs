@@ -21,7 +21,7 @@ use crate::rng::{Stream, derive_seed};
 use crate::threads::Threads;
 
 /// Small settings of the algorithm that the pair "algo" names, PPO without one.
-fn settings(pairs: &[(&str, &str)]) -> Settings {
+pub(super) fn settings(pairs: &[(&str, &str)]) -> Settings {
     let algorithm = pairs.iter().find(|(key, _)| *key == "algo").map_or("ppo", |(_, name)| name);
     let mut settings = Settings::new(Algorithm::parse(algorithm).unwrap());
     let own: &[(&str, &str)] = match settings.algorithm() {
@@ -43,9 +43,9 @@ fn settings(pairs: &[(&str, &str)]) -> Settings {
     settings
 }
 
-const ALGOS: [&str; 3] = ["ppo", "a2c", "awr"];
+pub(super) const ALGOS: [&str; 3] = ["ppo", "a2c", "awr"];
 
-fn walks(n: usize) -> Vec<Box<dyn Env>> {
+pub(super) fn walks(n: usize) -> Vec<Box<dyn Env>> {
     (0..n).map(|_| Box::new(TimeLimit::new(Walk::new(), 20).unwrap()) as Box<dyn Env>).collect()
 }
 
@@ -54,7 +54,7 @@ fn targets(n: usize) -> Vec<Box<dyn Env>> {
 }
 
 /// Every event of a run as text.
-fn log(trainer: &mut Trainer, until: u64) -> Vec<String> {
+pub(super) fn log(trainer: &mut Trainer, until: u64) -> Vec<String> {
     let mut lines = Vec::new();
     trainer
         .run(until, &mut |event| {
@@ -422,7 +422,7 @@ fn a2c_is_ppo_without_a_ratio() {
             let rows: Vec<u32> = (0..64).collect();
             let [ppo, a2c] = &mut runs;
             let head = ppo.agent.head.clone();
-            let mut gradients = [&*ppo, &*a2c].map(|trainer| {
+            let gradients = [&*ppo, &*a2c].map(|trainer| {
                 let (policy, value) = losses(trainer.settings(), trainer.rollout());
                 let mut batch = Minibatch::new(&head);
                 batch.gather(&trainer.agent.data, &rows);
@@ -436,7 +436,6 @@ fn a2c_is_ppo_without_a_ratio() {
             });
             assert_eq!(gradients[0], gradients[1]);
             assert!(gradients[1].0.iter().any(|&g| g != 0.0));
-            gradients[1].0.clear();
             // One tree of either, the same but for the order of the rows, which changes no sum of integers.
             if normalize == "false" {
                 assert_eq!(ppo.ensemble().trees(), a2c.ensemble().trees());
@@ -646,6 +645,7 @@ fn an_agent_stepped_by_hand_learns_what_a_trainer_learns() {
                     terminated: envs.terminated(),
                     truncated: envs.truncated(),
                     final_observations: envs.final_observations(),
+                    ignored: &[],
                 };
                 if agent.outcome(&step, envs.observations()).unwrap() {
                     break;
@@ -672,8 +672,13 @@ fn an_agent_names_the_call_that_is_due() {
     assert_eq!(agent.finish().unwrap_err().to_string(), "call: expected decide, got finish");
     assert_eq!(agent.decide(&[true]).unwrap_err().to_string(), "masks: expected shape 0, got 1");
     agent.decide(&[]).unwrap();
-    let step =
-        |rewards| StepRows { rewards, terminated: &[false; 4], truncated: &[false; 4], final_observations: &next };
+    let step = |rewards| StepRows {
+        rewards,
+        terminated: &[false; 4],
+        truncated: &[false; 4],
+        final_observations: &next,
+        ignored: &[],
+    };
     assert_eq!(agent.decide(&[]).unwrap_err().to_string(), "call: expected outcome, got decide");
     let error = agent.outcome(&step(&[0.0, f32::NAN, 0.0, 0.0]), &next).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Environment);
@@ -681,6 +686,94 @@ fn an_agent_names_the_call_that_is_due() {
     assert!(!agent.outcome(&step(&[0.0; 4]), &next).unwrap());
     let error = agent.update(0.0, &mut Metrics::default()).unwrap_err();
     assert_eq!(error.to_string(), "call: expected decide, got update");
+}
+
+/// What an agent learns from `Walk`s that reset themselves in the step after an end, whatever they answer in it.
+fn learnt_beside_resets(algo: &str, reward: f32, truncated: bool) -> (AgentState, usize) {
+    let settings = settings(&[("algo", algo), ("norm_reward", "true")]);
+    let mut envs = VecEnv::new(walks(4), 0).unwrap();
+    let (observation_space, action_space) = (envs.observation_space().clone(), envs.action_space().clone());
+    let mut agent = Agent::new("Walk", &observation_space, &action_space, false, &settings).unwrap();
+    envs.reset().unwrap();
+    agent.begin(envs.observations()).unwrap();
+    let mut n_ignored = 0;
+    for _ in 0..4 {
+        for t in 0.. {
+            // Every third answer of the second and the last environment is to be ignored; episodes end before it.
+            let ignored = [false, t % 3 == 2, false, t % 3 == 2];
+            n_ignored += ignored.iter().filter(|&&ignored| ignored).count();
+            let sent = agent.decide(&[]).unwrap().sent;
+            envs.step(sent, &Threads::one()).unwrap();
+            let (mut rewards, mut cut) = (envs.rewards().to_vec(), envs.truncated().to_vec());
+            let mut terminated = envs.terminated().to_vec();
+            for env in [1, 3] {
+                terminated[env] |= t % 3 == 1;
+            }
+            for env in (0..4).filter(|&env| ignored[env]) {
+                (rewards[env], cut[env]) = (reward, truncated);
+            }
+            let step = StepRows {
+                rewards: &rewards,
+                terminated: &terminated,
+                truncated: &cut,
+                final_observations: envs.final_observations(),
+                ignored: &ignored,
+            };
+            if agent.outcome(&step, envs.observations()).unwrap() {
+                break;
+            }
+        }
+        agent.finish().unwrap();
+        agent.update(0.5, &mut Metrics::default()).unwrap();
+    }
+    assert!(n_ignored > 20);
+    let n_trees = agent.ensemble().trees().len();
+    (agent.state(), n_trees)
+}
+
+#[test]
+fn nothing_is_learnt_from_ignored_rows() {
+    for algo in ["ppo", "a2c"] {
+        let (state, n_trees) = learnt_beside_resets(algo, 0.0, false);
+        assert!(n_trees >= 4);
+        assert_eq!(learnt_beside_resets(algo, 1e20, false).0, state, "{algo}");
+        assert_eq!(learnt_beside_resets(algo, -3.0, true).0, state, "{algo}");
+    }
+    // A replay keeps the rewards that it was told of, and learns the same.
+    let learnt = |reward| {
+        let (state, n_trees) = learnt_beside_resets("awr", reward, false);
+        (state.head, n_trees)
+    };
+    assert_eq!(learnt(0.0), learnt(1e20));
+}
+
+#[test]
+fn a_rollout_of_resets_alone_teaches_nothing() {
+    for algo in ["ppo", "a2c", "awr"] {
+        let settings = settings(&[("algo", algo)]);
+        let envs = VecEnv::new(walks(4), 0).unwrap();
+        let mut agent = Agent::new("Walk", envs.observation_space(), envs.action_space(), false, &settings).unwrap();
+        let (observations, no) = ([0.0; 8], [false; 4]);
+        agent.begin(&observations).unwrap();
+        loop {
+            agent.decide(&[]).unwrap();
+            let step = StepRows {
+                rewards: &[1.0; 4],
+                terminated: &no,
+                truncated: &no,
+                final_observations: &observations,
+                ignored: &[true; 4],
+            };
+            if agent.outcome(&step, &observations).unwrap() {
+                break;
+            }
+        }
+        agent.finish().unwrap();
+        let mut metrics = Metrics::default();
+        agent.update(0.0, &mut metrics).unwrap();
+        assert_eq!(agent.ensemble().trees().len(), 0);
+        assert!(metrics.iter().all(|(_, value): (&str, f64)| value.is_finite()));
+    }
 }
 
 #[test]
