@@ -100,7 +100,7 @@ class ModelExport:
             value: whether the value of a state goes along.
             name: in front of every public name; the environment's if not given.
             states: observations to check it on, a batch as vector environments give them, or the path of a run's
-                states.safetensors; those of the last rollout if not given and there was one.
+                states.safetensors; if not given those that were sampled in training, or those of the last rollout.
             action_masks: which choices were allowed in `states`, bool `[n, choices]`.
 
         Raises:
@@ -112,16 +112,28 @@ class ModelExport:
             >>> report = model.export("firmware", quantize="int16", name="pole")
             >>> report.flash_bytes, report.states.agreement
         """
-        file, rows, masks = None, None, None
+        sample, sample_name, rows, masks = None, "states", None, None
         if isinstance(states, (str, os.PathLike)):
-            file = os.fspath(states)
+            sample, sample_name = Path(states).read_bytes(), os.fspath(states)
         elif states is not None:
             rows = np.ascontiguousarray(self._flat_observations.one_or_many(states)[0])
             masks = None if action_masks is None else np.ascontiguousarray(action_masks, dtype=np.bool_)
         else:
-            rows, masks = self._last_states()
+            sample = self._agent.states()
+            if sample is None:
+                rows, masks = self._last_states()
         text = _gbrl.export_policy(
-            self._agent, os.fspath(path), format, quantize, value, name, self.num_timesteps, file, rows, masks
+            self._agent,
+            os.fspath(path),
+            format,
+            quantize,
+            value,
+            name,
+            self.num_timesteps,
+            sample,
+            sample_name,
+            rows,
+            masks,
         )
         report = json.loads(text)
         files = tuple(Path(file) for file in report.pop("files"))

@@ -422,11 +422,12 @@ def environments() -> builtins.list[builtins.str]:
     Names of the environments written in Rust that this build can make.
     """
 
-def export_policy(agent: Agent, folder: builtins.str | os.PathLike[builtins.str], format: builtins.str, quantize: builtins.str, value: builtins.bool, name: typing.Optional[builtins.str], timesteps: builtins.int, file: typing.Optional[builtins.str | os.PathLike[builtins.str]] = None, observations: typing.Optional[numpy.typing.NDArray[numpy.float32]] = None, masks: typing.Optional[numpy.typing.NDArray[numpy.bool_]] = None) -> builtins.str:
+def export_policy(agent: Agent, folder: builtins.str | os.PathLike[builtins.str], format: builtins.str, quantize: builtins.str, value: builtins.bool, name: typing.Optional[builtins.str], timesteps: builtins.int, sample: typing.Optional[bytes] = None, sample_name: builtins.str = 'states', observations: typing.Optional[numpy.typing.NDArray[numpy.float32]] = None, masks: typing.Optional[numpy.typing.NDArray[numpy.bool_]] = None) -> builtins.str:
     r"""
     Writes the policy of an agent into a folder as "c", "rust", "bin", "onnx", "wasm" or "json", its leaves as they are or
-    quantised ("none", "int16", "int8"), after it has decided on states as the agent does: a file of a run or rows,
-    float32 [n, n_features], with masks or without. name is in front of every public name. Gives the report as JSON.
+    quantised ("none", "int16", "int8"), after it has decided on states as the agent does: the bytes of a states.safetensors,
+    which errors call sample_name, or rows, float32 [n, n_features], with masks or without. name is in front of every public
+    name. Gives the report as JSON.
 
     Raises ValueError for what is none of these, NotImplementedError for a policy that cannot be exported, and DeviceError
     where a compiler is missing.
