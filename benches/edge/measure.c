@@ -8,6 +8,16 @@
 void semihost(uint32_t operation, const void *argument);
 
 #define SYSTICK ((volatile uint32_t *)0xe000e010u)
+/* Bytes below the caller's stack that are watched. */
+#define WATCHED 2048u
+
+static float obs[N_FEATURES];
+#if IS_BOX
+static float action[ACTION_LEN];
+#else
+static int32_t action[ACTION_LEN];
+#endif
+static float logits[N_LOGITS];
 
 static void print(const char *name, uint32_t x)
 {
@@ -31,6 +41,35 @@ static void print(const char *name, uint32_t x)
     semihost(4u, text); /* SYS_WRITE0 */
 }
 
+static const uint8_t *show(uint32_t row)
+{
+    (void)memcpy(obs, &rows_obs[row * N_FEATURES], sizeof obs);
+#if HAS_MASKS
+    return &rows_masks[row * MASK_LEN];
+#else
+    return NULL;
+#endif
+}
+
+static int is_wrong(uint32_t row)
+{
+    const uint8_t *mask = show(row);
+    int wrong;
+
+    LOGITS(obs, logits);
+    wrong = ACT(obs, mask, action) != 0;
+    wrong |= memcmp(action, &rows_actions[row * ACTION_LEN], sizeof action) != 0;
+    wrong |= memcmp(logits, &rows_logits[row * N_LOGITS], sizeof logits) != 0;
+#if HAS_VALUE
+    {
+        const float value = VALUE(obs);
+
+        wrong |= memcmp(&value, &rows_values[row], sizeof value) != 0;
+    }
+#endif
+    return wrong;
+}
+
 static uint32_t now(void)
 {
     return 0xffffffu - SYSTICK[2];
@@ -42,70 +81,61 @@ static __attribute__((noinline)) void calibrate(void)
     __asm__ volatile("ldr r0, =1000000\n1: sub r0, r0, #1\n cmp r0, #0\n bne 1b" ::: "r0", "cc");
 }
 
+/* Bytes below the caller's stack that a decision writes to: its frames, and those of all that it calls. */
+static __attribute__((noinline)) uint32_t stack_of(const uint8_t *mask)
+{
+    volatile uint8_t *sp;
+    uint32_t left;
+
+    __asm__ volatile("mov %0, sp" : "=r"(sp));
+    for (left = 1u; left <= WATCHED; left++) {
+        sp[-(int32_t)left] = 0xa5u;
+    }
+    (void)ACT(obs, mask, action);
+    for (left = WATCHED; (left > 0u) && (sp[-(int32_t)left] == 0xa5u); left--) {
+    }
+    return left;
+}
+
 int main(void)
 {
-    static float obs[N_FEATURES];
-#if IS_BOX
-    static float action[ACTION_LEN];
-#else
-    static int32_t action[ACTION_LEN];
-#endif
-    static float logits[N_LOGITS];
     uint32_t row;
     uint32_t wrong = 0u;
-    uint32_t ticks;
-    uint32_t total = 0u;
-    uint32_t most = 0u;
-    uint32_t used;
-    volatile uint8_t *stack;
-    volatile uint8_t *low;
 
-    if (SELF_TEST() != 0) {
-        wrong++;
-    }
+    wrong += (SELF_TEST() != 0) ? 1u : 0u;
     for (row = 0u; row < N_ROWS; row++) {
-        (void)memcpy(obs, &rows_obs[row * N_FEATURES], sizeof obs);
-        LOGITS(obs, logits);
-        if ((ACT(obs, NULL, action) != 0) || (memcmp(action, &rows_actions[row * ACTION_LEN], sizeof action) != 0) ||
-            (memcmp(logits, &rows_logits[row * N_LOGITS], sizeof logits) != 0)) {
-            wrong++;
-        }
+        wrong += is_wrong(row) ? 1u : 0u;
     }
     print("wrong ", wrong);
-    SYSTICK[1] = 0xffffffu;
-    SYSTICK[2] = 0u;
-    SYSTICK[0] = 5u;
-    ticks = now();
-    calibrate();
-    print("calibration ", (now() - ticks) & 0xffffffu);
-    for (row = 0u; row < N_ROWS; row++) {
-        uint32_t i;
-
-        (void)memcpy(obs, &rows_obs[row * N_FEATURES], sizeof obs);
-        ticks = now();
-        for (i = 0u; i < REPEATS; i++) {
-            (void)ACT(obs, NULL, action);
-        }
-        ticks = (now() - ticks) & 0xffffffu;
-        total += ticks;
-        most = (ticks > most) ? ticks : most;
-    }
-    print("total ", total);
-    print("most ", most);
-    stack = (volatile uint8_t *)__builtin_frame_address(0) - 64;
-    for (low = stack - 2048; low < stack; low++) {
-        *low = 0xa5u;
-    }
-    __asm__ volatile("" ::: "memory");
-    (void)ACT(obs, NULL, action);
-    for (used = 0u; (used < 2048u) && (stack[(int32_t)used - 2048] == 0xa5u); used++) {
-    }
-    /* From the caller's stack pointer on: what lies between it and the painted bytes is counted too. */
+#if REPEATS > 0
     {
-        uint8_t *sp;
+        uint32_t ticks;
+        uint32_t most = 0u;
+        uint32_t stack = 0u;
 
-        __asm__ volatile("mov %0, sp" : "=r"(sp));
-        print("stack ", (uint32_t)(sp - (const uint8_t *)&stack[-2048]) - used);
+        SYSTICK[1] = 0xffffffu;
+        SYSTICK[2] = 0u;
+        SYSTICK[0] = 5u;
+        ticks = now();
+        calibrate();
+        print("calibration ", (now() - ticks) & 0xffffffu);
+        for (row = 0u; row < N_TIMED; row++) {
+            const uint8_t *mask = show(row);
+            uint32_t i;
+            uint32_t used;
+
+            ticks = now();
+            for (i = 0u; i < REPEATS; i++) {
+                (void)ACT(obs, mask, action);
+            }
+            ticks = (now() - ticks) & 0xffffffu;
+            most = (ticks > most) ? ticks : most;
+            used = stack_of(mask);
+            stack = (used > stack) ? used : stack;
+        }
+        print("most ", most);
+        print("stack ", stack);
     }
+#endif
     return (wrong == 0u) ? 0 : 1;
 }

@@ -1,5 +1,7 @@
 //! Inputs of the benches, made from fixed seeds so that every run does the same work.
 
+pub mod cortex;
+
 use gbrl_core::backend::cpu::Simd;
 use gbrl_core::boost::{Booster, Dataset};
 use gbrl_core::config::{Edges, SplitScore, TreeParams};

@@ -26,13 +26,14 @@
 
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
+use gbrl_core::data::FeatureSchema;
 use gbrl_core::error::Result;
 use gbrl_core::math::{cos, sin};
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Limits, Phase, StateReader, StateWriter, discrete_action, row};
+use crate::common::{Limits, Phase, StateReader, StateWriter, discrete_action, numbers, row, words};
 
 const NAME: &str = "Acrobot-v1";
 const GRAVITY: f64 = 9.8;
@@ -157,6 +158,14 @@ impl Env for Acrobot {
 
     fn action_space(&self) -> &Space {
         &self.action_space
+    }
+
+    fn features(&self) -> FeatureSchema {
+        numbers(["cos_angle_1", "sin_angle_1", "cos_angle_2", "sin_angle_2", "velocity_1", "velocity_2"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["torque -1", "torque 0", "torque 1"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -22,13 +22,14 @@
 //! | solved | mean return 475 |
 //! | constants | gravity 9.8 m/s², cart 1 kg, pole 0.1 kg and 1 m long, explicit Euler steps of 0.02 s |
 
+use gbrl_core::data::FeatureSchema;
 use gbrl_core::error::Result;
 use gbrl_core::math::{cos, sin};
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Limits, Phase, StateReader, StateWriter, discrete_action, row};
+use crate::common::{Limits, Phase, StateReader, StateWriter, discrete_action, numbers, row, words};
 
 const NAME: &str = "CartPole-v1";
 const GRAVITY: f64 = 9.8;
@@ -109,6 +110,14 @@ impl Env for CartPole {
 
     fn action_space(&self) -> &Space {
         &self.action_space
+    }
+
+    fn features(&self) -> FeatureSchema {
+        numbers(["cart_position", "cart_velocity", "pole_angle", "pole_velocity"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["left", "right"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -155,6 +155,11 @@ impl<'e> Checker<'e> {
             }
             _ => {}
         }
+        if !checker.env.features().has_kinds_of(&checker.observation_space.schema()) {
+            let expected = format!("columns of {:?}", checker.observation_space);
+            let got = format!("{:?}", checker.env.features());
+            return Err(checker.violation("features of other kinds than the observation space", expected, got));
+        }
         // Only now is the length known to make sense.
         checker.columns = checker.observation_space.flat_len();
         Ok(checker)

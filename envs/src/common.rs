@@ -1,5 +1,6 @@
 //! What all environments share: fixed-width state bytes, random numbers within an episode, argument checks.
 
+use gbrl_core::data::{Feature, FeatureSchema};
 use gbrl_core::error::{Error, Result};
 use gbrl_core::rl::env::Action;
 use gbrl_core::rng::{Stream, derive_seed};
@@ -15,6 +16,16 @@ pub(crate) enum Phase {
     NeedsReset,
     /// An episode is under way.
     Running,
+}
+
+/// Columns of numbers by name.
+pub(crate) fn numbers<const N: usize>(names: [&str; N]) -> FeatureSchema {
+    FeatureSchema::new(names.map(Feature::numeric).into())
+}
+
+/// Names of an action's parts.
+pub(crate) fn words(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 impl Phase {

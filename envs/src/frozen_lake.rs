@@ -27,12 +27,13 @@
 //!                     FFFHFFFG
 //! ```
 
+use gbrl_core::data::{Feature, FeatureSchema};
 use gbrl_core::error::{Error, Result};
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Draws, Phase, StateReader, StateWriter, discrete_action, row};
+use crate::common::{Draws, Phase, StateReader, StateWriter, discrete_action, row, words};
 
 const NAME_4X4: &str = "FrozenLake-v1";
 const NAME_8X8: &str = "FrozenLake8x8-v1";
@@ -62,6 +63,7 @@ pub struct FrozenLake {
     action_space: Space,
     is_slippery: bool,
     tiles: Vec<Tile>,
+    columns: usize,
     /// Where each direction leads, [tiles][4].
     next: Vec<[u32; 4]>,
     starts: Vec<u32>,
@@ -151,6 +153,7 @@ impl FrozenLake {
             action_space: Space::discrete(4),
             is_slippery,
             tiles: letters.iter().map(tile).collect(),
+            columns,
             next: (0..letters.len()).map(neighbours).collect(),
             starts: (0..letters.len() as u32).filter(|&i| letters[i as usize] == b'S').collect(),
             tile: 0,
@@ -223,6 +226,15 @@ impl Env for FrozenLake {
 
     fn action_space(&self) -> &Space {
         &self.action_space
+    }
+
+    fn features(&self) -> FeatureSchema {
+        let label = |i| format!("({},{})", i / self.columns, i % self.columns);
+        FeatureSchema::new(vec![Feature::labelled("tile", (0..self.tiles.len()).map(label).collect::<Vec<_>>())])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["left", "down", "right", "up"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -19,12 +19,13 @@
 //! | solved | mean return 0.982, the optimum: subtract b, then divide by a |
 //! | constants | computed in double precision, so that whole numbers stay exact |
 
+use gbrl_core::data::FeatureSchema;
 use gbrl_core::error::{Error, Result};
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Limits, Phase, StateReader, StateWriter, row};
+use crate::common::{Limits, Phase, StateReader, StateWriter, numbers, row, words};
 
 const NAME: &str = "LinearEquation-v0";
 /// The limit that the reward is scaled by.
@@ -109,6 +110,14 @@ impl Env for LinearEquation {
 
     fn action_space(&self) -> &Space {
         &self.action_space
+    }
+
+    fn features(&self) -> FeatureSchema {
+        numbers(["a", "b", "c"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["add", "divide", "multiply", "1", "2", "3", "4", "5", "6", "7", "8", "9", "plus", "minus"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -33,6 +33,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
+use gbrl_core::data::FeatureSchema;
 use gbrl_core::error::{Error, Result};
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
@@ -40,7 +41,7 @@ use gbrl_core::rng::derive_seed;
 use gmgn::env::Env as _;
 use gmgn::envs::box2d::{LunarLanderConfig, LunarLanderEnv};
 
-use crate::common::{Phase, StateReader, StateWriter, discrete_action, row};
+use crate::common::{Phase, StateReader, StateWriter, discrete_action, numbers, row, words};
 
 const NAME: &str = "LunarLander-v3";
 const BOUNDS: [f32; 6] = [2.5, 2.5, 10.0, 10.0, std::f32::consts::TAU, 10.0];
@@ -116,6 +117,14 @@ impl Env for LunarLander {
 
     fn action_space(&self) -> &Space {
         &self.action_space
+    }
+
+    fn features(&self) -> FeatureSchema {
+        numbers(["x", "height", "x_velocity", "y_velocity", "angle", "angular_velocity", "leg_1", "leg_2"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["nothing", "left engine", "main engine", "right engine"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

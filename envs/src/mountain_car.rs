@@ -17,13 +17,14 @@
 //! | solved | mean return −110 |
 //! | constants | velocity += 0.001·(action − 1) − 0.0025·cos(3·position), clipped; the left wall at −1.2 stops the car |
 
+use gbrl_core::data::FeatureSchema;
 use gbrl_core::error::Result;
 use gbrl_core::math::cos;
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Limits, Phase, StateReader, StateWriter, discrete_action, row};
+use crate::common::{Limits, Phase, StateReader, StateWriter, discrete_action, numbers, row, words};
 
 const NAME: &str = "MountainCar-v0";
 const FORCE: f64 = 0.001;
@@ -103,6 +104,14 @@ impl Env for MountainCar {
 
     fn action_space(&self) -> &Space {
         &self.action_space
+    }
+
+    fn features(&self) -> FeatureSchema {
+        numbers(["position", "velocity"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["left", "nothing", "right"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

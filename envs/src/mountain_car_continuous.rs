@@ -21,13 +21,14 @@
 //! cosine. So does this file, and agrees with it to the bit. (Only the first step after a reset differs there, by one
 //! rounding: Gymnasium's start position has double precision, ours is rounded.)
 
+use gbrl_core::data::FeatureSchema;
 use gbrl_core::error::Result;
 use gbrl_core::math::cos;
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Limits, Phase, StateReader, StateWriter, row, scalar_action};
+use crate::common::{Limits, Phase, StateReader, StateWriter, numbers, row, scalar_action, words};
 use crate::mountain_car::{MAX_POSITION, MAX_SPEED, MIN_POSITION, observation_space};
 
 const NAME: &str = "MountainCarContinuous-v0";
@@ -102,6 +103,14 @@ impl Env for MountainCarContinuous {
 
     fn action_space(&self) -> &Space {
         &self.action_space
+    }
+
+    fn features(&self) -> FeatureSchema {
+        numbers(["position", "velocity"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["throttle"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

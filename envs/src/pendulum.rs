@@ -22,13 +22,14 @@
 
 use std::f64::consts::{PI, TAU};
 
+use gbrl_core::data::FeatureSchema;
 use gbrl_core::error::Result;
 use gbrl_core::math::{cos, sin};
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Limits, Phase, StateReader, StateWriter, row, scalar_action};
+use crate::common::{Limits, Phase, StateReader, StateWriter, numbers, row, scalar_action, words};
 
 const NAME: &str = "Pendulum-v1";
 const GRAVITY: f64 = 10.0;
@@ -109,6 +110,14 @@ impl Env for Pendulum {
 
     fn action_space(&self) -> &Space {
         &self.action_space
+    }
+
+    fn features(&self) -> FeatureSchema {
+        numbers(["cos_angle", "sin_angle", "angular_velocity"])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["torque"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

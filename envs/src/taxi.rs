@@ -32,12 +32,13 @@
 //! Gymnasium reports beside each observation which actions would change anything. [`Taxi::with_action_mask`] gives
 //! the same as the environment's action mask; the registered task has none.
 
+use gbrl_core::data::{Feature, FeatureSchema};
 use gbrl_core::error::{Error, Result};
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use crate::common::{Phase, StateReader, StateWriter, discrete_action, row};
+use crate::common::{Phase, StateReader, StateWriter, discrete_action, row, words};
 
 const NAME: &str = "Taxi-v3";
 const STATES: u32 = 500;
@@ -187,6 +188,19 @@ impl Env for Taxi {
 
     fn action_space(&self) -> &Space {
         &self.action_space
+    }
+
+    fn features(&self) -> FeatureSchema {
+        let stand = |i: u32| ["red", "green", "yellow", "blue", "the taxi"][i as usize];
+        let label = |code| {
+            let Situation { row, column, passenger, destination } = Situation::from_code(code);
+            format!("taxi at ({row},{column}), passenger in {}, to {}", stand(passenger), stand(destination))
+        };
+        FeatureSchema::new(vec![Feature::labelled("situation", (0..STATES).map(label).collect::<Vec<_>>())])
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["down", "up", "right", "left", "pick up", "drop off"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The checker passes every environment here and catches every kind of broken one.
 
+use gbrl_core::data::FeatureSchema;
 use gbrl_core::error::{ErrorClass, Result};
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
@@ -48,6 +49,7 @@ fn the_masked_taxi_and_the_toys_pass() {
 enum Flaw {
     None,
     NoName,
+    FeaturesOfOtherKinds,
     ObservationSpace,
     ActionSpace,
     DictActions,
@@ -133,6 +135,13 @@ impl Env for Broken {
 
     fn action_space(&self) -> &Space {
         &self.action
+    }
+
+    fn features(&self) -> FeatureSchema {
+        match self.flaw {
+            Flaw::FeaturesOfOtherKinds => FeatureSchema::numeric(1),
+            _ => self.observation_space().schema(),
+        }
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
@@ -224,6 +233,7 @@ impl Env for Broken {
 fn every_broken_rule_is_caught() {
     let expected = [
         (Flaw::NoName, "no name"),
+        (Flaw::FeaturesOfOtherKinds, "features of other kinds"),
         (Flaw::ObservationSpace, "invalid observation space"),
         (Flaw::ActionSpace, "invalid action space"),
         (Flaw::DictActions, "unsupported action space"),

@@ -19,6 +19,15 @@ fn envs() -> impl Iterator<Item = Box<dyn Env>> {
     gbrl_envs::ids().map(|id| gbrl_envs::make(id).unwrap()).chain(toys)
 }
 
+/// How many parts of an action have a name.
+fn n_choices(space: &Space) -> usize {
+    match space {
+        Space::Discrete { n, .. } => *n as usize,
+        Space::MultiDiscrete { nvec } => nvec.iter().map(|&n| n as usize).sum(),
+        space => space.flat_len(),
+    }
+}
+
 /// A random action of the space; `wild` ones may break every rule.
 fn act(env: &mut dyn Env, random: &mut Stream, wild: bool, observation: &mut [f32]) -> Result<Step> {
     let pick = |random: &mut Stream, n: u32| match (wild, random.below(4)) {
@@ -47,6 +56,36 @@ fn act(env: &mut dyn Env, random: &mut Stream, wild: bool, observation: &mut [f3
         }
         other => panic!("no environment has actions in {other:?}"),
     }
+}
+
+#[test]
+fn columns_and_categories_have_names_of_their_own() {
+    for env in envs() {
+        let choices: std::collections::BTreeSet<String> = env.choices().into_iter().collect();
+        assert!(
+            gbrl_envs::spec(env.name()).is_err() || choices.len() == n_choices(env.action_space()),
+            "{}",
+            env.name()
+        );
+        let features = env.features();
+        let names: std::collections::BTreeSet<&str> =
+            features.features().iter().map(|feature| feature.name()).collect();
+        assert_eq!(names.len(), features.len(), "{}: {names:?}", env.name());
+        for feature in features.features().iter().filter(|feature| !feature.labels().is_empty()) {
+            let labels: std::collections::BTreeSet<&String> = feature.labels().iter().collect();
+            assert_eq!(labels.len(), feature.labels().len(), "{} {}: {labels:?}", env.name(), feature.name());
+        }
+    }
+    let label =
+        |id: &str, column: usize, code: f32| gbrl_envs::make(id).unwrap().features().features()[column].label(code);
+    assert_eq!(gbrl_envs::make("CartPole-v1").unwrap().features().features()[2].name(), "pole_angle");
+    assert_eq!(label("MiniGrid-DoorKey-5x5-v0", 0, 0.0), "unseen");
+    assert_eq!(label("MiniGrid-DoorKey-5x5-v0", 5, 1.0), "empty");
+    assert_eq!(label("MiniGrid-DoorKey-5x5-v0", 5, 30.0), "locked yellow door");
+    assert_eq!(label("MiniGrid-DoorKey-5x5-v0", 49, 3.0), "up");
+    assert_eq!(label("MiniGrid-DoorKey-5x5-v0", 50, 0.0), "use the key to open the door and then get to the goal");
+    assert_eq!(label("FrozenLake-v1", 0, 7.0), "(1,3)");
+    assert_eq!(label("Taxi-v3", 0, 499.0), "taxi at (4,4), passenger in the taxi, to blue");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 """A callback of one's own: more exploration while returns stand still, and a picture of the first tree in the log.
 
-pip install gbrl_rs
-python custom_callback.py
+pip install ./gbrl-py   # in a checkout of gbrl-rs
+python examples/python/custom_callback.py
 """
 
 import argparse

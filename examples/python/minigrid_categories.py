@@ -1,7 +1,7 @@
 """MiniGrid with every cell as what it is, a category, and its mission as another: no one-hot columns, no embedding.
 
-    pip install gbrl_rs minigrid
-    python minigrid_categories.py
+    pip install ./gbrl-py minigrid   # in a checkout of gbrl-rs
+    python examples/python/minigrid_categories.py
 
 The agent sees 7 × 7 cells, each of which is one of 62 things (a closed red door, a yellow key, ...), its direction, and the
 number of its mission. Trees ask questions such as "is there a closed red door in front?". The observations are those of

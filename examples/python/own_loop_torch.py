@@ -1,7 +1,7 @@
 """An actor and a critic of trees in a loop of your own: torch computes the loss, the trees take its gradients.
 
-    pip install gbrl_rs torch
-    python own_loop_torch.py
+    pip install ./gbrl-py torch   # in a checkout of gbrl-rs
+    python examples/python/own_loop_torch.py
 
 REINFORCE with a baseline on CartPole. The gradient handed over is that of each row's own loss: a sum over rows, never
 a mean.

@@ -1,7 +1,7 @@
 """A script for Stable-Baselines3 in which only the imports were changed.
 
-    pip install gbrl_rs[tensorboard]
-    python sb3_switch.py
+    pip install ./gbrl-py tensorboard   # in a checkout of gbrl-rs
+    python examples/python/sb3_switch.py
 
 Before: ``from stable_baselines3 import PPO`` and, for the rest, ``from stable_baselines3.common...``. The environments,
 callbacks and evaluation of SB3 itself may stay, too, where it is installed.

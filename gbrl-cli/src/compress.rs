@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use gbrl_core::boost::OutputChange;
+use gbrl_core::export::Rows;
 use gbrl_core::rl::eval::{EvalReport, evaluate};
 use gbrl_core::rl::policy::Policy;
 use gbrl_core::rng::Stream;
@@ -14,7 +15,7 @@ use serde_json::json;
 
 use crate::failure::{Done, Failure};
 use crate::text::{size, thousands, time};
-use crate::train::{EVAL_COPIES, copies, run_folder, states};
+use crate::train::{EVAL_COPIES, copies, run_folder};
 use crate::{output, settings};
 
 /// Distil a policy into fewer trees
@@ -63,6 +64,9 @@ const EXAMPLES: &str = "Examples:
 const SOUGHT_ON: u64 = 0;
 const REPORTED_ON: u64 = 1;
 
+/// Episodes of each evaluation while a size is sought for a suggestion: as many as `--episodes` says by itself.
+const SUGGESTED_ON: usize = 100;
+
 /// Return that may be lost where nothing else is asked for.
 const MAX_LOSS: f64 = 0.01;
 
@@ -98,8 +102,9 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
     let path = run_folder::model_file(&args.model);
     let policy = Policy::load(&path, 0)?;
     let n_trees = policy.ensemble().trees().len();
-    let rows = states::read(&args.states.clone().unwrap_or_else(|| states_of(&path)), policy.head().n_features())?;
-    let (fitted, held_out) = divide(&rows, policy.head().n_features());
+    let states = args.states.clone().unwrap_or_else(|| run_folder::states_file(&path));
+    let rows = Rows::load(states, policy.head().n_features())?;
+    let (fitted, held_out) = divide(&rows.observations, policy.head().n_features());
     let arena = Arena::of(args, &policy)?;
     let play = |policy: &Policy, seed| arena.as_ref().map(|arena| arena.play(policy, seed)).transpose();
     let before = play(&policy, REPORTED_ON)?;
@@ -114,15 +119,22 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
         let changes = policy.change(&small, &held_out)?;
         Ok(Small { policy: small, changes })
     };
+    let none_is_near = || {
+        let trees = thousands(n_trees as f64);
+        let hint = "allow more, or give more --states";
+        Failure::new(format!("no policy of fewer than {trees} trees comes near enough: {hint}"))
+    };
     let small = match goal {
         Goal::Trees(n) => attempt(n)?,
-        Goal::Error(most) => smallest(n_trees, |small| Ok(worst(small.policy_changes()) <= most), attempt)?,
+        Goal::Error(most) => {
+            smallest(n_trees, |small| Ok(worst(small.policy_changes()) <= most), attempt)?.ok_or_else(none_is_near)?
+        }
         Goal::Return(least) => {
             let returns_enough = |small: &Small| {
                 bar.set_message(format!("{} trees at play", thousands(small.n_trees() as f64)));
                 Ok(play(&small.policy, SOUGHT_ON)?.is_some_and(|report| report.mean() >= least))
             };
-            smallest(n_trees, returns_enough, attempt)?
+            smallest(n_trees, returns_enough, attempt)?.ok_or_else(none_is_near)?
         }
     };
     let after = play(&small.policy, REPORTED_ON)?;
@@ -233,19 +245,32 @@ impl Goal {
     }
 }
 
+/// The smallest policy that loses at most 1 % of the return, sought as [`run`] seeks it without being told a goal; `None`
+/// where there is no environment to measure the return on, no state, or no smaller policy that plays as well.
+pub fn suggestion(policy: &Policy, states: &Rows) -> Result<Option<Policy>, Failure> {
+    let env = policy.training().map(|training| training.env.clone()).filter(|env| envs::spec(env).is_ok());
+    let Some(env_id) = env.filter(|_| !states.observations.is_empty()) else { return Ok(None) };
+    let arena = Arena { env_id, episodes: SUGGESTED_ON };
+    let (fitted, _) = divide(&states.observations, policy.head().n_features());
+    let mean = arena.play(policy, SOUGHT_ON)?.mean();
+    let least = mean - MAX_LOSS * mean.abs();
+    smallest(
+        policy.ensemble().trees().len(),
+        |small: &Policy| Ok(arena.play(small, SOUGHT_ON)?.mean() >= least),
+        |n| Ok(policy.compressed(&fitted, n, |_| ())?),
+    )
+}
+
 /// The fewest trees that meet the goal: doubling from 2, then halving the gap until it is an eighth of the number.
-fn smallest(
+fn smallest<S>(
     n_trees: usize,
-    is_met: impl Fn(&Small) -> Result<bool, Failure>,
-    attempt: impl Fn(usize) -> Result<Small, Failure>,
-) -> Result<Small, Failure> {
+    is_met: impl Fn(&S) -> Result<bool, Failure>,
+    attempt: impl Fn(usize) -> Result<S, Failure>,
+) -> Result<Option<S>, Failure> {
     let (mut too_few, mut n) = (1, 2);
     let mut best = loop {
         if n >= n_trees {
-            return Err(Failure::new(format!(
-                "no policy of fewer than {} trees comes near enough: allow more, or give more --states",
-                thousands(n_trees as f64)
-            )));
+            return Ok(None);
         }
         let small = attempt(n)?;
         if is_met(&small)? {
@@ -262,7 +287,7 @@ fn smallest(
             too_few = middle;
         }
     }
-    Ok(best)
+    Ok(Some(best))
 }
 
 /// The largest relative change.
@@ -277,13 +302,6 @@ fn divide(rows: &[f32], n_features: usize) -> (Vec<f32>, Vec<f32>) {
     let gather = |order: &[usize]| order.iter().flat_map(|&i| &rows[i * n_features..][..n_features]).copied().collect();
     let (held_out, fitted) = order.split_at(order.len() / 4);
     (gather(fitted), gather(held_out))
-}
-
-/// The states that the run of a model left behind: beside it, or beside the folder of a checkpoint.
-fn states_of(model: &Path) -> PathBuf {
-    let beside = model.with_file_name(states::FILE);
-    let above = model.parent().and_then(Path::parent).map(|folder| folder.join(states::FILE));
-    above.filter(|above| !beside.exists() && above.exists()).unwrap_or(beside)
 }
 
 /// model.gbrl with the number of trees in its name.

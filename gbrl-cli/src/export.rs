@@ -1,6 +1,6 @@
 //! `gbrl export`: a policy as a program of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gbrl_core::export::{self, Format, Order, Quantize, Rows};
 use gbrl_core::rl::policy::Policy;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::failure::{Done, Failure};
 use crate::train::run_folder;
-use crate::{output, text};
+use crate::{compress, output, text};
 
 /// Turn a policy into C, Rust, ONNX, WebAssembly or JSON that decides by itself
 ///
@@ -36,6 +36,9 @@ pub struct Args {
     /// Recorded states for the check; states.safetensors beside the model if not given
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
+    /// Seek the fewest trees that lose at most 1 % of the return, as `gbrl compress` does, and say what they would cost
+    #[arg(long)]
+    suggest: bool,
     /// Where the files go
     #[arg(long, value_name = "DIR", default_value = "export")]
     out: PathBuf,
@@ -50,8 +53,6 @@ const EXAMPLES: &str = "Examples:
   gbrl export runs/CartPole-v1/ppo-default-seed0 --format wasm --out demo
 docs/edge.md leads from training to a microcontroller.";
 
-/// What a training run leaves behind.
-const STATES: &str = "states.safetensors";
 /// A page that plays with the policy.
 const PAGE: &str = include_str!("export/cartpole.html");
 const PAGE_ENV: &str = "CartPole-v1";
@@ -65,14 +66,12 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
         format: args.format.parse()?,
         quantize: args.quantize.parse()?,
         value: args.value,
-        name: args.name.clone().unwrap_or_else(|| env.as_deref().map_or_else(|| "policy".into(), identifier)),
+        name: args.name.clone().unwrap_or_else(|| export::name_of(&policy)),
     };
-    let states = match &args.states {
-        Some(path) => Rows::load(path)?,
-        None => {
-            let beside = path.with_file_name(STATES);
-            if beside.is_file() { Rows::load(beside)? } else { Rows::default() }
-        }
+    let left = run_folder::states_file(&path);
+    let states = match args.states.as_ref().or(left.is_file().then_some(&left)) {
+        Some(path) => Rows::load(path, policy.head().n_features())?,
+        None => Rows::default(),
     };
     let mut exported = export::export(&policy, &order, &states)?;
     if order.format == Format::Wasm && env.as_deref() == Some(PAGE_ENV) {
@@ -81,31 +80,19 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
     }
     let paths = exported.write(&args.out)?;
     let report = &exported.report;
+    let few = if args.suggest { compress::suggestion(&policy, &states)? } else { None };
+    let few = few.map(|few| Ok::<_, Failure>((few.ensemble().trees().len(), export::flash_bytes(&few, &order)?)));
+    let few = few.transpose()?;
     if args.json {
-        let difference = |d: &export::check::Disagreement| {
-            json!({"rows": d.rows, "agreement": d.agreement(), "logit_error": d.logit_error,
-                   "action_error": d.action_error, "value_error": d.value_error, "exact": d.exact})
-        };
-        output::print(
-            &json!({
-                "model": path.display().to_string(),
-                "format": order.format.to_string(),
-                "quantize": order.quantize.to_string(),
-                "files": paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
-                "n_trees": report.n_trees,
-                "flash_bytes": report.flash_bytes,
-                "ram_bytes": report.ram_bytes,
-                "comparisons": report.comparisons,
-                "additions": report.additions,
-                "checked_by": report.run_by,
-                "states": report.states.as_ref().map(difference),
-                "neighbours": difference(&report.neighbours),
-            })
-            .to_string(),
-        )?;
+        let mut page = report.to_json(&paths);
+        page["model"] = json!(path.display().to_string());
+        page["suggestion"] =
+            json!(few.map(|(n_trees, flash_bytes)| json!({"n_trees": n_trees, "flash_bytes": flash_bytes})));
+        output::print(&page.to_string())?;
         return Ok(Done::Well);
     }
-    let mut page = format!("{} as {}\n\n{report}\n", path.display(), order.format);
+    let mut page = format!("{} as {}\n\n{report}", path.display(), order.format);
+    page.push_str(&advice(args, &path, few));
     for (path, (_, content)) in paths.iter().zip(&exported.artefact.files) {
         page.push_str(&format!("  wrote {} ({})\n", path.display(), text::size(content.len() as u64)));
     }
@@ -113,17 +100,16 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
     Ok(Done::Well)
 }
 
-/// An environment's name as a C identifier: CartPole-v1 is cartpole.
-fn identifier(env: &str) -> String {
-    let stem = env.rsplit_once("-v").map_or(
-        env,
-        |(stem, version)| {
-            if version.chars().all(|c| c.is_ascii_digit()) { stem } else { env }
-        },
-    );
-    let name: String =
-        stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
-    if name.starts_with(|c: char| c.is_ascii_lowercase()) { name } else { format!("policy_{name}") }
+/// How the policy becomes smaller.
+fn advice(args: &Args, model: &Path, few: Option<(usize, usize)>) -> String {
+    let model = model.display();
+    match few {
+        Some((n, flash)) => format!(
+            "  fewer trees {n} lose at most 1 % of the return and take {flash} bytes: gbrl compress {model} --trees {n}\n\n"
+        ),
+        None if args.suggest => "  fewer trees found none that play as well, or no environment to play in\n\n".into(),
+        None => format!("  fewer trees --suggest says how few play as well; gbrl compress {model} makes them\n\n"),
+    }
 }
 
 /// The page with the module inside, so that it opens from a disk.
@@ -148,18 +134,6 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_identifiers() {
-        for (env, name) in [
-            ("CartPole-v1", "cartpole"),
-            ("MiniGrid-DoorKey-5x5-v0", "minigrid_doorkey_5x5"),
-            ("5-in-a-row", "policy_5_in_a_row"),
-            ("MountainCarContinuous-v0", "mountaincarcontinuous"),
-        ] {
-            assert_eq!(identifier(env), name);
-        }
-    }
 
     #[test]
     fn bytes_become_text() {

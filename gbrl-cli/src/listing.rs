@@ -44,10 +44,16 @@ pub fn presets(args: &PresetsArgs) -> Result<Done, Failure> {
             let remarks = [("env", env_id.as_str()), ("algo", algorithm.name()), ("source", &source)];
             page = settings::to_toml(&preset.settings()?, &remarks);
         }
-        (Some(env_id), None) => list(&mut page, env_id, args.algo)?,
+        (Some(env_id), None) => {
+            let shared = if has_own(env_id) { "" } else { " (shared by all without presets of their own)" };
+            list(&mut page, (&format!("{env_id}{shared}"), env_id), args.algo)?;
+        }
         (None, _) => {
-            for spec in envs::specs() {
-                list(&mut page, spec.id, args.algo)?;
+            let ids = envs::specs().iter().map(|spec| spec.id);
+            let (own, others): (Vec<&str>, Vec<&str>) = ids.partition(|id| has_own(id));
+            own.into_iter().try_for_each(|env_id| list(&mut page, (env_id, env_id), args.algo))?;
+            if let Some(env_id) = others.first() {
+                list(&mut page, (&format!("all others: {}", others.join(", ")), env_id), args.algo)?;
             }
         }
     }
@@ -55,10 +61,12 @@ pub fn presets(args: &PresetsArgs) -> Result<Done, Failure> {
     Ok(Done::Well)
 }
 
-fn list(page: &mut String, env_id: &str, only: Option<Algorithm>) -> Result<(), Failure> {
-    let generic =
-        if envs::presets::of(env_id).is_none() { " (shared by all without presets of their own)" } else { "" };
-    let _ = writeln!(page, "{env_id}{generic}");
+fn has_own(env_id: &str) -> bool {
+    envs::presets::of(env_id).is_some()
+}
+
+fn list(page: &mut String, (title, env_id): (&str, &str), only: Option<Algorithm>) -> Result<(), Failure> {
+    let _ = writeln!(page, "{title}");
     for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| only.is_none_or(|only| only == *algorithm)) {
         for (name, source) in settings::names(env_id, algorithm)? {
             let _ = writeln!(page, "  {:4} {name:9} {source}", algorithm.name());

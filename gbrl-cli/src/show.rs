@@ -7,6 +7,7 @@ use gbrl_core::ensemble::{Optimizer, Schedule};
 use gbrl_core::explain::{Measure, feature_importance};
 use gbrl_core::io::{Model, load_model, text::tree_text};
 use gbrl_core::rl::policy::About;
+use gbrl_core::tree::Tree;
 
 use crate::failure::{Done, Failure};
 use crate::output;
@@ -19,7 +20,7 @@ use crate::train::run_folder::model_file;
 pub struct Args {
     /// Model file, checkpoint, or the folder of a run
     model: PathBuf,
-    /// Which tree to print, counted from 0; the last one if not given
+    /// Which tree to print, counted from 0; if not given, the one whose splits gained most
     #[arg(long, value_name = "N")]
     tree: Option<usize>,
 }
@@ -47,11 +48,18 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
         (_, 0) => {}
         (tree, _) => {
             page.push('\n');
-            page.push_str(&tree_text(&model.ensemble, tree.unwrap_or(n_trees - 1))?);
+            page.push_str(&tree_text(&model.ensemble, tree.unwrap_or_else(|| telling(model.ensemble.trees())))?);
         }
     }
     output::print(&page)?;
     Ok(Done::Well)
+}
+
+/// The tree whose splits gained most.
+fn telling(trees: &[Tree]) -> usize {
+    let gain = |tree: &Tree| tree.gains().iter().fold(0.0, |sum, &gain| sum + f64::from(gain));
+    let gains = trees.iter().map(gain).enumerate();
+    gains.fold((0, f64::NEG_INFINITY), |best, (i, gain)| if gain > best.1 { (i, gain) } else { best }).0
 }
 
 fn head(model: &Model, about: Option<&About>, bytes: u64) -> String {

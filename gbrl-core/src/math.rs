@@ -7,6 +7,8 @@
 //! Accuracy, checked in the tests: at most 1 ulp in f64 from the correctly rounded value for [`exp`] and [`ln`],
 //! 2⁻⁵² absolute for [`sin`] and [`cos`] up to |x| = 2²⁰, and at most 1 ulp after rounding to f32 for [`tanh`] and all others.
 
+pub use gbrl_edge::tanh;
+
 const LN2_HI: f64 = f64::from_bits(0x3FE6_2E42_FEE0_0000); // ln 2, upper 32 bits of the mantissa
 const LN2_LO: f64 = f64::from_bits(0x3DEA_39EF_3579_3C76); // ln 2 − LN2_HI
 const HALF_PI_HI: f64 = f64::from_bits(0x3FF9_21FB_5440_0000); // π/2, upper 33 bits
@@ -30,25 +32,7 @@ pub fn exp(x: f64) -> f64 {
     if x < -745.1332191019412 {
         return 0.0;
     }
-    let k = (x * std::f64::consts::LOG2_E + if x < 0.0 { -0.5 } else { 0.5 }) as i32;
-    let kf = f64::from(k);
-    let hi = x - kf * LN2_HI;
-    let lo = kf * LN2_LO;
-    let r = hi - lo;
-    // eʳ = 1 + r + r²·p(r); 1 + (hi − (lo − r²p)) keeps the rounding error of r out of the sum.
-    let mut p = 1.0 / 6_227_020_800.0;
-    p = p * r + 1.0 / 479_001_600.0;
-    p = p * r + 1.0 / 39_916_800.0;
-    p = p * r + 1.0 / 3_628_800.0;
-    p = p * r + 1.0 / 362_880.0;
-    p = p * r + 1.0 / 40_320.0;
-    p = p * r + 1.0 / 5_040.0;
-    p = p * r + 1.0 / 720.0;
-    p = p * r + 1.0 / 120.0;
-    p = p * r + 1.0 / 24.0;
-    p = p * r + 1.0 / 6.0;
-    p = p * r + 0.5;
-    let y = 1.0 + (hi - (lo - r * r * p));
+    let (y, k) = gbrl_edge::exp_reduced(x);
     scale(y, k)
 }
 
@@ -108,27 +92,6 @@ pub fn ln(x: f64) -> f64 {
     let half = 0.5 * f * f;
     let kf = f64::from(k);
     kf * LN2_HI - ((half - (s * (half + r) + kf * LN2_LO)) - f)
-}
-
-/// Hyperbolic tangent; relative error below 2⁻⁴⁰ everywhere, which is 1 ulp once rounded to f32.
-///
-/// ```
-/// assert_eq!(gbrl_core::math::tanh(0.0), 0.0);
-/// ```
-pub fn tanh(x: f64) -> f64 {
-    if x.is_nan() {
-        return x;
-    }
-    let a = x.abs();
-    let t = if a > 20.0 {
-        1.0
-    } else if a < 1e-3 {
-        let z = a * a;
-        a * (1.0 - z * (1.0 / 3.0 - z * (2.0 / 15.0)))
-    } else {
-        1.0 - 2.0 / (exp(2.0 * a) + 1.0)
-    };
-    if x < 0.0 { -t } else { t }
 }
 
 /// Sine of an angle in radians; NaN at ±∞.

@@ -16,13 +16,13 @@ __device__ __forceinline__ double denominator(double weight, double lambda) {
     return weight > 0.0 ? add(weight, lambda) : 1.0;
 }
 
-__device__ __forceinline__ double combine(const Rule &rule, const Side &left, const Side &right) {
+__device__ __forceinline__ double combine(const Step &rule, const Side &left, const Side &right) {
     double l = denominator(left.weight, rule.lambda), r = denominator(right.weight, rule.lambda);
     double ratio = divide(add(mul(left.square, r), mul(right.square, l)), mul(l, r));
     return rule.cosine ? root(ratio) : ratio;
 }
 
-__device__ __forceinline__ double mean(const Rule &rule, const Side &side, double gradient) {
+__device__ __forceinline__ double mean(const Step &rule, const Side &side, double gradient) {
     return side.weight > 0.0 ? divide(gradient, add(side.weight, rule.lambda)) : 0.0;
 }
 
@@ -45,7 +45,7 @@ __device__ void prefixes(const i64 *cells, u32 lanes, u32 first, u32 n, u32 n_bi
         i64 carried = 0;
         for (u32 start = 0; start < n_bins; start += WARP) {
             u32 bin = start + lane;
-            i64 sum = bin < n_bins ? cells[(u64)bin * lanes + first + i] : 0;
+            i64 sum = bin < n_bins ? fresh(&cells[(u64)bin * lanes + first + i]) : 0;
             for (u32 by = 1; by < WARP; by *= 2) {
                 i64 left = from_left(sum, by);
                 if (lane >= by) sum += left;
@@ -57,18 +57,16 @@ __device__ void prefixes(const i64 *cells, u32 lanes, u32 first, u32 n, u32 n_bi
     }
 }
 
-// The best candidate of feature blockIdx.x: for all of `nodes` together (`joint`), or for node number blockIdx.y alone.
-extern "C" __global__ void best_of_feature(
-    const Feature *features, u32 n_features, Rule rule, const double *units, const u32 *monotone, const i32 *slot_of,
-    const u32 *nodes, u32 n_nodes, u32 joint, const i64 *sums, u64 slot_cells, const i64 *cells, Best *best
+// The best candidate of a feature for the k-th to the `to`-th of `nodes` together, whose histograms are in `slots`, into
+// found[0]; `pool` has room for prefixes.
+__device__ void find_best(
+    const Step &step, u32 feature_idx, const u32 *nodes, const i32 *slots, u32 from, u32 to, i64 *pool, Best *found
 ) {
-    __shared__ i64 prefix[TILE][BINS];
-    __shared__ Best found[THREADS];
-    u32 feature_idx = blockIdx.x;
-    Feature feature = features[feature_idx];
-    u32 lanes = lanes_of(rule), n = feature.weight == 0.0 ? 0 : n_candidates(feature);
+    i64(*prefix)[BINS] = (i64(*)[BINS])pool;
+    Feature feature = step.features[feature_idx];
+    u32 lanes = lanes_of(step), record = record_of(step), n = feature.weight == 0.0 ? 0 : n_candidates(feature);
     u32 n_ordinary = feature.missing < feature.n_bins ? feature.n_bins - 1 : feature.n_bins;
-    u32 from = joint ? 0 : blockIdx.y, to = joint ? n_nodes : blockIdx.y + 1;
+    double weight_unit = step.units[step.n_outputs];
     Best mine = {0.0, feature_idx, 0, 0, 0};
     for (u32 start = 0; start < n; start += THREADS) {
         u32 i = start + threadIdx.x, bin = 0, missing_right = 0;
@@ -77,8 +75,8 @@ extern "C" __global__ void best_of_feature(
         double score = 0.0;
         u32 separates = 0, vetoed = 0;
         for (u32 k = from; k < to; k++) {
-            const i64 *whole = sums + (u64)nodes[k] * lanes;
-            const i64 *slot = cells + ((u64)slot_of[nodes[k]] * slot_cells + feature.first_bin) * lanes;
+            const i64 *whole = step.sums + (u64)nodes[k] * record;
+            const i64 *slot = step.cells + ((u64)slots[k] * step.slot_cells + feature.first_bin) * lanes;
             Side left = {0.0, 0.0, 0}, right = {0.0, 0.0, 0}, all = {0.0, 0.0, 0};
             u32 breaks = 0;
             for (u32 first = 0; first < lanes; first += TILE) {
@@ -90,11 +88,11 @@ extern "C" __global__ void best_of_feature(
                 }
                 for (u32 d = first; d < first + width && is_one; d++) {
                     i64 l;
-                    i64 missing = feature.missing < feature.n_bins ? slot[(u64)feature.missing * lanes + d] : 0;
+                    i64 missing = feature.missing < feature.n_bins ? fresh(&slot[(u64)feature.missing * lanes + d]) : 0;
                     if (bin == feature.n_values && missing_right) {
                         l = whole[d] - missing;
                     } else if (feature.categorical) {
-                        l = whole[d] - slot[(u64)bin * lanes + d];
+                        l = whole[d] - fresh(&slot[(u64)bin * lanes + d]);
                     } else {
                         l = prefix[d - first][bin] + (missing_right ? 0 : missing);
                     }
@@ -103,22 +101,22 @@ extern "C" __global__ void best_of_feature(
                         left.rows = l;
                         right.rows = r;
                     }
-                    if (d == rule.weighted) {
-                        left.weight = mul(to_f64(l), rule.weight_unit);
-                        right.weight = mul(to_f64(r), rule.weight_unit);
-                        all.weight = mul(to_f64(whole[d]), rule.weight_unit);
+                    if (d == step.weighted) {
+                        left.weight = mul(to_f64(l), weight_unit);
+                        right.weight = mul(to_f64(r), weight_unit);
+                        all.weight = mul(to_f64(whole[d]), weight_unit);
                     }
-                    if (d > rule.weighted) {
-                        u32 output = d - rule.weighted - 1;
-                        double unit = units[output];
+                    if (d > step.weighted) {
+                        u32 output = d - step.weighted - 1;
+                        double unit = step.units[output];
                         double gl = mul(to_f64(l), unit), gr = mul(to_f64(r), unit), ga = mul(to_f64(whole[d]), unit);
                         left.square = add(left.square, mul(gl, gl));
                         right.square = add(right.square, mul(gr, gr));
                         all.square = add(all.square, mul(ga, ga));
-                        for (u32 m = 0; m < rule.n_monotone; m++) {
-                            const u32 *constraint = monotone + 3 * m;
+                        for (u32 m = 0; m < step.n_monotone; m++) {
+                            const u32 *constraint = step.monotone + 3 * m;
                             if (constraint[0] == feature_idx && constraint[1] == output) {
-                                double fall = add(mean(rule, left, gl), -mean(rule, right, gr));
+                                double fall = subtracted(mean(step, left, gl), mean(step, right, gr));
                                 breaks |= constraint[2] ? fall < 0.0 : fall > 0.0;
                             }
                         }
@@ -126,10 +124,10 @@ extern "C" __global__ void best_of_feature(
                 }
             }
             separates |= left.rows > 0 && right.rows > 0;
-            vetoed |= left.rows < (i64)rule.min_rows || right.rows < (i64)rule.min_rows;
+            vetoed |= left.rows < (i64)step.min_rows || right.rows < (i64)step.min_rows;
             // Both sides would be pooled where a constraint is broken: worth what no split is.
             Side nothing = {0.0, 0.0, 0};
-            score = add(score, breaks ? combine(rule, all, nothing) : combine(rule, left, right));
+            score = add(score, breaks ? combine(step, all, nothing) : combine(step, left, right));
         }
         double weighted = mul(feature.weight, score);
         if (is_one && separates && !vetoed && (!mine.found || weighted > mine.score)) {
@@ -149,15 +147,21 @@ extern "C" __global__ void best_of_feature(
             }
         }
     }
-    if (threadIdx.x == 0) best[(u64)blockIdx.y * n_features + feature_idx] = found[0];
+    __syncthreads();
 }
 
-// The best of all features, of equal ones the first; blockIdx.x numbers the nodes.
-extern "C" __global__ void best_of_all(const Best *best, u32 n_features, Best *chosen) {
-    __shared__ Best found[THREADS];
+__device__ __forceinline__ Best fresh_best(const Best *at) {
+    const i64 *words = (const i64 *)at;
+    u64 place = (u64)fresh(&words[1]), flags = (u64)fresh(&words[2]);
+    Best best = {of_bits((u64)fresh(&words[0])), (u32)place, (u32)(place >> 32), (u32)flags, (u32)(flags >> 32)};
+    return best;
+}
+
+// The best of all features, of equal ones the first.
+__device__ void best_of_all(const Best *best, u32 n_features, Best *found, Best *chosen) {
     Best mine = {0.0, 0, 0, 0, 0};
     for (u32 f = threadIdx.x; f < n_features; f += THREADS) {
-        Best other = best[(u64)blockIdx.x * n_features + f];
+        Best other = fresh_best(&best[f]);
         if (other.found && (!mine.found || other.score > mine.score)) mine = other;
     }
     found[threadIdx.x] = mine;
@@ -169,5 +173,20 @@ extern "C" __global__ void best_of_all(const Best *best, u32 n_features, Best *c
             if (other.found && (!own.found || better)) found[threadIdx.x] = other;
         }
     }
-    if (threadIdx.x == 0) chosen[blockIdx.x] = found[0];
+    __syncthreads();
+    if (threadIdx.x == 0) *chosen = found[0];
+}
+
+// The best candidate for all of `nodes` together (`joint`), or for each, blockIdx.y, into `chosen`; a block has a feature, and
+// the last one for its nodes chooses.
+extern "C" __global__ void find_splits(
+    Step step, const u32 *nodes, const i32 *slots, u32 n_nodes, u32 joint, Best *chosen, u32 *arrived
+) {
+    __shared__ i64 pool[TILE * BINS];
+    __shared__ Best found[THREADS];
+    u32 from = joint ? 0 : blockIdx.y, to = joint ? n_nodes : blockIdx.y + 1;
+    find_best(step, blockIdx.x, nodes, slots, from, to, pool, found);
+    Best *best = step.best + (u64)blockIdx.y * step.n_features;
+    if (threadIdx.x == 0) best[blockIdx.x] = found[0];
+    if (is_last(&arrived[blockIdx.y], step.n_features)) best_of_all(best, step.n_features, found, &chosen[blockIdx.y]);
 }

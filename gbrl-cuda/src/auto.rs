@@ -3,15 +3,16 @@
 use std::sync::OnceLock;
 
 use gbrl_core::backend::cpu::CpuBackend;
-use gbrl_core::backend::{Addition, Backend, NodeId, Task};
+use gbrl_core::backend::update::{LossSums, Minibatch, Update};
+use gbrl_core::backend::{Addition, Backend, NodeId, Task, Updates};
 use gbrl_core::data::Lanes;
-use gbrl_core::error::Result;
+use gbrl_core::error::{Error, Result};
 use gbrl_core::threads::Threads;
-use gbrl_core::tree::{Candidate, ScoreRule, Scored, Sums};
+use gbrl_core::tree::{Candidate, ScoreRule, Scored, Sums, Tree};
 
 use crate::{CudaBackend, n_devices, rules};
 
-/// Both backends; every step is grown by one of them, and results do not depend on which.
+/// Both backends; every step is grown, and every update kept, by one of them, and results do not depend on which.
 ///
 /// The first GPU is opened when the first step or prediction of [`rules::AUTO_STEP`] or [`rules::AUTO_PREDICTION`] comes.
 /// Where the driver shows none, or there is no driver, everything is the processor's. A GPU that is there and fails is
@@ -55,8 +56,9 @@ impl AutoBackend {
         if let Some(known) = self.cuda.get() {
             return Ok(known.as_ref());
         }
+        // Whether a prediction is large is decided here.
         let found = match n_devices() {
-            Ok(n) if n > 0 => Some(CudaBackend::new(0)?),
+            Ok(n) if n > 0 => Some(CudaBackend::new(0)?.predicting_from(0)),
             _ => None,
         };
         Ok(self.cuda.get_or_init(|| found).as_ref())
@@ -68,27 +70,34 @@ impl AutoBackend {
             _ => &mut self.cpu,
         }
     }
+
+    /// The GPU that an update's rows are on.
+    fn keeper(&mut self) -> Result<&mut CudaBackend> {
+        match self.cuda.get_mut() {
+            Some(Some(cuda)) => Ok(cuda),
+            _ => Err(Error::unsupported("an update", "before it is begun", "no GPU has its rows")),
+        }
+    }
+
+    fn is_large(&self, n_rows: usize, n_features: usize) -> bool {
+        n_rows.saturating_mul(n_features) >= self.least_step
+    }
 }
 
 impl Backend for AutoBackend {
     fn begin(&mut self, task: &Task<'_>) -> Result<()> {
-        let large = task.rows.len().saturating_mul(task.bins.columns().len()) >= self.least_step;
+        let kept = task.gradients.is_empty() && !task.rows.is_empty();
+        let large = kept || self.is_large(task.rows.len(), task.bins.columns().len());
         self.on_device = large && self.cuda()?.is_some();
         self.current().begin(task)
     }
 
-    fn score_rule(&self) -> &ScoreRule {
-        match self.cuda.get() {
-            Some(Some(cuda)) if self.on_device => cuda.score_rule(),
-            _ => self.cpu.score_rule(),
-        }
+    fn score_rule(&mut self, task: &Task<'_>) -> Result<&ScoreRule> {
+        self.current().score_rule(task)
     }
 
-    fn leaf_rule(&self) -> &ScoreRule {
-        match self.cuda.get() {
-            Some(Some(cuda)) if self.on_device => cuda.leaf_rule(),
-            _ => self.cpu.leaf_rule(),
-        }
+    fn leaf_rule(&mut self, task: &Task<'_>) -> Result<&ScoreRule> {
+        self.current().leaf_rule(task)
     }
 
     fn unsplit(&mut self, task: &Task<'_>, node: NodeId) -> Result<f64> {
@@ -116,9 +125,38 @@ impl Backend for AutoBackend {
     }
 
     fn add_trees(&self, addition: &Addition<'_>, sums: &mut [Lanes<f32>]) -> Result<bool> {
-        if addition.n_rows().saturating_mul(addition.range.len()) < self.least_prediction {
+        if addition.work() < self.least_prediction {
             return Ok(false);
         }
         self.cuda()?.map_or(Ok(false), |cuda| cuda.add_trees(addition, sums))
+    }
+
+    fn updates(&mut self) -> Option<&mut dyn Updates> {
+        Some(self)
+    }
+}
+
+impl Updates for AutoBackend {
+    fn begin(&mut self, update: &Update<'_>) -> Result<bool> {
+        if !self.is_large(update.batch_size, update.n_features) || self.cuda()?.is_none() {
+            return Ok(false);
+        }
+        Updates::begin(self.keeper()?, update)
+    }
+
+    fn losses(&mut self, minibatch: &Minibatch<'_>) -> Result<()> {
+        self.keeper()?.losses(minibatch)
+    }
+
+    fn sums(&mut self) -> Result<Option<LossSums>> {
+        Updates::sums(self.keeper()?)
+    }
+
+    fn advance(&mut self, trees: &[Tree], stamp: u64, first: usize) -> Result<()> {
+        self.keeper()?.advance(trees, stamp, first)
+    }
+
+    fn end(&mut self, outputs: &mut [Lanes<f32>]) -> Result<()> {
+        self.keeper()?.end(outputs)
     }
 }

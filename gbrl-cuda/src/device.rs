@@ -1,9 +1,11 @@
 //! A device, its stream, and memory on it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DeviceRepr, DriverError};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError,
+};
 use cudarc::driver::{ValidAsZeroBits, result, sys};
 use gbrl_core::error::{Error, Result};
 
@@ -24,13 +26,42 @@ pub fn n_devices() -> Result<usize> {
 /// # Errors
 /// Class `Device` where there is no driver or no such device.
 pub fn device_name(ordinal: usize) -> Result<String> {
-    let name = format!("cuda:{ordinal}");
-    let n = n_devices()?;
-    if ordinal >= n {
-        return Err(Error::device(name, "opening it", format!("the driver shows {n} devices")));
-    }
+    let name = checked(ordinal)?;
     let called = || result::device::get_name(result::device::get(ordinal as i32)?);
     called().map_err(|error| failure(&name, "asking for its name", error))
+}
+
+/// What we call device number `ordinal`, if it is there.
+fn checked(ordinal: usize) -> Result<String> {
+    let name = format!("cuda:{ordinal}");
+    check_driver(&name)?;
+    match n_devices()? {
+        n if ordinal < n => Ok(name),
+        n => Err(Error::device(name, "opening it", format!("the driver shows {n} devices"))),
+    }
+}
+
+/// What has been asked of a device so far.
+#[derive(Debug, Default)]
+pub struct Counters {
+    launches: AtomicUsize,
+    waits: AtomicUsize,
+}
+
+impl Counters {
+    /// Kernels launched.
+    pub fn launches(&self) -> usize {
+        self.launches.load(Ordering::Relaxed)
+    }
+
+    /// Times that the host waited for the device.
+    pub fn waits(&self) -> usize {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn launched(&self) {
+        self.launches.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// One GPU: everything runs on one stream of it, in order.
@@ -39,8 +70,7 @@ pub struct Device {
     pub name: String,
     pub stream: Arc<CudaStream>,
     module: Arc<CudaModule>,
-    /// Kernels launched so far.
-    pub launches: AtomicUsize,
+    pub counters: Arc<Counters>,
 }
 
 impl Device {
@@ -49,12 +79,7 @@ impl Device {
     /// # Errors
     /// Class `Device` where there is no driver or no such device, or our kernels cannot be loaded there.
     pub fn open(ordinal: usize) -> Result<Self> {
-        let name = format!("cuda:{ordinal}");
-        check_driver(&name)?;
-        let n = n_devices()?;
-        if ordinal >= n {
-            return Err(Error::device(name, "opening it", format!("the driver shows {n} devices")));
-        }
+        let name = checked(ordinal)?;
         let context = CudaContext::new(ordinal).map_err(|error| failure(&name, "opening it", error))?;
         // SAFETY: all work goes to one stream, so no event has to order anything.
         #[allow(unsafe_code)]
@@ -63,7 +88,7 @@ impl Device {
         }
         let stream = context.new_stream().map_err(|error| failure(&name, "making a stream", error))?;
         let module = image::load(&context).map_err(|reason| Error::device(&name, "loading kernels", reason))?;
-        Ok(Device { name, stream, module, launches: AtomicUsize::new(0) })
+        Ok(Device { name, stream, module, counters: Arc::default() })
     }
 
     /// A kernel by name.
@@ -83,6 +108,7 @@ impl Device {
 
     /// Waits until everything that was asked for is done.
     pub fn wait(&self) -> Result<()> {
+        self.counters.waits.fetch_add(1, Ordering::Relaxed);
         self.stream.synchronize().map_err(|error| self.failure("waiting", error))
     }
 }
@@ -204,6 +230,12 @@ impl<T: DeviceRepr + ValidAsZeroBits> Buffer<T> {
         let part = self.all().slice(from..from + out.len());
         device.stream.memcpy_dtoh(&part, out).map_err(|error| device.failure("fetching", error))?;
         device.wait()
+    }
+
+    /// Where number `at` lies, for arguments that hold addresses; 0 where nothing was ever sent.
+    pub fn address(&self, device: &Device, at: usize) -> u64 {
+        assert!(at <= self.len);
+        self.slice.as_ref().map_or(0, |slice| slice.device_ptr(&device.stream).0 + (at * size_of::<T>()) as u64)
     }
 
     /// The device's numbers.

@@ -8,12 +8,15 @@ use cudarc::nvrtc::{CompileError, CompileOptions, Ptx, compile_ptx_with_opts, sy
 /// The kernels' text, all files joined; needs no header.
 pub const SOURCE: &str = concat!(
     include_str!("../kernels/device.cu"),
+    include_str!("../kernels/math.cu"),
     include_str!("../kernels/ceilings.cu"),
     include_str!("../kernels/gradients.cu"),
     include_str!("../kernels/histogram.cu"),
     include_str!("../kernels/nodes.cu"),
-    include_str!("../kernels/predict.cu"),
     include_str!("../kernels/score.cu"),
+    include_str!("../kernels/level.cu"),
+    include_str!("../kernels/minibatch.cu"),
+    include_str!("../kernels/predict.cu"),
 );
 
 /// The same, compiled by `cargo xtask kernels` for the architectures of kernels/kernels.toml and as PTX for later ones.

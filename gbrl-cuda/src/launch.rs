@@ -3,18 +3,19 @@
 //! This is the only place where the device is told to touch memory. Every launch is checked by the same reasons:
 //!
 //! 1. The kernel's parameters are those of its text in `kernels/`, in order and type; structs are `repr(C)` twins.
-//! 2. Every buffer is at least as long as the kernel's highest index, which the function asserts where it does not
-//!    follow from the caller's construction.
+//! 2. Every buffer is at least as long as the kernel's highest index. The function asserts it, or, where buffers come as
+//!    addresses in a struct, it is so by the construction of the struct: `grow` and `learn`, and they alone, fill them.
 //! 3. All work goes to one stream, in order, and a buffer is freed in the order of that stream.
 
 #![allow(unsafe_code)]
 
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 
-use cudarc::driver::{CudaFunction, CudaSlice, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, ValidAsZeroBits};
+use cudarc::driver::{CudaFunction, DeviceRepr, LaunchConfig, PushKernelArg, ValidAsZeroBits};
+use gbrl_core::backend::update::LOSS_TILE;
 use gbrl_core::data::{Lanes, TILE};
 use gbrl_core::error::Result;
+use gbrl_core::tree::quantise::CHUNK;
 
 use crate::device::{Buffer, Device};
 
@@ -27,22 +28,112 @@ const MAX_BLOCKS: usize = 1024;
 const TILES_OF_BLOCK: usize = 2;
 const COLUMNS_OF_BLOCK: usize = 8;
 
-/// Twin of `Rule` in kernels/device.cu.
+/// Most levels of a tree that is grown without asking between them: their nodes are numbered in shared memory
+/// (`LEVEL_NODES` in kernels/level.cu).
+pub const MOST_LEVELS: usize = 8;
+
+/// Rows of a block of `losses`.
+const ROWS_OF_TILE: usize = LOSS_TILE;
+
+/// Twin of `Step` in kernels/device.cu: pointers are the device's.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
-pub struct Rule {
-    pub cosine: u32,
+pub struct Step {
+    pub bins: u64,
+    pub features: u64,
+    pub rows: u64,
+    pub node_of: u64,
+    pub score_ints: u64,
+    pub leaf_ints: u64,
+    pub weight_ints: u64,
+    pub units: u64,
+    pub monotone: u64,
+    pub sums: u64,
+    pub cells: u64,
+    pub best: u64,
+    pub chosen: u64,
+    pub arrived: u64,
+    pub slot_cells: u64,
+    pub lambda: f64,
+    pub n_rows: u32,
+    pub n_features: u32,
     pub n_outputs: u32,
     pub weighted: u32,
+    pub two_kinds: u32,
+    pub cosine: u32,
     pub n_monotone: u32,
     pub min_rows: u32,
+}
+
+/// Twin of `Numbers` in kernels/gradients.cu: pointers are the device's, 0 where there are no moments or weights.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Numbers {
+    pub values: u64,
+    pub moments: u64,
+    pub weights: u64,
+    pub n_rows: u32,
+    pub stride: u32,
+    pub first: u32,
+    pub n_columns: u32,
+}
+
+/// Twin of `Quantised` in kernels/gradients.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Quantised {
+    pub leaf_ints: u64,
+    pub score_ints: u64,
+    pub weight_ints: u64,
+    pub node_of: u64,
+    pub units: u64,
+    pub sums: u64,
+    pub bits: i32,
+    pub two_kinds: u32,
+}
+
+/// Twin of `Minibatch` in kernels/minibatch.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Minibatch {
+    pub rows: u64,
+    pub outputs: u64,
+    pub gradients: u64,
+    pub work: u64,
+    pub sums: u64,
+    pub largest: u64,
+    pub choices: u64,
+    pub log_std: u64,
+    pub acted: u64,
+    pub masks: u64,
+    pub weights: u64,
+    pub old_log_probs: u64,
+    pub returns: u64,
+    pub old_values: u64,
+    pub n_rows: u32,
+    pub n_outputs: u32,
+    pub kind: u32,
+    pub n_parts: u32,
+    pub action_len: u32,
+    pub mask_len: u32,
+    pub n_log_std: u32,
+    pub has_policy: u32,
+    pub has_value: u32,
+    pub clips_policy_norm: u32,
+    pub clips_value_norm: u32,
     pub unused: u32,
-    pub lambda: f64,
-    pub weight_unit: f64,
+    pub mean: f64,
+    pub scale: f64,
+    pub clip_range: f64,
+    pub ent_coef: f64,
+    pub policy_norm: f64,
+    pub vf_range: f64,
+    pub vf_coef: f64,
+    pub value_norm: f64,
 }
 
 /// Twin of `Feature` in kernels/device.cu.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(C)]
 pub struct Feature {
     pub first_bin: u32,
@@ -113,22 +204,8 @@ pub struct Laid {
     pub n_columns: u32,
 }
 
-/// Twin of `Numbers` in kernels/gradients.cu: pointers are the device's.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-struct NumbersArg {
-    values: u64,
-    n_rows: u32,
-    stride: u32,
-    first: u32,
-    n_columns: u32,
-    means: u64,
-    deviations: u64,
-    weights: u64,
-}
-
 // SAFETY: plain numbers without padding that matters, any bits of which are a value; the same layout on the device.
-unsafe impl DeviceRepr for Rule {}
+unsafe impl DeviceRepr for Step {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for Feature {}
 // SAFETY: as above.
@@ -142,7 +219,11 @@ unsafe impl DeviceRepr for Question {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for Laid {}
 // SAFETY: as above.
-unsafe impl DeviceRepr for NumbersArg {}
+unsafe impl DeviceRepr for Numbers {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for Quantised {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for Minibatch {}
 // SAFETY: zeros are a value of plain numbers.
 unsafe impl ValidAsZeroBits for Feature {}
 // SAFETY: as above.
@@ -168,72 +249,30 @@ pub fn numbers_mut(tiles: &mut [Lanes<f32>]) -> &mut [f32] {
     unsafe { std::slice::from_raw_parts_mut(tiles.as_mut_ptr().cast(), tiles.len() * TILE) }
 }
 
-/// Numbers to be quantised: columns `first..first + n_columns` of `values`, row-major `[n_rows, stride]`, standardised
-/// by `moments` (means and deviations) and multiplied by `weights` where there are some.
-pub struct Numbers<'a> {
-    pub values: &'a Buffer<f32>,
-    pub n_rows: usize,
-    pub stride: usize,
-    pub first: usize,
-    pub n_columns: usize,
-    pub moments: Option<(&'a Buffer<f64>, &'a Buffer<f64>)>,
-    pub weights: Option<&'a Buffer<f32>>,
-}
-
-impl Numbers<'_> {
-    fn argument(&self, device: &Device) -> NumbersArg {
-        assert!(self.values.len() >= self.n_rows * self.stride && self.stride >= self.first + self.n_columns);
-        NumbersArg {
-            values: address(device, self.values.all()),
-            n_rows: self.n_rows as u32,
-            stride: self.stride as u32,
-            first: self.first as u32,
-            n_columns: self.n_columns as u32,
-            means: self.moments.map_or(0, |(means, _)| address(device, means.all())),
-            deviations: self.moments.map_or(0, |(_, deviations)| address(device, deviations.all())),
-            weights: self.weights.map_or(0, |weights| address(device, weights.all())),
-        }
-    }
-}
-
-fn address<T>(device: &Device, slice: &CudaSlice<T>) -> u64 {
-    slice.device_ptr(&device.stream).0
-}
-
-/// The rows of a step on the device, and where they are in the growing tree.
-pub struct Rows<'a> {
-    pub bins: &'a Buffer<u8>,
-    pub features: &'a Buffer<Feature>,
-    pub rows: &'a Buffer<u32>,
-    pub n_rows: usize,
-}
-
-/// Quantised gradients `[n_rows, n_outputs]`, and weights where rows have some.
-pub struct Ints<'a> {
-    pub gradients: &'a Buffer<i32>,
-    pub weights: &'a Buffer<i32>,
-    pub weighted: bool,
-    pub n_outputs: usize,
-}
-
 /// Every kernel, ready to be launched.
 pub struct Kernels {
     largest: CudaFunction,
+    sum_chunks: CudaFunction,
     quantise: CudaFunction,
+    grow_level: CudaFunction,
     choose_smaller: CudaFunction,
     histogram: CudaFunction,
     subtract: CudaFunction,
-    partition: CudaFunction,
-    node_sums: CudaFunction,
-    best_of_feature: CudaFunction,
-    best_of_all: CudaFunction,
+    find_splits: CudaFunction,
+    divide_rows: CudaFunction,
+    losses: CudaFunction,
     make_keys: CudaFunction,
-    atomics: CudaFunction,
     predict: CudaFunction,
+    atomics: CudaFunction,
 }
 
 fn blocks(n: usize) -> u32 {
     n.div_ceil(THREADS as usize).clamp(1, MAX_BLOCKS) as u32
+}
+
+/// Blocks that share out the rows of one feature.
+fn shares(step: &Step) -> u32 {
+    blocks(step.n_rows as usize).min(MAX_BLOCKS.div_ceil(step.n_features as usize).max(4) as u32)
 }
 
 fn grid(x: u32, y: u32) -> LaunchConfig {
@@ -245,7 +284,7 @@ macro_rules! launch {
     ($device:expr, $kernel:expr, $name:literal, $grid:expr, $($argument:expr),+ $(,)?) => {{
         let mut builder = $device.stream.launch_builder($kernel);
         $(builder.arg($argument);)+
-        $device.launches.fetch_add(1, Ordering::Relaxed);
+        $device.counters.launched();
         // SAFETY: the reasons of this module's head.
         unsafe { builder.launch($grid) }.map(|_| ()).map_err(|error| $device.failure($name, error))
     }};
@@ -256,221 +295,153 @@ impl Kernels {
     pub fn new(device: &Device) -> Result<Self> {
         Ok(Kernels {
             largest: device.kernel("largest")?,
+            sum_chunks: device.kernel("sum_chunks")?,
             quantise: device.kernel("quantise")?,
+            grow_level: device.kernel("grow_level")?,
             choose_smaller: device.kernel("choose_smaller")?,
             histogram: device.kernel("histogram")?,
             subtract: device.kernel("subtract")?,
-            partition: device.kernel("partition")?,
-            node_sums: device.kernel("node_sums")?,
-            best_of_feature: device.kernel("best_of_feature")?,
-            best_of_all: device.kernel("best_of_all")?,
+            find_splits: device.kernel("find_splits")?,
+            divide_rows: device.kernel("divide_rows")?,
+            losses: device.kernel("losses")?,
             make_keys: device.kernel("make_keys")?,
-            atomics: device.kernel("atomics")?,
             predict: device.kernel("predict")?,
+            atomics: device.kernel("atomics")?,
         })
     }
 
-    /// Raises `out[first_out..]` to the bits of each column's largest magnitude.
+    /// Raises `out[slot]` to the bits of the largest magnitude: of the columns as they are, or standardised, and of the
+    /// weights.
     pub fn largest(
         &self,
         device: &Device,
-        numbers: &Numbers<'_>,
-        out: &mut Buffer<u64>,
-        first_out: usize,
+        numbers: &Numbers,
+        (standardised, and_weights): (bool, bool),
+        out: u64,
     ) -> Result<()> {
-        assert!(out.len() >= first_out + numbers.n_columns);
-        let argument = numbers.argument(device);
-        let mut out = out.all_mut().slice_mut(first_out..);
+        let (first, weights) = (if standardised { numbers.n_columns } else { 0 }, u32::from(and_weights));
         // There may be more outputs than a grid's y can number, never more shares of rows.
-        let grid = grid(numbers.n_columns as u32, blocks(numbers.n_rows));
-        launch!(device, &self.largest, "largest", grid, &argument, &mut out)
+        let grid = grid(numbers.n_columns + weights, blocks(numbers.n_rows as usize));
+        launch!(device, &self.largest, "largest", grid, numbers, &first, &weights, &out)
     }
 
-    /// Writes `ints[row][column]` of every number by `scales[first_scale + column]`.
+    /// Means of the columns, or what they then deviate by, into `moments`, by way of a number per chunk and column.
+    pub fn sum_chunks(
+        &self,
+        device: &Device,
+        numbers: &Numbers,
+        squares: bool,
+        parts: &mut Buffer<i64>,
+        moments: &mut Buffer<f64>,
+        arrived: u64,
+    ) -> Result<()> {
+        let n_parts = (numbers.n_rows as usize).div_ceil(CHUNK) * numbers.n_columns as usize;
+        assert!(parts.len() >= n_parts && moments.len() >= 2 * numbers.n_columns as usize);
+        let (grid, squares) = (grid(n_parts.div_ceil(THREADS as usize) as u32, 1), u32::from(squares));
+        let (parts, moments) = (parts.all_mut(), moments.all_mut());
+        launch!(device, &self.sum_chunks, "sum_chunks", grid, numbers, &squares, parts, moments, &arrived)
+    }
+
+    /// Turns gradients and weights into integers; all rows are in node 0 then, and summed.
     pub fn quantise(
         &self,
         device: &Device,
-        numbers: &Numbers<'_>,
-        (scales, first_scale): (&Buffer<f64>, usize),
-        ints: &mut Buffer<i32>,
+        numbers: &Numbers,
+        (raw, others): (u64, u64),
+        out: &Quantised,
     ) -> Result<()> {
-        assert!(scales.len() >= first_scale + numbers.n_columns && ints.len() >= numbers.n_rows * numbers.n_columns);
-        let argument = numbers.argument(device);
-        let scales = scales.all().slice(first_scale..);
-        let grid = grid(blocks(numbers.n_rows * numbers.n_columns), 1);
-        launch!(device, &self.quantise, "quantise", grid, &argument, &scales, ints.all_mut())
+        let slots = numbers.n_columns * (1 + out.two_kinds) + u32::from(numbers.weights != 0);
+        let grid = grid(slots, blocks(numbers.n_rows as usize));
+        launch!(device, &self.quantise, "quantise", grid, numbers, &raw, &others, out)
     }
 
-    /// Decides which child of every pair, `n` from `first` on, is summed, by `sums`, `[node][lanes]`.
+    /// Grows level `depth` of an oblivious tree up to the choice of its candidate.
+    pub fn grow_level(&self, device: &Device, step: &Step, depth: usize) -> Result<()> {
+        assert!(depth < MOST_LEVELS);
+        let depth = depth as u32;
+        for (first, count) in y_ranges(step.n_features as usize) {
+            let (first, grid) = (first as u32, grid(shares(step), count as u32));
+            launch!(device, &self.grow_level, "grow_level", grid, step, &first, &depth)?;
+        }
+        Ok(())
+    }
+
+    /// Decides which child of every pair is summed.
     pub fn choose_smaller(
         &self,
         device: &Device,
-        (pairs, (first, n_pairs)): (&Buffer<Pair>, (usize, usize)),
-        (sums, lanes): (&Buffer<i64>, usize),
-        (slot_of, first_slot): (&mut Buffer<i32>, usize),
-        left_is_smaller: &mut Buffer<u32>,
+        step: &Step,
+        pairs: &Buffer<Pair>,
+        slot_of: &mut Buffer<i32>,
     ) -> Result<()> {
-        assert!(left_is_smaller.len() >= first + n_pairs && pairs.len() >= first + n_pairs);
-        let (n, lanes) = (n_pairs as u32, lanes as u32);
+        let n = pairs.len() as u32;
         let grid = grid(n.div_ceil(THREADS), 1);
-        let pairs = pairs.all().slice(first..first + n_pairs);
-        let (mut slots, mut smaller) =
-            (slot_of.all_mut().slice_mut(first_slot..), left_is_smaller.all_mut().slice_mut(first..));
-        let kernel = &self.choose_smaller;
-        launch!(device, kernel, "choose_smaller", grid, &pairs, &n, sums.all(), &lanes, &mut slots, &mut smaller)
+        launch!(device, &self.choose_smaller, "choose_smaller", grid, step, pairs.all(), &n, slot_of.all_mut())
     }
 
-    /// Adds every row whose node has a slot to that slot's cells.
+    /// Adds every row whose node has a slot to that slot's cells. `fresh` are all the slots, where they follow one another.
     pub fn histogram(
         &self,
         device: &Device,
-        rows: &Rows<'_>,
-        node_of: &Buffer<u32>,
-        (slot_of, first_slot): (&Buffer<i32>, usize),
-        ints: &Ints<'_>,
-        (slot_cells, cells): (u64, &mut Buffer<i64>),
+        step: &Step,
+        slot_of: &Buffer<i32>,
+        fresh: Option<&Range<usize>>,
     ) -> Result<()> {
-        let (n, n_outputs, weighted) = (rows.n_rows as u32, ints.n_outputs as u32, u32::from(ints.weighted));
-        let slots = slot_of.all().slice(first_slot..);
-        let per_feature = MAX_BLOCKS.div_ceil(rows.features.len()).max(4) as u32;
-        for (first, count) in y_ranges(rows.features.len()) {
-            let features = rows.features.all().slice(first..first + count);
-            let grid = grid(blocks(rows.n_rows).min(per_feature), count as u32);
-            launch!(
-                device,
-                &self.histogram,
-                "histogram",
-                grid,
-                rows.bins.all(),
-                &features,
-                rows.rows.all(),
-                node_of.all(),
-                &n,
-                &slots,
-                ints.gradients.all(),
-                ints.weights.all(),
-                &n_outputs,
-                &weighted,
-                &slot_cells,
-                cells.all_mut(),
-            )?;
+        let (first_slot, n_slots) = fresh.map_or((0, 0), |fresh| (fresh.start as u32, fresh.len() as u32));
+        for (first, count) in y_ranges(step.n_features as usize) {
+            let (first, grid, slots) = (first as u32, grid(shares(step), count as u32), slot_of.all());
+            launch!(device, &self.histogram, "histogram", grid, step, &first, slots, &first_slot, &n_slots)?;
         }
         Ok(())
     }
 
     /// Turns parent and smaller child into left and right child.
-    pub fn subtract(
-        &self,
-        device: &Device,
-        (pairs, (start, n_pairs)): (&Buffer<Pair>, (usize, usize)),
-        left_is_smaller: &Buffer<u32>,
-        (slot_numbers, cells): (u64, &mut Buffer<i64>),
-    ) -> Result<()> {
-        for (first, count) in y_ranges(n_pairs) {
-            let part = start + first..start + first + count;
-            let (pairs, smaller) = (pairs.all().slice(part.clone()), left_is_smaller.all().slice(part));
-            let grid = grid(blocks(slot_numbers as usize), count as u32);
-            launch!(device, &self.subtract, "subtract", grid, &pairs, &smaller, &slot_numbers, cells.all_mut())?;
+    pub fn subtract(&self, device: &Device, step: &Step, pairs: &Buffer<Pair>) -> Result<()> {
+        let numbers = step.slot_cells as usize * (1 + step.weighted + step.n_outputs) as usize;
+        for (first, count) in y_ranges(pairs.len()) {
+            let pairs = pairs.all().slice(first..first + count);
+            launch!(device, &self.subtract, "subtract", grid(blocks(numbers), count as u32), step, &pairs)?;
         }
         Ok(())
     }
 
-    /// Sends every row of a split node to its child; `cuts` has an entry per node that rows may be in.
-    pub fn partition(
+    /// The best candidate for all of `nodes` together, or for each, whose histograms are in `slots`, into `chosen`.
+    pub fn find_splits(
         &self,
         device: &Device,
-        rows: &Rows<'_>,
-        chosen: &Buffer<Best>,
-        cuts: &Buffer<Cut>,
-        node_of: &mut Buffer<u32>,
+        step: &Step,
+        (nodes, slots): (&Buffer<u32>, &Buffer<i32>),
+        joint: bool,
+        chosen: &mut Buffer<Best>,
     ) -> Result<()> {
-        let n = rows.n_rows as u32;
-        let (bins, features, row_idx) = (rows.bins.all(), rows.features.all(), rows.rows.all());
-        let grid = grid(blocks(rows.n_rows), 1);
-        let (chosen, cuts, node_of) = (chosen.all(), cuts.all(), node_of.all_mut());
-        launch!(device, &self.partition, "partition", grid, bins, features, row_idx, &n, chosen, cuts, node_of)
+        let n = if joint { 1 } else { nodes.len() };
+        assert!(chosen.len() >= n && slots.len() >= nodes.len());
+        let (n_nodes, flag, grid) = (nodes.len() as u32, u32::from(joint), grid(step.n_features, n as u32));
+        let (nodes, slots, chosen) = (nodes.all(), slots.all(), chosen.all_mut());
+        let (kernel, arrived) = (&self.find_splits, &step.arrived);
+        launch!(device, kernel, "find_splits", grid, step, nodes, slots, &n_nodes, &flag, chosen, arrived)
     }
 
-    /// Adds the rows of nodes `first..first + count` to `sums[first..][lanes]`.
-    pub fn node_sums(
+    /// Sends rows to the children of their nodes, `count` nodes from `first` on, and sums these: by an entry of `cuts` per
+    /// node and the candidates in `chosen`, or all by the one candidate there.
+    pub fn divide_rows(
         &self,
         device: &Device,
-        (node_of, n_rows): (&Buffer<u32>, usize),
+        step: &Step,
+        cuts: Option<&Buffer<Cut>>,
+        chosen: u64,
         (first, count): (usize, usize),
-        ints: &Ints<'_>,
-        sums: &mut Buffer<i64>,
     ) -> Result<()> {
-        let lanes = 1 + usize::from(ints.weighted) + ints.n_outputs;
-        assert!(sums.len() >= (first + count) * lanes);
-        let (n, first_node, n_nodes) = (n_rows as u32, first as u32, count as u32);
-        let (n_outputs, weighted) = (ints.n_outputs as u32, u32::from(ints.weighted));
-        let mut sums = sums.all_mut().slice_mut(first * lanes..);
-        launch!(
-            device,
-            &self.node_sums,
-            "node_sums",
-            grid(blocks(n_rows), 1),
-            node_of.all(),
-            &n,
-            &first_node,
-            &n_nodes,
-            ints.gradients.all(),
-            ints.weights.all(),
-            &n_outputs,
-            &weighted,
-            &mut sums,
-        )
+        let (cuts, grid) = (cuts.map_or(0, |cuts| cuts.address(device, 0)), grid(blocks(step.n_rows as usize), 1));
+        let (first, count) = (first as u32, count as u32);
+        launch!(device, &self.divide_rows, "divide_rows", grid, step, &cuts, &chosen, &first, &count)
     }
 
-    /// The best candidate of every feature, for all of `nodes` together or for each: `best[node][feature]`.
-    pub fn best_of_feature(
-        &self,
-        device: &Device,
-        features: &Buffer<Feature>,
-        (rule, units, monotone): (&Rule, &Buffer<f64>, &Buffer<u32>),
-        (slot_of, first_slot): (&Buffer<i32>, usize),
-        (nodes, first_node, n_nodes, joint): (&Buffer<u32>, usize, usize, bool),
-        sums: &Buffer<i64>,
-        (slot_cells, cells): (u64, &Buffer<i64>),
-        best: &mut Buffer<Best>,
-    ) -> Result<()> {
-        let n_features = features.len() as u32;
-        let (count, joint_flag) = (n_nodes as u32, u32::from(joint));
-        let (slots, nodes) = (slot_of.all().slice(first_slot..), nodes.all().slice(first_node..));
-        let grid = grid(n_features, if joint { 1 } else { count });
-        launch!(
-            device,
-            &self.best_of_feature,
-            "best_of_feature",
-            grid,
-            features.all(),
-            &n_features,
-            rule,
-            units.all(),
-            monotone.all(),
-            &slots,
-            &nodes,
-            &count,
-            &joint_flag,
-            sums.all(),
-            &slot_cells,
-            cells.all(),
-            best.all_mut(),
-        )
-    }
-
-    /// The best of all features, for each of `n` nodes, into `chosen[first..]`.
-    pub fn best_of_all(
-        &self,
-        device: &Device,
-        (best, n_features): (&Buffer<Best>, usize),
-        n: usize,
-        (chosen, first): (&mut Buffer<Best>, usize),
-    ) -> Result<()> {
-        assert!(chosen.len() >= first + n && best.len() >= n * n_features);
-        let n_features = n_features as u32;
-        let mut chosen = chosen.all_mut().slice_mut(first..);
-        launch!(device, &self.best_of_all, "best_of_all", grid(n as u32, 1), best.all(), &n_features, &mut chosen)
+    /// Losses and gradients of a minibatch.
+    pub fn losses(&self, device: &Device, minibatch: &Minibatch) -> Result<()> {
+        let tiles = (minibatch.n_rows as usize).div_ceil(ROWS_OF_TILE) as u32;
+        let grid = LaunchConfig { block_dim: (ROWS_OF_TILE as u32, 1, 1), ..grid(tiles, 1) };
+        launch!(device, &self.losses, "losses", grid, minibatch)
     }
 
     /// Adds `rounds` numbers per thread to shared memory, to see how long that takes.

@@ -1,5 +1,7 @@
 //! Prediction on the device: its copy of the trees, which follows the host's.
 
+use std::ops::Range;
+
 use gbrl_core::backend::Addition;
 use gbrl_core::data::{Lanes, TILE};
 use gbrl_core::error::Result;
@@ -18,9 +20,37 @@ pub struct Forest {
     questions: Buffer<Question>,
     values: Buffer<f32>,
     end: Laid,
+    rows: Rows,
+}
+
+/// Rows on the device and their outputs.
+#[derive(Default)]
+pub struct Rows {
     observations: Buffer<f32>,
+    /// `[tile][n_features][16]`.
     keys: Buffer<u32>,
-    sums: Buffer<f32>,
+    n_features: usize,
+    /// `[tile][n_outputs][16]`.
+    pub outputs: Buffer<f32>,
+    n_outputs: usize,
+}
+
+impl Rows {
+    /// Sends rows, and their outputs so far.
+    pub fn keep(
+        &mut self,
+        device: &Device,
+        kernels: &Kernels,
+        (tiles, n_features): (&[Lanes<f32>], usize),
+        outputs: &[Lanes<f32>],
+        n_outputs: usize,
+    ) -> Result<()> {
+        (self.n_features, self.n_outputs) = (n_features, n_outputs);
+        self.observations.fill(device, launch::numbers(tiles))?;
+        self.keys.resize(device, tiles.len() * TILE, false)?;
+        kernels.make_keys(device, &self.observations, &mut self.keys)?;
+        self.outputs.fill(device, launch::numbers(outputs))
+    }
 }
 
 impl Forest {
@@ -35,26 +65,39 @@ impl Forest {
         if addition.range.is_empty() || addition.columns.is_empty() || sums.is_empty() {
             return Ok(());
         }
-        self.follow(device, addition)?;
-        self.observations.fill(device, launch::numbers(addition.tiles))?;
-        self.keys.resize(device, addition.tiles.len() * TILE, false)?;
-        kernels.make_keys(device, &self.observations, &mut self.keys)?;
-        self.sums.fill(device, launch::numbers(sums))?;
+        self.follow(device, addition.trees, addition.stamp)?;
+        let mut rows = std::mem::take(&mut self.rows);
+        let added = rows.keep(device, kernels, (addition.tiles, addition.n_features), sums, addition.n_outputs);
+        let added = added.and_then(|()| {
+            self.advance(device, kernels, &mut rows, addition.range.clone(), addition.columns.clone())?;
+            rows.outputs.fetch(device, 0, launch::numbers_mut(sums))
+        });
+        self.rows = rows;
+        added
+    }
+
+    /// Adds trees that are there to outputs `columns` of rows.
+    pub fn advance(
+        &self,
+        device: &Device,
+        kernels: &Kernels,
+        rows: &mut Rows,
+        range: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<()> {
         let forest = launch::Forest { trees: &self.trees, questions: &self.questions, values: &self.values };
-        let (range, columns) = (addition.range.clone(), addition.columns.clone());
-        let (keys, out) = ((&self.keys, addition.n_features), (&mut self.sums, addition.n_outputs));
-        kernels.predict(device, keys, (&forest, range), columns, out)?;
-        self.sums.fetch(device, 0, launch::numbers_mut(sums))
+        let (keys, out) = ((&rows.keys, rows.n_features), (&mut rows.outputs, rows.n_outputs));
+        kernels.predict(device, keys, (&forest, range), columns, out)
     }
 
     /// Sends the trees that are not there yet.
-    fn follow(&mut self, device: &Device, addition: &Addition<'_>) -> Result<()> {
+    pub fn follow(&mut self, device: &Device, all: &[Tree], stamp: u64) -> Result<()> {
         let known = self.trees.len().saturating_sub(1);
-        if self.stamp != addition.stamp || known > addition.trees.len() || self.trees.len() == 0 {
+        if self.stamp != stamp || known > all.len() || self.trees.len() == 0 {
             self.forget();
         }
         let known = self.trees.len().saturating_sub(1);
-        let new = &addition.trees[known..];
+        let new = &all[known..];
         if new.is_empty() && self.trees.len() > 0 {
             return Ok(());
         }
@@ -78,7 +121,7 @@ impl Forest {
         trees.push(end);
         let sent = self.send(device, &trees, &questions, &values);
         match &sent {
-            Ok(()) => (self.end, self.stamp) = (end, addition.stamp),
+            Ok(()) => (self.end, self.stamp) = (end, stamp),
             // Nothing is known of what is there now.
             Err(_) => self.forget(),
         }

@@ -11,12 +11,15 @@
 #include "fibers.h"
 
 #include "../kernels/device.cu"
+#include "../kernels/math.cu"
 #include "../kernels/ceilings.cu"
 #include "../kernels/gradients.cu"
 #include "../kernels/histogram.cu"
 #include "../kernels/nodes.cu"
-#include "../kernels/predict.cu"
 #include "../kernels/score.cu"
+#include "../kernels/level.cu"
+#include "../kernels/minibatch.cu"
+#include "../kernels/predict.cu"
 
 namespace {
 
@@ -43,10 +46,9 @@ void call(void (*kernel)(A...), void **arguments, Index grid, Index block) {
 
 #define KERNEL(name) {#name, [](void **arguments, Index grid, Index block) { call(name, arguments, grid, block); }}
 const Kernel KERNELS[] = {
-    KERNEL(largest), KERNEL(quantise), KERNEL(choose_smaller), KERNEL(histogram), KERNEL(subtract),
-    KERNEL(partition), KERNEL(node_sums), KERNEL(best_of_feature), KERNEL(best_of_all), KERNEL(make_keys),
-    KERNEL(atomics),
-    KERNEL(predict),
+    KERNEL(largest), KERNEL(sum_chunks), KERNEL(quantise), KERNEL(grow_level), KERNEL(choose_smaller),
+    KERNEL(histogram), KERNEL(subtract), KERNEL(find_splits), KERNEL(divide_rows), KERNEL(losses), KERNEL(make_keys),
+    KERNEL(predict), KERNEL(atomics),
 };
 
 // The device does one thing at a time, whoever asks.

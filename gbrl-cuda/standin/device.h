@@ -55,6 +55,12 @@ static inline u64 bits_of(double a) {
     std::memcpy(&bits, &a, sizeof bits);
     return bits;
 }
+static inline float to_f32(double a) { return (float)a; }
+static inline double of_bits(u64 bits) {
+    double a;
+    std::memcpy(&a, &bits, sizeof a);
+    return a;
+}
 static inline i64 from_left(i64 a, u32 by) {
     u32 lane = standin::lane();
     return standin::exchange(a, lane >= by ? lane - by : lane);
@@ -64,3 +70,10 @@ static inline void add_to(i64 *to, i64 a) { *to = (i64)((u64)*to + (u64)a); }
 static inline void raise(u64 *to, u64 a) {
     if (a > *to) *to = a;
 }
+static inline u32 add_u32(u32 *to, u32 a) {
+    u32 before = *to;
+    *to = before + a;
+    return before;
+}
+static inline void fence() {}
+static inline i64 fresh(const i64 *at) { return *at; }

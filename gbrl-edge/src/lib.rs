@@ -1,7 +1,7 @@
 //! Runs an exported policy of boosted trees on anything that has Rust's core library.
 //!
-//! No allocation, no unsafe code, no floating point unless the policy's numbers are floating-point ones, no panic:
-//! [`Policy::new`] checks the bytes once, from then on every decision is a fixed number of steps for oblivious trees,
+//! No allocation, no unsafe code, no panic. A discrete decision of a quantised policy does no arithmetic on floating-point
+//! numbers: observations are compared by their bits. [`Policy::new`] checks the bytes once, from then on every decision is a fixed number of steps for oblivious trees,
 //! and a bounded one for others. Decisions and outputs are equal to those of the library that exported the policy, bit
 //! for bit, if its leaves were not quantised.
 //!
@@ -32,5 +32,5 @@ mod policy;
 
 pub use crc::crc32;
 pub use error::Error;
-pub use math::tanh;
+pub use math::{exp_reduced, tanh};
 pub use policy::{Policy, Work};

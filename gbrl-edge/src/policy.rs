@@ -361,21 +361,18 @@ impl<'a> Policy<'a> {
         for (i, code) in codes.iter_mut().enumerate().take(self.n_codes()) {
             let (kind, n) = (u8_at(self.slots, 4 * i + 2), u8_at(self.slots, 4 * i + 3));
             let x = obs.get(usize::from(u16_at(self.slots, 2 * i))).copied().unwrap_or(f32::NAN);
+            let bits = x.to_bits();
+            let missing = bits << 1 > 0xFF00_0000;
             *code = match kind {
-                _ if x.is_nan() => {
-                    if kind == MISSING_RIGHT {
-                        n
-                    } else {
-                        0
-                    }
-                }
+                MISSING_RIGHT if missing => n,
+                _ if missing => 0,
                 EQUAL => {
-                    let key = key(x + 0.0); // −0 equals +0
+                    let key = key(if bits == 1 << 31 { 0 } else { bits }); // −0 equals +0
                     let rank = self.rank(first, n, key);
                     let found = rank < n && u32_at(self.keys, first + usize::from(rank)) == key;
                     if found { rank + 1 } else { 0 }
                 }
-                _ => self.rank(first, n, key(x)),
+                _ => self.rank(first, n, key(bits)),
             };
             first += usize::from(n);
         }
@@ -393,9 +390,8 @@ impl<'a> Policy<'a> {
     }
 }
 
-/// Unsigned integers in the order of the floats.
-fn key(x: f32) -> u32 {
-    let bits = x.to_bits();
+/// A float's bits as an unsigned integer in the order of the floats.
+fn key(bits: u32) -> u32 {
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }
 

@@ -5,11 +5,13 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use gbrl_core::error::{Error, Result};
+use gbrl_core::io::checkpoint::from_either;
 use gbrl_core::io::{Checkpoint, model};
 use gbrl_core::rl::algo::{self, AgentState};
 use gbrl_core::rl::event::Metrics;
 use gbrl_core::rl::rollout::StepRows;
 use gbrl_core::rl::space::Space;
+use gbrl_core::rl::vec_env;
 use gbrl_core::rng::Stream;
 use numpy::{Ix1, Ix2, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
@@ -23,7 +25,8 @@ use crate::doorway::{Stop, apart, long};
 use crate::error::to_py;
 use crate::stub::{FilePath, Flags, NamedArrays};
 use crate::vec_env::VecEnv;
-use crate::{look, settings};
+use crate::visited::Visited;
+use crate::{look, policy_file, settings};
 
 /// A policy of trees that learns, for whoever steps the environments.
 ///
@@ -44,6 +47,8 @@ pub struct Agent {
     inner: RwLock<algo::Agent>,
     /// What predictions that sample draw from; locked after `inner`.
     predictions: Mutex<Stream>,
+    /// A sample of what was decided about, where somebody asked for it.
+    visited: Mutex<Option<Visited>>,
     /// Columns of an observation.
     #[pyo3(get)]
     n_features: usize,
@@ -63,6 +68,9 @@ const SHORT: usize = 1 << 17;
 
 /// Rows between two looks at whether to stop.
 const PIECE: usize = 1 << 12;
+
+/// The blob of a saved agent that holds [`Visited`].
+const VISITED: &str = "visited";
 
 /// What a saved agent has besides its model.
 #[derive(Serialize, Deserialize)]
@@ -98,6 +106,17 @@ impl Agent {
         Ok(Self::around(inner, predictions(settings.run.seed)))
     }
 
+    /// Calls the columns of observations, the codes of categories and the actions what the environments call them.
+    ///
+    /// Raises ValueError for environments of another kind.
+    fn describe(&self, py: Python<'_>, envs: &Bound<'_, VecEnv>) -> PyResult<()> {
+        let (features, choices) = {
+            let envs = lock(envs.get().parts().0);
+            (envs.features().clone(), envs.choices().to_vec())
+        };
+        self.change(py, |agent| agent.describe(features, &choices))
+    }
+
     /// Changes a setting of what follows, between two rollouts.
     ///
     /// Raises ValueError for a value out of range and for a setting that is part of the state (n_envs, n_steps, norm_obs,
@@ -123,7 +142,9 @@ impl Agent {
     #[pyo3(signature = (observations, learn = true))]
     fn begin(&self, py: Python<'_>, observations: PyReadonlyArray2<'_, f32>, learn: bool) -> PyResult<()> {
         let observations = slice("observations", &observations)?;
-        self.change(py, |agent| if learn { agent.begin(observations) } else { agent.begin_again(observations) })
+        self.change(py, |agent| if learn { agent.begin(observations) } else { agent.begin_again(observations) })?;
+        self.show(observations);
+        Ok(())
     }
 
     /// Samples an action for every environment, given which choices masks allow, bool [n_envs, mask_len].
@@ -137,6 +158,9 @@ impl Agent {
             let decision = agent.decide(masks)?;
             Ok((decision.actions.to_vec(), decision.sent.to_vec(), decision.log_probs.to_vec()))
         })?;
+        if let Some(visited) = lock(&self.visited).as_mut() {
+            visited.decided(masks);
+        }
         let width = self.action_len;
         Ok((matrix(py, actions, width)?, matrix(py, sent, width)?, PyArray1::from_vec(py, log_probs)))
     }
@@ -174,7 +198,9 @@ impl Agent {
             final_observations,
             ignored: ignored.as_ref().map_or(Ok(&[][..]), |flags| slice("ignored", &flags.0))?,
         };
-        self.change(py, |agent| agent.outcome(&step, next))
+        let full = self.change(py, |agent| agent.outcome(&step, next))?;
+        self.show(next);
+        Ok(full)
     }
 
     /// Fills a rollout with steps of environments written in Rust, instead of decide and outcome.
@@ -185,9 +211,23 @@ impl Agent {
         let (envs, threads) = envs.get().parts();
         apart(py, |stop| {
             let mut episodes = Vec::new();
-            let _ = self.write().collect(&mut lock(envs), threads, |envs| {
+            let (mut agent, mut envs) = (self.write(), lock(envs));
+            let mut visited = lock(&self.visited);
+            let mut offer = |envs: &vec_env::VecEnv| {
+                if let Some(visited) = visited.as_mut() {
+                    visited.offer(envs.observations(), envs.masks());
+                }
+            };
+            offer(&envs);
+            let mut left = agent.settings().agent.n_steps;
+            let _ = agent.collect(&mut envs, threads, |envs| {
                 let ended = envs.finished().iter();
                 episodes.extend(ended.map(|end| (end.env_idx, end.total_reward, end.length, end.terminated)));
+                left -= 1;
+                // What the last step shows is decided about in the next rollout.
+                if left > 0 {
+                    offer(envs);
+                }
                 stop.poll()
             })?;
             Ok(episodes)
@@ -205,10 +245,11 @@ impl Agent {
         self.look(py, 0, |agent, _| Ok(agent.settings().algorithm().name()))
     }
 
-    /// Learns from the finished rollout; schedules stand at progress, 0 to 1. Returns the numbers called train/…
+    /// Learns from the finished rollout; schedules stand at progress, 0 to 1. Returns the numbers called train/…, in the
+    /// order in which the program `gbrl` writes them.
     ///
     /// Ctrl-C ends it between two minibatches; what was learnt until then stays.
-    fn update(&self, py: Python<'_>, progress: f64) -> PyResult<BTreeMap<&'static str, f64>> {
+    fn update(&self, py: Python<'_>, progress: f64) -> PyResult<Vec<(&'static str, f64)>> {
         apart(py, |stop| {
             let mut metrics = Metrics::default();
             self.write().update_while(progress, &mut metrics, &mut || stop.poll())?;
@@ -339,6 +380,12 @@ impl Agent {
         }
     }
 
+    /// Names of the trees' outputs: policy[0], …, value.
+    #[getter]
+    fn output_names(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.look(py, 0, |agent, _| Ok(look::output_names(agent.ensemble())))
+    }
+
     /// Names of the columns of an observation.
     #[getter]
     fn feature_names(&self, py: Python<'_>) -> PyResult<Vec<String>> {
@@ -372,12 +419,19 @@ impl Agent {
             let saved = Saved { agent: agent.state(), predictions: lock(&self.predictions).clone(), note };
             let state = serde_json::to_value(&saved)
                 .map_err(|error| Error::parameter("state", error, "numbers that JSON can hold"))?;
-            Checkpoint::new(agent.model(timesteps)?, state).to_bytes()
+            let mut checkpoint = Checkpoint::new(agent.model(timesteps)?, state);
+            if let Some(visited) = lock(&self.visited).as_ref() {
+                checkpoint.blobs.insert(VISITED.to_owned(), json(visited)?.into_bytes());
+            }
+            checkpoint.to_bytes()
         })?;
         Ok(PyBytes::new(py, &bytes))
     }
 
     /// An agent that to_bytes wrote, and the note. Every altered byte is refused with a FormatError.
+    ///
+    /// Of a model file, and of a checkpoint of the program `gbrl`, the policy is taken: an agent for one environment that
+    /// begins to learn anew, and the note {"policy": {env_id, timesteps, observation_space, action_space}}.
     ///
     /// device is where trees are grown from now on: "cpu", "cuda", "cuda:N" or "auto".
     #[staticmethod]
@@ -390,7 +444,11 @@ impl Agent {
     ) -> PyResult<(Agent, String)> {
         let data = data.as_bytes();
         long(py, |_| {
-            let read = Checkpoint::from_bytes(data)?;
+            let mut read = from_either(data)?;
+            if read.state.get("agent").is_none() {
+                let (inner, note) = policy_file::agent(read.model, n_threads, device)?;
+                return Ok((Self::around(inner, predictions(0)), note));
+            }
             let mut saved: Saved = serde_json::from_value(read.state)
                 .map_err(|error| Error::format("agent", "invalid contents", "what to_bytes wrote", error))?;
             let mut settings = saved.agent.settings().clone();
@@ -399,8 +457,30 @@ impl Agent {
             let backend = gbrl_cuda::backend(settings.run.device);
             saved.agent.set_settings(settings)?;
             let inner = algo::Agent::resume_on(&backend, &saved.agent, read.model)?;
-            Ok((Self::around(inner, saved.predictions), saved.note))
+            let agent = Self::around(inner, saved.predictions);
+            if let Some(bytes) = read.blobs.remove(VISITED) {
+                let mask_len = agent.mask_len(&agent.read());
+                *lock(&agent.visited) = Some(Visited::read(&bytes, agent.n_envs, agent.n_features, mask_len)?);
+            }
+            Ok((agent, saved.note))
         })
+    }
+
+    /// Keeps a sample of the states that are decided about from now on, part of what to_bytes writes; one that is kept
+    /// already goes on.
+    fn watch(&self, py: Python<'_>) -> PyResult<()> {
+        self.look(py, 0, |agent, _| {
+            let (seed, mask_len) = (agent.settings().run.seed, self.mask_len(agent));
+            lock(&self.visited).get_or_insert_with(|| Visited::new(seed, self.n_envs, self.n_features, mask_len));
+            Ok(())
+        })
+    }
+
+    /// The sample as the bytes of states.safetensors: observations float32 [n, n_features] as environments show them, n at
+    /// most 4,096, and action masks uint8 [n, mask_len] where there are some. None without watch.
+    fn states<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let bytes = apart(py, |_| lock(&self.visited).as_ref().map(Visited::to_bytes).transpose())?;
+        Ok(bytes.map(|bytes| PyBytes::new(py, &bytes)))
     }
 
     /// Writes the policy as a model file, what the program `gbrl` and Policy::load read, in one step.
@@ -452,7 +532,23 @@ impl Agent {
             has_masks: inner.has_masks(),
             inner: RwLock::new(inner),
             predictions: Mutex::new(predictions),
+            visited: Mutex::new(None),
         }
+    }
+
+    /// Flags of an environment's masks, 0 where there are none.
+    fn mask_len(&self, agent: &algo::Agent) -> usize {
+        if self.has_masks { agent.head().distribution.mask_len() } else { 0 }
+    }
+
+    fn show(&self, observations: &[f32]) {
+        if let Some(visited) = lock(&self.visited).as_mut() {
+            visited.show(observations);
+        }
+    }
+
+    pub(crate) fn n_features(&self) -> usize {
+        self.n_features
     }
 
     fn read(&self) -> RwLockReadGuard<'_, algo::Agent> {
@@ -465,7 +561,7 @@ impl Agent {
 
     /// Looks at the agent for the sake of `k` rows: here and now where that is short and nobody changes it, apart
     /// otherwise.
-    fn look<T: Send>(
+    pub(crate) fn look<T: Send>(
         &self,
         py: Python<'_>,
         k: usize,

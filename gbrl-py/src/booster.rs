@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use gbrl_core::boost;
-use gbrl_core::config::{ParamValue, Schedule};
+use gbrl_core::boost::{self, Targets};
 use gbrl_core::data::{Feature, FeatureSchema};
 use gbrl_core::ensemble::{Ensemble, Optimizer, OutputGroup};
 use gbrl_core::error::{Error, Result};
@@ -20,6 +19,12 @@ use crate::doorway::long;
 use crate::error::to_py;
 use crate::stub::FilePath;
 use crate::{look, settings};
+
+/// Observations, targets, weights.
+type Rows<'py> = (PyReadonlyArray2<'py, f32>, PyReadonlyArray2<'py, f32>, Option<PyReadonlyArray1<'py, f32>>);
+
+/// Losses after each tree: of the rows that are learnt from, and of those that are not.
+type Curves<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>);
 
 /// Gradient-boosted trees with vector leaves, grown one per step.
 ///
@@ -77,27 +82,43 @@ impl Booster {
         ]))
     }
 
-    /// Adds n_trees trees that lower ½‖output − y‖² over x, float32 [n, n_features], and y, float32 [n, n_outputs].
+    /// Adds n_trees trees that lower ½‖output − y‖² over x, float32 [n, n_features], and y, float32 [n, n_outputs], each row
+    /// by its weight, float32 [n].
     ///
-    /// Returns the loss, averaged over rows, after each: float64 [n_trees]. An ensemble without trees and with a bias of
-    /// zero starts from the means of y. Ctrl-C ends it between two trees; those that are there stay.
+    /// Returns the loss, averaged over rows, after each tree, float64 [n_trees], and that of the validation rows (x, y,
+    /// weights), which are not learnt from: empty without. Once patience trees have not lowered that one by more than tol,
+    /// no more are grown. An ensemble without trees and with a bias of zero starts from the means of y. Ctrl-C ends it
+    /// between two trees; those that are there stay.
+    #[pyo3(signature = (x, y, n_trees, weights = None, validation = None, patience = None, tol = 0.0))]
     fn fit<'py>(
         &mut self,
         py: Python<'py>,
         x: PyReadonlyArray2<'py, f32>,
         y: PyReadonlyArray2<'py, f32>,
         n_trees: usize,
-    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        let (x, y) = (x.as_array(), y.as_array());
-        let losses = long(py, |signals| {
-            let mut losses = Vec::new();
-            self.inner.fit_while(x, y, |loss| {
-                losses.extend(loss);
-                if losses.len() < n_trees { signals.poll() } else { ControlFlow::Break(()) }
+        weights: Option<PyReadonlyArray1<'py, f32>>,
+        validation: Option<Rows<'py>>,
+        patience: Option<usize>,
+        tol: f64,
+    ) -> PyResult<Curves<'py>> {
+        let training = targets(&x, &y, weights.as_ref())?;
+        let held_out = validation.as_ref().map(|(x, y, weights)| targets(x, y, weights.as_ref())).transpose()?;
+        let (losses, held_out) = long(py, |signals| {
+            let (mut losses, mut others) = (Vec::new(), Vec::new());
+            let (mut best, mut since) = (f64::INFINITY, 0);
+            self.inner.fit_while(&training, held_out.as_ref(), |last| {
+                losses.extend(last.map(|last| last.training));
+                if let Some(loss) = last.and_then(|last| last.validation) {
+                    others.push(loss);
+                    since = if loss < best - tol { 0 } else { since + 1 };
+                    best = best.min(loss);
+                }
+                let is_enough = losses.len() >= n_trees || patience.is_some_and(|patience| since >= patience);
+                if is_enough { ControlFlow::Break(()) } else { signals.poll() }
             })?;
-            Ok(losses)
+            Ok((losses, others))
         })?;
-        Ok(PyArray1::from_vec(py, losses))
+        Ok((PyArray1::from_vec(py, losses), PyArray1::from_vec(py, held_out)))
     }
 
     /// Outputs for observations, float32 [n, n_outputs], by the bias and trees start to stop (all by default).
@@ -147,7 +168,8 @@ impl Booster {
 
     /// Gives a group another learning rate, for the trees to come.
     fn set_rate(&mut self, group_idx: usize, schedule: &str) -> PyResult<()> {
-        self.inner.set_rate(group_idx, rate(schedule).map_err(to_py)?).map_err(to_py)
+        let rate = settings::schedule("learning_rate", schedule).map_err(to_py)?;
+        self.inner.set_rate(group_idx, rate).map_err(to_py)
     }
 
     /// Where the run stands, 0 to 1: what learning-rate schedules go by.
@@ -167,6 +189,12 @@ impl Booster {
             true => self.inner.learn(feature_idx, text).map_err(to_py),
             false => look::code(self.inner.ensemble(), feature_idx, text).map_err(to_py),
         }
+    }
+
+    /// Names of the output columns.
+    #[getter]
+    fn output_names(&self) -> Vec<String> {
+        look::output_names(self.inner.ensemble())
     }
 
     /// Names of the input columns.
@@ -271,7 +299,7 @@ fn ensemble(features: Vec<(String, String)>, groups: Vec<(String, usize, String,
                 "adam" => Optimizer::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
                 _ => return Err(Error::parameter("optimizer", optimizer, "sgd or adam")),
             };
-            Ok(OutputGroup { optimizer, ..OutputGroup::sgd(name, columns, rate(&lr)?) })
+            Ok(OutputGroup { optimizer, ..OutputGroup::sgd(name, columns, settings::schedule("learning_rate", &lr)?) })
         })
         .collect();
     Ensemble::new(FeatureSchema::new(features?), groups?)
@@ -287,6 +315,11 @@ fn feature(name: String, kind: &str) -> Result<Feature> {
     }
 }
 
-fn rate(text: &str) -> Result<Schedule> {
-    Schedule::parse(text).ok_or_else(|| Error::parameter("learning rate", text, Schedule::KIND))
+fn targets<'a>(
+    x: &'a PyReadonlyArray2<'_, f32>,
+    y: &'a PyReadonlyArray2<'_, f32>,
+    weights: Option<&'a PyReadonlyArray1<'_, f32>>,
+) -> PyResult<Targets<'a>> {
+    let weights = weights.map(|weights| slice("weights", weights)).transpose()?;
+    Ok(Targets { x: x.as_array(), y: y.as_array(), weights })
 }

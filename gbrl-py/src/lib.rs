@@ -8,10 +8,13 @@ mod arrays;
 mod booster;
 mod doorway;
 mod error;
+mod export;
 mod look;
+mod policy_file;
 mod settings;
 mod stub;
 mod vec_env;
+mod visited;
 
 use pyo3::prelude::*;
 
@@ -24,7 +27,9 @@ mod module {
     #[pymodule_export]
     use crate::error::{DeviceError, EnvironmentContractError, FormatError};
     #[pymodule_export]
-    use crate::settings::{environments, parameters, preset};
+    use crate::export::export_policy;
+    #[pymodule_export]
+    use crate::settings::{environments, parameters, preset, schedule_at, write_file};
     #[pymodule_export]
     use crate::vec_env::VecEnv;
     use pyo3::prelude::*;

@@ -31,6 +31,11 @@ pub fn feature_names(ensemble: &Ensemble) -> Vec<String> {
     ensemble.schema().features().iter().map(|feature| feature.name().to_owned()).collect()
 }
 
+/// Names of the output columns, as the dumps have them.
+pub fn output_names(ensemble: &Ensemble) -> Vec<String> {
+    (0..ensemble.n_outputs()).map(|column| ensemble.output_name(column)).collect()
+}
+
 /// The code of a string that the column knows, or −1.
 pub fn code(ensemble: &Ensemble, feature_idx: usize, text: &str) -> Result<f32> {
     match ensemble.schema().features().get(feature_idx) {

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use gbrl_core::Error;
-use gbrl_core::config::{ALL, Algorithm, ParamDef, Settings, TreeParams};
+use gbrl_core::config::{ALL, Algorithm, ParamDef, ParamValue, Schedule, Settings, TreeParams};
+use gbrl_core::io::container::write_atomic;
+use gbrl_core::{Error, Result};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use pyo3_stub_gen::derive::gen_stub_pyfunction;
 use toml::{Table, Value};
 
 use crate::error::to_py;
+use crate::stub::FilePath;
 
 /// The algorithm's defaults, changed by what `given` says.
 pub fn settings(algo: &str, given: &BTreeMap<String, String>) -> PyResult<Settings> {
@@ -83,5 +86,33 @@ pub fn preset(env: &str, name: &str, algo: &str) -> PyResult<BTreeMap<String, St
         }
         known.extend(tables.into_iter().filter(|(_, of)| of.get(algo).is_some()).map(|(name, _)| name));
     }
-    Err(to_py(Error::unknown_name(format!("preset of {env}"), name, known.iter().map(String::as_str))))
+    known.dedup();
+    let near = Error::unknown_name(format!("preset of {env}"), name, known.iter().map(String::as_str));
+    Err(PyValueError::new_err(format!("{near} (there is {})", known.join(", "))))
+}
+
+/// What a schedule such as "lin_0.1" is at progress, 0 to 1; name is whose it is.
+///
+/// Raises ValueError for a text that is none, and for one that leaves the range of learning rates.
+#[gen_stub_pyfunction(module = "gbrl_rs._gbrl")]
+#[pyfunction]
+pub fn schedule_at(name: &str, text: &str, progress: f64) -> PyResult<f64> {
+    Ok(schedule(name, text).map_err(to_py)?.at(progress))
+}
+
+/// The schedule called `name` that `text` says.
+pub fn schedule(name: &str, text: &str) -> Result<Schedule> {
+    let rule = "a number, or a text such as lin_0.1, linear:0.1:0.01 or cosine:0.1:0.01";
+    let schedule = Schedule::parse(text).ok_or_else(|| Error::parameter(name, text, rule))?;
+    schedule.check(name)?;
+    Ok(schedule)
+}
+
+/// Writes a file in one step: path holds the old bytes or the new ones, whatever happens. A link stays one, and an old
+/// file's mode the same.
+#[gen_stub_pyfunction(module = "gbrl_rs._gbrl")]
+#[pyfunction]
+pub fn write_file(py: Python<'_>, path: FilePath, data: Bound<'_, PyBytes>) -> PyResult<()> {
+    let data = data.as_bytes();
+    py.detach(|| write_atomic(path.0, data)).map_err(to_py)
 }

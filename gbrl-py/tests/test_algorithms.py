@@ -118,7 +118,7 @@ def test_continued_equals_uninterrupted(algorithm, tmp_path):
 def test_a_file_is_of_one_algorithm(algorithm, tmp_path):
     path = small(algorithm).learn(64).save(tmp_path / "model")
     other = A2C if algorithm is PPO else PPO
-    with pytest.raises(FormatError, match=f"expected a model that {other.__name__}.save"):
+    with pytest.raises(FormatError, match=f"expected a model of {other.__name__}, got one of {algorithm.__name__}"):
         other.load(path)
 
 
@@ -129,8 +129,8 @@ def test_presets_and_defaults_are_the_algorithms_own(algorithm):
     assert ("beta" in defaults) == (algorithm is AWR) and ("clip_range" in defaults) == (algorithm is PPO)
     paper = preset("CartPole-v1", "paper", name)
     model = algorithm.from_preset(make_vec("CartPole-v1", 2), "paper", seed=0)
-    assert str(model.n_steps) == paper["n_steps"]
-    assert float(model._agent.get("vf_coef")) == pytest.approx(float(paper["vf_coef"]))
+    assert model.n_steps == paper["n_steps"] and model.vf_coef == paper["vf_coef"]
+    assert float(model._agent.get("vf_coef")) == pytest.approx(2 * paper["vf_coef"])
     assert model._agent.algo == name
     with pytest.raises(TypeError, match="clip_rang"):
         algorithm("MlpPolicy", "CartPole-v1", clip_rang=0.1)

@@ -266,6 +266,57 @@ def test_the_regressor():
     assert one.feature_importances_.sum() == pytest.approx(1)
 
 
+def test_weights_of_rows():
+    weights = np.where(np.arange(len(X)) % 3 == 0, 2.0, 0.5)
+    plain, ones, weighted = (Booster(2, max_depth=3) for _ in range(3))
+    losses = plain.fit(X, Y, 5)
+    assert np.array_equal(losses, ones.fit(X, Y, 5, np.ones(len(X)))) and plain.to_bytes() == ones.to_bytes()
+    loss = weighted.fit(X, Y, 5, weights)[-1]
+    residuals = weighted.predict(X).astype(np.float64) - np.asarray(Y, dtype=np.float32)
+    assert loss == pytest.approx(np.average(0.5 * (residuals**2).sum(axis=1), weights=weights))
+    # One tree, without a bias of its own: the same as step.
+    by_hand, by_fit = (Booster(2, 2 if X.shape[1] == 2 else X.shape[1], max_depth=3) for _ in range(2))
+    by_hand.bias = by_fit.bias = np.ones(2)
+    by_hand.step(X, by_hand.predict(X) - np.asarray(Y, dtype=np.float32), weights)
+    by_fit.fit(X, Y, 1, weights)
+    assert by_hand.to_bytes() == by_fit.to_bytes()
+    for wrong, message in ((-weights, "at least 0"), (weights[:-1], "weights: expected shape"), (0 * weights, "above 0")):
+        with pytest.raises(ValueError, match=message):
+            plain.fit(X, Y, 1, wrong)
+
+
+def test_fitting_stops_early():
+    booster = Booster(2, max_depth=3)
+    noise = np.random.default_rng(0).normal(size=(100, 2))
+    losses, held_out = booster.fit_until(X[:200], Y[:200], (X[200:], noise), n_trees=500, patience=7)
+    assert len(losses) == len(held_out) == booster.n_trees < 500
+    assert held_out[-8:].argmin() == 0 and (held_out[-7:] >= held_out[-8]).all()
+    residuals = booster.predict(X[200:]).astype(np.float64) - noise.astype(np.float32)
+    assert held_out[-1] == pytest.approx(0.5 * (residuals**2).sum() / 100)
+    same = Booster(2, max_depth=3)
+    same.fit(X[:200], Y[:200], booster.n_trees)
+    assert same.to_bytes() == booster.to_bytes()
+
+
+def test_the_regressor_takes_weights_and_stops_early():
+    pytest.importorskip("sklearn")
+    from gbrl_rs import GBRLRegressor
+
+    outliers = np.array(Y)
+    outliers[::10] += 100.0
+    weights = np.ones(len(X))
+    weights[::10] = 0.0
+    model = GBRLRegressor(40, learning_rate=0.3, edges="step").fit(X, outliers, sample_weight=weights)
+    assert model.score(X[weights > 0], Y[weights > 0]) > 0.9
+    early = GBRLRegressor(2000, learning_rate=0.3, n_iter_no_change=5, random_state=0).fit(X, Y)
+    assert early.n_estimators_ == len(early.train_score_) == len(early.validation_score_) < 2000
+    again = GBRLRegressor(2000, learning_rate=0.3, n_iter_no_change=5, random_state=0).fit(X, Y)
+    assert np.array_equal(again.predict(X), early.predict(X))
+    assert GBRLRegressor(5, control_variates=True).fit(X, Y).n_estimators_ == 5
+    with pytest.raises(ValueError, match="validation_fraction: expected some of 300 rows"):
+        GBRLRegressor(n_iter_no_change=5, validation_fraction=1.0).fit(X, Y)
+
+
 def test_equal_numbers_of_other_kinds_are_other_categories():
     """1, 1.0 and True are equal in Python; what their codes are may not depend on who stands beside whom."""
     x = np.array([[1], [1.0], [True], ["z"]], dtype=object)

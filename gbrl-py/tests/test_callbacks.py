@@ -186,7 +186,7 @@ def test_a_progress_bar_says_what_it_needs():
         import rich  # noqa: F401
         import tqdm  # noqa: F401
     except ImportError:
-        with pytest.raises(ImportError, match=r"gbrl_rs\[progress\]"):
+        with pytest.raises(ImportError, match=r"pip install tqdm rich"):
             small().learn(10, progress_bar=True)
 
 

@@ -12,6 +12,7 @@ from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers import vector
 from toys import Count, Masked, Words
 
+import gbrl_rs
 from gbrl_rs import A2C, PPO, Monitor, VecNormalize, evaluate_policy, make_vec, make_vec_env
 from gbrl_rs._envs import GymEnvs, Sb3Envs, VectorEnvs, adapt, split_infos
 from gbrl_rs._episodes import EpisodeStatistics
@@ -104,7 +105,7 @@ def test_each_transition_is_seen_once(kind):
 def test_environments_that_wait_never_join_two_episodes(make):
     envs = adapt(make())
     envs.reset(0)
-    statistics = EpisodeStatistics(2, 100)
+    statistics = EpisodeStatistics(100)
     before = np.array([[0, 0], [100, 0]], dtype=np.float32)
     for _ in range(20):
         step = envs.step(np.array([2, 2]))
@@ -162,7 +163,7 @@ def test_a_copy_that_only_resets_itself_needs_no_allowed_action():
 
 def test_statistics_are_those_of_the_monitor_where_there_is_one():
     envs = adapt(gymnasium.wrappers.RecordEpisodeStatistics(Count(3)))
-    statistics = EpisodeStatistics(1, 2)
+    statistics = EpisodeStatistics(2)
     envs.reset(0)
     for t in range(9):
         statistics.add(envs.step(np.array([t])))
@@ -214,7 +215,7 @@ def test_sb3_environments_and_wrappers():
     masker = pytest.importorskip("sb3_contrib.common.wrappers")
     env = vec_env.VecNormalize(vec_env.DummyVecEnv([lambda: monitor.Monitor(Count(3))]), gamma=0.9)
     envs = adapt(env)
-    statistics = EpisodeStatistics(1, 10)
+    statistics = EpisodeStatistics(10)
     envs.reset(0)
     for _ in range(3):
         statistics.add(envs.step(np.array([4])))
@@ -543,3 +544,110 @@ def test_lives_are_counted_as_sb3_counts_them():
         lengths = evaluate(model, env, 3, return_episode_rewards=True)[1]
         results.append((lengths, [episode["l"] for episode in model.ep_info_buffer]))
     assert results[0] == results[1] == ([5, 5, 5], [5] * 6)
+
+
+class Wrong(Count):
+    """An environment that does one thing that no environment may do."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.steps = kind, 0
+
+    def reset(self, **given):
+        if self.kind == "seed" and given:
+            raise TypeError("reset() got an unexpected keyword argument 'seed'")
+        observation, info = super().reset(**given)
+        return observation if self.kind == "no info" else (observation, info)
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = super().step(action)
+        self.steps += 1
+        if self.steps < 5:
+            return observation, reward, terminated, truncated, info
+        return {
+            "four": (observation, reward, terminated or truncated, info),
+            "none": None,
+            "shape": (np.zeros(3, dtype=np.float32), reward, terminated, truncated, info),
+            "broadcast": (np.zeros(1, dtype=np.float32), reward, terminated, truncated, info),
+            "reward": (observation, "much", terminated, truncated, info),
+            "nan": (observation, float("nan"), terminated, truncated, info),
+        }.get(self.kind, (observation, reward, terminated, truncated, info))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("seed", r"reset\(\): expected the arguments seed and options.*unexpected keyword argument 'seed'"),
+        ("no info", r"reset\(\): expected \(observation, info\), got an array of shape \(2,\)"),
+        ("four", r"step\(\): expected \(observation, reward, terminated, truncated, info\), got a tuple of 4, as the old Gym"),
+        ("none", r"step\(\): expected .*, got NoneType None"),
+        ("shape", r"observation: expected one of Box.*got an array of shape \(3,\)"),
+        ("broadcast", r"observation: expected one of Box.*got an array of shape \(1,\)"),
+        ("reward", "reward: expected a number, got str much"),
+        ("nan", "reward: expected a finite number, got NaN"),
+    ],
+)
+@pytest.mark.parametrize("make", [Wrong, lambda kind: SyncVectorEnv([lambda: Wrong(kind)] * 2)])
+def test_mistakes_of_environments_are_told_by_their_name(kind, message, make):
+    with pytest.raises(gbrl_rs.EnvironmentContractError, match=f"^environment Wrong: {message}"):
+        PPO("MlpPolicy", make(kind), n_steps=32, batch_size=32).learn(64)
+
+
+def test_mistakes_of_other_spaces_and_of_vector_environments():
+    class Speechless(Words):
+        def _observation(self):
+            return {"word": "a", "pair": (np.int64(1),)} if self.t == 1 else super()._observation()
+
+    with pytest.raises(gbrl_rs.EnvironmentContractError, match="^environment Speechless: observation: expected one of Dict"):
+        PPO("MlpPolicy", Speechless(), n_steps=32, batch_size=32).learn(64)
+
+    class Narrow(Stubborn):
+        kind = "shape"
+
+        def step(self, actions):
+            observations, *others = self.inner.step(actions)
+            return (observations[:, :1], *others) if self.kind == "shape" else (observations, others[0], others[1], {})
+
+    with pytest.raises(gbrl_rs.EnvironmentContractError, match=r"observations: expected 2 of Box.*\[2, 2\], got \[2, 1\]"):
+        PPO("MlpPolicy", Narrow(), n_steps=32, batch_size=64).learn(64)
+    Narrow.kind = "four"
+    with pytest.raises(gbrl_rs.EnvironmentContractError, match=r"step\(\): expected .*got a tuple of 4"):
+        PPO("MlpPolicy", Narrow(), n_steps=32, batch_size=64).learn(64)
+
+
+def test_what_resets_no_single_copies_is_told_what_to_do():
+    class Refusing(gymnasium.vector.VectorWrapper):
+        def reset(self, *, seed=None, options=None):
+            if options is not None:
+                raise ValueError("expected a reset of all")
+            return super().reset(seed=seed, options=options)
+
+    env = Refusing(SyncVectorEnv(FUNCTIONS, autoreset_mode=AutoresetMode.DISABLED))
+    with pytest.raises(gbrl_rs.EnvironmentContractError, match="make it with NEXT_STEP or SAME_STEP.*VecNormalize or norm_obs"):
+        PPO("MlpPolicy", env, n_steps=32, batch_size=32).learn(64)
+
+
+def test_infos_are_made_once_and_shared():
+    for envs in (adapt(Stubborn()), adapt(make_vec("CartPole-v1", 2)), adapt(Count())):
+        envs.reset(0)
+        step = envs.step(np.zeros(envs.n_envs, dtype=np.int64))
+        assert step.infos() is step.infos()
+
+
+def test_returns_are_summed_as_before_by_whoever_sums_them():
+    envs = adapt(Stubborn())
+    envs.reset(0)
+    rng, sums, lengths = np.random.default_rng(0), [0.0] * envs.n_envs, [0] * envs.n_envs
+    n_ended = 0
+    for _ in range(60):
+        step = envs.step(rng.integers(0, 5, envs.n_envs))
+        for i in range(envs.n_envs):
+            ignored = step.ignored is not None and step.ignored[i]
+            sums[i] += float(step.rewards[i])
+            lengths[i] += not ignored
+            if step.terminated[i] or step.truncated[i]:
+                episode = step.infos()[i]["episode"]
+                assert (episode["r"], episode["l"]) == (sums[i], lengths[i])
+                sums[i], lengths[i] = 0.0, 0
+                n_ended += 1
+    assert n_ended > 10

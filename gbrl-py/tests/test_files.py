@@ -15,7 +15,7 @@ from gymnasium import spaces
 from toys import Count, Masked
 
 import gbrl_rs
-from gbrl_rs import A2C, PPO, BaseCallback, make_vec
+from gbrl_rs import A2C, AWR, PPO, BaseCallback, Booster, make_vec
 
 SMALL = {"n_steps": 64, "batch_size": 32, "n_epochs": 1, "seed": 1}
 
@@ -59,9 +59,12 @@ def test_a_constant_clip_range_of_zero_is_taken_and_numbers_are_schedules():
     assert model.lr_schedule(1.0) == 3e-4
 
 
-def test_texts_are_no_learning_rates():
-    with pytest.raises(TypeError, match="learning_rate: expected a number, or a function.*lin_3e-4.*policy_lr"):
-        small(learning_rate="lin_3e-4")
+def test_texts_are_learning_rates_too():
+    text, function = (small(learning_rate=rate).learn(256) for rate in ("lin_3e-4", lambda left: 3e-4 * left))
+    assert text.get_parameters() == function.get_parameters() and text.lr_schedule(0.5) == pytest.approx(1.5e-4)
+    for rate in ("abc", -1, lambda left: -left, float("nan"), None, True):
+        with pytest.raises(ValueError, match="^learning_rate: expected a number"):
+            small(learning_rate=rate)
 
 
 def test_functions_in_policy_kwargs(tmp_path):
@@ -102,6 +105,79 @@ def test_names_of_files(tmp_path):
     assert PPO.load(tmp_path / "y.zip").n_trees == 0
     with pytest.raises(FileNotFoundError, match="z.zip"):
         PPO.load(tmp_path / "z")
+
+
+@pytest.mark.parametrize("make", [PPO, A2C, AWR])
+def test_a_policy_alone_predicts_and_learns_on(make, tmp_path):
+    settings = {"seed": 1, "norm_obs": True, "norm_reward": True, "policy_lr": "lin_0.05", "max_depth": 3}
+    model = make("MlpPolicy", make_vec("CartPole-v1", 4), n_steps=32, **settings).learn(512)
+    model.save_policy(tmp_path / "model.gbrl")
+    alone = make.load(tmp_path / "model.gbrl")
+    observations = np.random.default_rng(0).normal(size=(50, 4))
+    assert np.array_equal(*(m.predict(observations, deterministic=True)[0] for m in (alone, model)))
+    assert np.array_equal(*(m.policy.predict_values(observations) for m in (alone, model)))
+    assert (alone.num_timesteps, alone.n_steps, alone.settings["max_depth"]) == (512, 32, 3)
+    assert alone.vf_coef == model.vf_coef and alone.policy_lr == "linear:0.05:0"
+    with pytest.raises(ValueError, match="expected environments to learn from"):
+        alone.learn(64)
+    alone.set_env(gymnasium.make("CartPole-v1"))
+    assert alone.learn(64, reset_num_timesteps=False).n_trees > model.n_trees and alone.num_timesteps == 576
+    again = make.load(tmp_path, env=make_vec("CartPole-v1", 2)).learn(64)
+    assert again.n_envs == 2 and again.n_trees > model.n_trees
+    assert make.load(again.save(tmp_path / "again")).n_trees == again.n_trees
+
+
+def test_a_policy_alone_learns_on_with_masks_and_other_dtypes(tmp_path):
+    class Doubles(Masked):
+        def __init__(self):
+            super().__init__()
+            self.observation_space = spaces.Box(0, 4, (1,), dtype=np.float64)
+
+    small(Masked()).learn(64).save_policy(tmp_path / "model.gbrl")
+    kept = PPO.load(PPO.load(tmp_path / "model.gbrl").save(tmp_path / "kept"))
+    for alone in (kept, copy.deepcopy(kept)):
+        alone.set_env(Doubles())
+        assert alone.learn(64).n_trees == 4
+    model = PPO.load(tmp_path / "model.gbrl", env=Doubles()).learn(64)
+    assert model.observation_space.dtype == np.float64 and model.n_trees == 4
+    with pytest.raises(ValueError, match="Observation spaces do not match"):
+        PPO.load(tmp_path / "model.gbrl", env="CartPole-v1")
+
+
+def test_everything_of_a_policy_comes_along(tmp_path):
+    """Trees, statistics of observations and rewards, settings: written again, the file is the same."""
+    envs = make_vec("Pendulum-v1", 4)
+    small(envs, norm_reward=True, norm_obs=True, gamma=0.9).learn(1024).save_policy(tmp_path / "model.gbrl")
+    for env in (None, make_vec("Pendulum-v1", 4), make_vec("Pendulum-v1", 2)):
+        PPO.load(tmp_path / "model.gbrl", env=env).save_policy(tmp_path / "again.gbrl")
+        assert (tmp_path / "again.gbrl").read_bytes() == (tmp_path / "model.gbrl").read_bytes()
+
+
+def test_the_folder_of_a_run(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="expected a saved model, or the folder of a run"):
+        PPO.load(tmp_path)
+    model = small()
+    model.learn(64).save_policy(tmp_path / "model.gbrl")
+    monkeypatch.chdir(tmp_path)
+    assert PPO.load(".").num_timesteps == 64 and PPO.load("").seed is None
+    model.save(tmp_path / "checkpoints" / "64")
+    model.learn(128).save(tmp_path / "checkpoints" / "128")
+    assert PPO.load(tmp_path).num_timesteps == 128 and PPO.load(tmp_path).seed == 1
+
+
+def test_files_of_others_are_told_as_such(tmp_path):
+    for name, data, message in (
+        ("a.zip", b"PK\x03\x04 and a whole archive", "a.zip: not a gbrl file: .*zip archive, as Stable-Baselines3"),
+        ("b.png", b"\x89PNG\r\n\x1a\n and pixels", "b.png: not a gbrl file: expected a header"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(gbrl_rs.FormatError, match=message):
+            PPO.load(tmp_path / name)
+        with pytest.raises(gbrl_rs.FormatError, match=message):
+            Booster.load(tmp_path / name)
+    Booster(1, 2).save(tmp_path / "c.gbrl")
+    with pytest.raises(gbrl_rs.FormatError, match="c.gbrl: model: no policy: expected a policy.*got trees without one"):
+        PPO.load(tmp_path / "c.gbrl")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links and modes")
@@ -173,6 +249,14 @@ def test_deep_copies_keep_functions():
     assert other.clip_range is model.clip_range and other.policy_kwargs == model.policy_kwargs
 
 
+POLICY = {
+    "env_id": "x",
+    "timesteps": 0,
+    "observation_space": {"kind": "box", "shape": [4], "low": [0.0] * 4, "high": [1.0] * 4},
+    "action_space": {"kind": "discrete", "n": 2, "start": 0},
+}
+
+
 def crafted(model, note):
     text = note if isinstance(note, str) else json.dumps(note)
     return io.BytesIO(model._agent.to_bytes(text, 64))
@@ -217,7 +301,10 @@ def test_notes_are_not_trusted():
     for each in bad:
         with pytest.raises(gbrl_rs.FormatError, match="expected"):
             PPO.load(crafted(model, each))
-    with pytest.raises(gbrl_rs.FormatError, match=r"expected a model that A2C.save\(\) wrote"):
+    for policy in (1, {}, {**POLICY, "timesteps": -1}, {**POLICY, "observation_space": {"kind": "box"}}):
+        with pytest.raises(gbrl_rs.FormatError, match="expected"):
+            PPO.load(crafted(model, {"policy": policy}))
+    with pytest.raises(gbrl_rs.FormatError, match=r"expected a model of A2C, got one of PPO, for gbrl_rs.PPO.load\(\)"):
         A2C.load(crafted(model, note))
 
 

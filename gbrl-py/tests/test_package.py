@@ -46,7 +46,7 @@ def test_parameters_environments_and_presets():
     names = [parameter["name"] for parameter in gbrl_rs.parameters()]
     assert "max_depth" in names and "policy_lr" in names
     assert "CartPole-v1" in gbrl_rs.environments()
-    assert gbrl_rs.preset("CartPole-v1", "paper")["n_steps"] == "128"
+    assert gbrl_rs.preset("CartPole-v1", "paper")["n_steps"] == 128
     with pytest.raises(ValueError, match="CartPole-v1"):
         gbrl_rs.make_vec("CartPole-v9")
 

@@ -1,16 +1,25 @@
 """``python -m gbrl_rs train``."""
 
+import csv
+import hashlib
+import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium
+import numpy as np
 import pytest
-from toys import Count
+from toys import Count, Masked
 
+import gbrl_rs
 from gbrl_rs import PPO, Booster
 from gbrl_rs.__main__ import main
+from gbrl_rs._report import Progress, duration, size, thousands
+from gbrl_rs._run import Origin, _Metrics
 
+NAME = "ppo-default-4-changes-seed3"
 QUICK = ["--set", "n_steps=64", "--set", "batch_size=64", "--set", "n_epochs=1", "--n-envs", "2", "--seed", "3"]
 
 
@@ -24,12 +33,14 @@ def test_a_run_leaves_a_policy_and_goes_on(tmp_path, capsys, monkeypatch):
     code, said = run(capsys, "CartPole-v1", *QUICK, "--steps", "1e3", "--json")
     assert code == 0
     result = json.loads(said.out.splitlines()[-1])
-    folder = tmp_path / "runs" / "CartPole-v1" / "ppo-default-seed3"
+    folder = tmp_path / "runs" / "CartPole-v1" / NAME
     assert result["steps"] == 1024 and result["n_trees"] == 16 and tmp_path / result["run"] == folder
     assert result["eval_return_mean"] > 0
     assert Booster.load(folder / "model.gbrl").n_trees == 16
     assert PPO.load(folder / "checkpoints" / "1024").seed == 3
-    assert (folder / "metrics.csv").read_text().startswith("time/total_timesteps,rollout/ep_rew_mean")
+    assert result["model_sha256"] == hashlib.sha256((folder / "model.gbrl").read_bytes()).hexdigest()
+    assert result["eval_episodes"] == 100 and set(result["changes"]) == {"n_steps", "batch_size", "n_epochs", "n_envs"}
+    assert PPO.load(folder).n_trees == 16
     if sys.version_info >= (3, 11):
         code, said = run(capsys, "--resume", str(folder), "--steps", "2048", "--json")
         assert code == 0 and json.loads(said.out)["steps"] == 2048
@@ -38,13 +49,20 @@ def test_a_run_leaves_a_policy_and_goes_on(tmp_path, capsys, monkeypatch):
         code, said = run(capsys, "CartPole-v1", "--preset", str(folder / "config.toml"), "--steps", "128", "--quiet")
         assert code == 0 and (tmp_path / "runs" / "CartPole-v1" / "ppo-config-seed3").is_dir() and said.out == ""
     code, said = run(capsys, "CartPole-v1", *QUICK, "--steps", "128")
-    assert code == 0 and "ppo-default-seed3-2" in said.out and "evaluation" in said.out
+    assert code == 0 and f"{NAME}-2" in said.out and "evaluation" in said.out and said.err == ""
+    assert "not solved yet: 475 or more" in said.out and 'gbrl_rs.PPO.load("runs/' in said.out
+    assert "settings    preset default, batch_size 64, n_envs 2, n_epochs 1, n_steps 64, seed 3" in said.out
+    assert "total_timesteps" not in said.out  # no table, unless it is asked for
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["CartPole-v1", "--set", "max_dept=3"], "did you mean 'max_depth'"),
+        (["CartPole-v1", "--set", "max_dept=3"], "--set: unknown setting 'max_dept'; did you mean 'max_depth'"),
+        (["CartPole-v1", "--set", "gama=1"], "did you mean 'gamma'"),
+        (["CartPole-v1", "--device", "tpu"], "device: expected"),
+        (["CartPole-v1", "--set", "device=tpu"], "device: expected"),
+        (["--resume", "nowhere", "--seed", "1"], "seed: expected nothing beside --resume"),
         (["CartPole-v1", "--set", "max_depth"], "expected key=value"),
         (["CartPole-v1", "--preset", "papr"], "papr"),
         (["NoSuch-v0"], "NoSuch"),
@@ -65,6 +83,9 @@ def test_help_and_environments_of_ours(capsys, tmp_path, monkeypatch):
         [sys.executable, "-m", "gbrl_rs", "train", "--help"], capture_output=True, text=True, check=True
     )
     assert "--n-envs" in out.stdout and "Pendulum-v1 --preset paper" in out.stdout
+    assert max(map(len, out.stdout.splitlines())) <= 100 and "\n\nSettings come from the preset" in out.stdout
+    parser = subprocess.run([sys.executable, "-m", "gbrl_rs", "--help"], capture_output=True, text=True, check=True)
+    assert "`" not in parser.stdout + out.stdout
     code, said = run(capsys, "LinearEquation-v0", *QUICK, "--steps", "128", "--json")
     assert code == 0, said.err
 
@@ -75,17 +96,207 @@ def test_checkpoints_and_evaluations_between_rollouts(tmp_path, capsys, monkeypa
     for env in ("CartPole-v1", "LinearEquation-v0"):
         code, said = run(capsys, env, *QUICK, *every, "--steps", "640", "--json")
         assert code == 0, said.err
-        folder = tmp_path / "runs" / env / "ppo-default-seed3"
+        folder = tmp_path / "runs" / env / NAME
         assert sorted(int(path.stem) for path in (folder / "checkpoints").iterdir()) == [256, 512, 640]
-    code, said = run(capsys, "CartPole-v1", *QUICK, *every, "--steps", "640")
-    assert code == 0 and "eval/" in said.out
+        rows = list(csv.DictReader(open(folder / "metrics.csv")))
+        assert [bool(row["eval/mean_reward"]) for row in rows] == [False, True, False, True, False]
+        assert [row["time/total_timesteps"] for row in rows] == ["128", "256", "384", "512", "640"]
+    code, said = run(capsys, "CartPole-v1", *QUICK, *every, "--steps", "640", "--verbose")
+    assert code == 0 and "total_timesteps" in said.out
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "LinearEquation-v0", "Masked-v0"])
+def test_the_files_are_those_of_the_program(env, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gymnasium.register("Masked-v0", Masked)
+    try:
+        code, said = run(capsys, env, *QUICK, "--set", "norm_obs=true", "--steps", "512", "--json")
+    finally:
+        gymnasium.registry.pop("Masked-v0")
+    assert code == 0, said.err
+    folder = Path(json.loads(said.out)["run"])
+    with open(folder / "metrics.csv") as file:
+        columns = file.readline().strip().split(",")
+    assert columns == COLUMNS
+    names = {path.name.split(".")[0] for path in folder.iterdir()} - {"curve", "events"}
+    assert names == {"model", "config", "metrics", "states", "checkpoints"}
+    data = (folder / "states.safetensors").read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    n, width = header["observations"]["shape"]
+    assert header["observations"]["dtype"] == "F32" and n == 512
+    first, end = header["observations"]["data_offsets"]
+    rows = np.frombuffer(data[8 + length :][first:end], dtype="<f4").reshape(n, width)
+    assert PPO.load(folder).observation_space.shape == (width,) and np.isfinite(rows).all()
+    if env == "Masked-v0":
+        first, end = header["masks"]["data_offsets"]
+        masks = np.frombuffer(data[8 + length :][first:end], dtype=np.uint8).reshape(n, 4)
+        # Raw, although the trees see standardised ones: step t allows the action t, and the episode of 8 has two of each.
+        assert (masks.argmax(axis=1) == rows[:, 0]).all() and (masks.sum(axis=1) == 1).all()
+    else:
+        assert "masks" not in header
+
+
+COLUMNS = (
+    "time/total_timesteps,rollout/ep_rew_mean,rollout/ep_len_mean,time/episodes,train/approx_kl,train/clip_fraction,"
+    "train/clip_range,train/entropy_loss,train/explained_variance,train/loss,train/policy_gradient_loss,train/value_loss,"
+    "train/n_updates,train/policy_lr,train/value_lr,train/n_trees,rollout/ep_rew_p10,rollout/ep_rew_p90,time/fps,"
+    "time/time_elapsed,eval/mean_reward,eval/std_reward,eval/mean_ep_length"
+).split(",")
+
+
+def test_the_sample_of_states_goes_on_with_the_run(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("tomllib")
+    monkeypatch.chdir(tmp_path)
+    paths = []
+    for out, steps in (("whole", ["512"]), ("parts", ["256", "512"])):
+        run(capsys, "LinearEquation-v0", *QUICK, "--steps", steps[0], "--quiet", "--out", out)
+        for more in steps[1:]:
+            assert run(capsys, "--resume", out, "--steps", more, "--quiet")[0] == 0
+        paths.append(tmp_path / out)
+    # Schedules stretch to the total, which the second run learnt later; what it saw first is the same.
+    states = [(path / "states.safetensors").read_bytes() for path in paths]
+    assert len(states[0]) == len(states[1])
+    rows = [list(csv.DictReader(open(path / "metrics.csv"))) for path in paths]
+    assert [row["time/total_timesteps"] for row in rows[0]] == [row["time/total_timesteps"] for row in rows[1]]
+    assert float(rows[1][-1]["time/time_elapsed"]) > float(rows[1][0]["time/time_elapsed"])
+
+
+def test_rows_that_will_be_written_again_are_dropped(tmp_path):
+    path = tmp_path / "metrics.csv"
+    metrics = _Metrics(path, 0)
+    for steps in (10, 20, 30):
+        metrics.write({"time/total_timesteps": steps, "a": steps / 8, "time/time_elapsed": steps, "b": float("nan")})
+    again = _Metrics(path, 20)
+    assert again.elapsed_before == 20
+    again.write({"time/total_timesteps": 30, "b": 1.0})
+    with open(path) as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["time/total_timesteps"], row["a"], row["b"]) for row in rows] == [
+        ("10", "1.25", ""),
+        ("20", "2.5", ""),
+        ("30", "", "1.0"),
+    ]
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+def test_the_bar_is_shown_on_terminals_alone():
+    file = Terminal()
+    bar = Progress(0, 1000, False, file)
+    bar.update(250, 12.5, 40)
+    bar.say("saving")
+    bar.clear()
+    shown = file.getvalue()
+    assert " 25%  return 12.5  " in shown and "40 trees" in shown and "saving" in shown and shown.endswith("\r\x1b[K")
+    for hidden, other in ((True, Terminal()), (False, io.StringIO())):
+        Progress(0, 10, hidden, other).update(5, 1.0, 1)
+        assert other.getvalue() == ""
+
+
+def test_json_knows_no_nan(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gymnasium.register("Endless-v0", lambda: Endless(), max_episode_steps=None)
+    monkeypatch.setattr("gbrl_rs._run.evaluated", lambda *_: (1.0, 0.0, 1.0))
+    try:
+        code, said = run(capsys, "Endless-v0", *QUICK, "--steps", "128", "--json")
+    finally:
+        gymnasium.registry.pop("Endless-v0")
+    result = json.loads(said.out, parse_constant=lambda name: pytest.fail(name))
+    assert code == 0 and result["train_return_mean"] is None and result["train_episodes"] == 0
+
+
+class Endless(Count):
+    def step(self, action):
+        observation, reward, _, _, info = super().step(action)
+        return observation, reward, False, False, info
+
+
+def test_a_device_that_is_asked_for_is_taken_or_missed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _ = run(capsys, "CartPole-v1", *QUICK, "--steps", "128", "--device", "cpu", "--quiet")
+    assert code == 0 and 'device = "cpu"' in (tmp_path / "runs" / "CartPole-v1" / NAME / "config.toml").read_text()
+    try:
+        PPO("MlpPolicy", "CartPole-v1", device="cuda")
+    except gbrl_rs.DeviceError as error:
+        for arguments in (["--device", "cuda"], ["--set", "device=cuda"]):
+            code, said = run(capsys, "CartPole-v1", *QUICK, *arguments)
+            assert code == 2 and str(error) in said.err
+
+
+def test_a_run_of_the_other_program_is_told_as_such(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("tomllib")
+    monkeypatch.chdir(tmp_path)
+    run(capsys, "CartPole-v1", *QUICK, "--steps", "128", "--quiet", "--out", "a")
+    # What a checkpoint of the program has that this package can read is its policy.
+    (tmp_path / "a" / "checkpoints" / "128.gbrl").write_bytes((tmp_path / "a" / "model.gbrl").read_bytes())
+    code, said = run(capsys, "--resume", "a", "--steps", "256")
+    assert code == 2 and "got one of the program gbrl; go on with it by gbrl train --resume a" in said.err
+
+
+def test_a_preset_and_its_changes_name_a_run():
+    before = {"n_envs": "8", "policy_lr": "0.1", "max_depth": "4", "seed": "0", "n_bins": "256"}
+    origin = Origin("mine/quick.toml")
+    origin.change(before, {**before, "max_depth": "7", "policy_lr": "linear:0.2:0", "seed": "9", "n_bins": "256.0"})
+    assert origin.text == "preset mine/quick.toml, max_depth 7, policy_lr linear:0.2:0"
+    assert origin.stem == "quick-max_depth-7-policy_lr-linear_0.2_0"
+    again = Origin.of(f"python -m gbrl_rs train X-v0, {origin.text}")
+    assert (again.preset, again.changes) == (origin.preset, origin.changes)
+    again.change(before, {**before, "n_envs": "3", "n_bins": "9"})
+    assert again.stem == "quick-4-changes"
+
+
+@pytest.mark.parametrize(("number", "text"), [(492.13, "492"), (12.34, "12.3"), (0.1234, "0.123"), (1e6, "1,000,000"), (-0.5, "-0.500")])
+def test_numbers_for_people(number, text):
+    assert thousands(number) == text
+
+
+def test_sizes_and_times_for_people():
+    assert [size(n) for n in (0, 812, 3_400, 1_234_567)] == ["0 B", "812 B", "3.4 KB", "1.2 MB"]
+    assert [duration(s) for s in (0.42, 59.4, 250, 7500)] == ["0.4 s", "59.4 s", "4 min 10 s", "2 h 05 min"]
+
+
+def test_ctrl_c_ends_a_run_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gymnasium.register("Stopped-v0", lambda: Stopped())
+    try:
+        code, said = run(capsys, "Stopped-v0", *QUICK, "--steps", "1e4")
+    finally:
+        gymnasium.registry.pop("Stopped-v0")
+    folder = f"runs/Stopped-v0/{NAME}"
+    assert code == 130 and f"python -m gbrl_rs train --resume {folder}" in said.out and "stopped after" in said.out
+    assert PPO.load(tmp_path / folder).num_timesteps > 0
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gbrl_rs._run.evaluated", interrupted)
+    code, said = run(capsys, "CartPole-v1", *QUICK, "--steps", "128", "--out", "a")
+    assert code == 130 and said.err == "stopped; what was learnt is in a\n" and PPO.load("a").num_timesteps == 128
+
+
+class Stopped(Count):
+    def __init__(self):
+        super().__init__()
+        self.steps = 0
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == 100:
+            raise KeyboardInterrupt
+        return super().step(action)
 
 
 def test_a_resumed_run_takes_changes(tmp_path, capsys, monkeypatch):
     pytest.importorskip("tomllib")
     monkeypatch.chdir(tmp_path)
     run(capsys, "CartPole-v1", *QUICK, "--steps", "256", "--quiet")
-    folder = tmp_path / "runs" / "CartPole-v1" / "ppo-default-seed3"
+    folder = tmp_path / "runs" / "CartPole-v1" / NAME
     changes = ["--set", "n_epochs=3", "--set", "checkpoint_every=128", "--set", "vf_coef=0.8"]
     code, said = run(capsys, "--resume", str(folder), "--steps", "512", *changes, "--quiet")
     assert code == 0, said.err
@@ -105,7 +316,7 @@ def test_what_an_environment_raises_comes_through_and_the_model_is_kept(tmp_path
             run(capsys, "Failing-v0", *QUICK, "--steps", "1e4", "--quiet")
     finally:
         gymnasium.registry.pop("Failing-v0")
-    folder = tmp_path / "runs" / "Failing-v0" / "ppo-default-seed3"
+    folder = tmp_path / "runs" / "Failing-v0" / NAME
     assert (folder / "model.gbrl").exists() and len(list((folder / "checkpoints").iterdir())) == 1
 
 

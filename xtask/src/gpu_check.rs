@@ -1,10 +1,11 @@
-//! `cargo xtask gpu-check`: one program that needs libc and a driver, checked to be so, and run where it was made.
+//! `cargo xtask gpu-check`: one program that needs libc and a driver, checked to be so, and run where it was made; with the
+//! Python package's wheel beside it, on demand.
 
 use std::fs;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{cuda_tests, process, workspace};
+use crate::{cuda_tests, process, python_tests, workspace};
 
 /// Arguments of `cargo xtask gpu-check`.
 #[derive(clap::Args)]
@@ -15,6 +16,9 @@ pub struct Args {
     /// Run it on the stand-in device.
     #[arg(long)]
     standin: bool,
+    /// Put the Python package's wheel beside the program, which then tests it too.
+    #[arg(long)]
+    wheel: bool,
     /// Arguments of the program: --quick, --device N, --threads N, --only PART, --cases N.
     #[arg(last = true)]
     program: Vec<String>,
@@ -27,7 +31,14 @@ const LIBC: (u32, u32) = (2, 35);
 pub fn run(args: &Args) -> Result<()> {
     process::run(process::cargo().args(["build", "--release", "--package", "gbrl-cuda", "--example", "gpu_check"]))?;
     let folder = workspace::target().join("gpu-check");
+    if folder.is_dir() {
+        fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    }
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    if args.wheel {
+        let wheel = python_tests::wheel()?;
+        fs::copy(&wheel, folder.join(wheel.file_name().context("a wheel has a name")?))?;
+    }
     let program = folder.join("gpu-check");
     fs::copy(workspace::target().join("release/examples/gpu_check"), &program)?;
     let wanted = newest_libc(&fs::read(&program)?);

@@ -13,7 +13,8 @@ use crate::{process, python, workspace};
 /// Packages that hold a working nvcc.
 const COMPILER: (&str, &str) = (".venv-nvcc", "gbrl-cuda/kernels/requirements.txt");
 /// Joined in this order; `gbrl-cuda/src/image.rs` joins the same.
-const FILES: [&str; 7] = ["device", "ceilings", "gradients", "histogram", "nodes", "predict", "score"];
+const FILES: [&str; 10] =
+    ["device", "math", "ceilings", "gradients", "histogram", "nodes", "score", "level", "minibatch", "predict"];
 /// Compiled for these; PTX of the first is what later ones are made from by the driver.
 const ARCHITECTURES: [u32; 7] = [75, 80, 86, 89, 90, 100, 120];
 

@@ -3,6 +3,7 @@
 mod budgets;
 mod compare;
 mod cuda_tests;
+mod edge;
 mod gpu_check;
 mod kernels;
 mod process;
@@ -40,6 +41,8 @@ enum Command {
     Kernels,
     /// Make target/gpu-check/gpu-check, one program that checks and measures the CUDA backend, and run it.
     GpuCheck(gpu_check::Args),
+    /// Check exported policies on microcontrollers, in WebAssembly, a browser and onnxruntime, and measure what they cost.
+    Edge(edge::Args),
     /// Train the environments of the paper with several seeds and write docs/results.md.
     Results(results::Args),
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Kernels => kernels::run(),
         Command::GpuCheck(args) => gpu_check::run(&args),
+        Command::Edge(args) => edge::run(&args),
         Command::Results(args) => results::run(&args),
     };
     match outcome {

@@ -47,6 +47,11 @@ pub fn run() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// A newly built wheel, for whoever wants it elsewhere.
+pub fn wheel() -> Result<PathBuf> {
+    build(&python::install_file(BARE.0, BARE.1)?)
+}
+
 /// The path of a newly built wheel.
 fn build(python: &Path) -> Result<PathBuf> {
     let folder = workspace::target().join("wheels");

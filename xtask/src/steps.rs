@@ -22,12 +22,21 @@ pub struct Step {
     pub run: fn() -> Result<Outcome>,
 }
 
-/// Set to 1 where everything must run, as in continuous integration.
-const REQUIRE_ALL: &str = "GBRL_REQUIRE_ALL";
+/// Refuses names that no step has.
+pub fn known(steps: &[Step], names: &[String]) -> Result<()> {
+    for name in names {
+        if !steps.iter().any(|step| step.name == name) {
+            let all: Vec<&str> = steps.iter().map(|step| step.name).collect();
+            bail!("no step is called `{name}`; there are {}", all.join(", "));
+        }
+    }
+    Ok(())
+}
 
-/// Runs the steps, prints one closing line `xtask: N passed, N failed, N skipped`, and fails if a step did.
-pub fn run(steps: &[&Step]) -> Result<()> {
-    let require_all = std::env::var(REQUIRE_ALL).is_ok_and(|value| value == "1");
+/// Runs the steps of `cargo xtask COMMAND`, prints one closing line `xtask: N passed, N failed, N skipped`, and fails if a
+/// step did, or was skipped where the variable `require` is 1.
+pub fn run(command: &str, require: &str, steps: &[&Step]) -> Result<()> {
+    let require_all = std::env::var(require).is_ok_and(|value| value == "1");
     let mut passed = 0;
     let mut skipped: Vec<String> = Vec::new();
     let mut failure: Option<(&str, Error)> = None;
@@ -36,7 +45,7 @@ pub fn run(steps: &[&Step]) -> Result<()> {
         let start = Instant::now();
         let outcome = match (step.run)() {
             Ok(Outcome::Skipped(reason)) if require_all => {
-                Err(Error::msg(format!("would be skipped ({reason}), but {REQUIRE_ALL}=1 asks for everything")))
+                Err(Error::msg(format!("would be skipped ({reason}), but {require}=1 asks for everything")))
             }
             outcome => outcome,
         };
@@ -63,7 +72,7 @@ pub fn run(steps: &[&Step]) -> Result<()> {
     }
     println!("xtask: {passed} passed, {} failed, {} skipped", u8::from(failure.is_some()), skipped.len());
     if let Some((name, _)) = failure {
-        bail!("{name} failed; once repaired, `cargo xtask test {name}` runs it alone");
+        bail!("{name} failed; once repaired, `cargo xtask {command} {name}` runs it alone");
     }
     Ok(())
 }
@@ -72,13 +81,16 @@ pub fn run(steps: &[&Step]) -> Result<()> {
 mod tests {
     use super::*;
 
+    /// Not set.
+    const REQUIRE: &str = "GBRL_REQUIRE_NOTHING";
+
     #[test]
     fn stops_at_the_first_failure() {
         let good = Step { name: "good", about: "passes", run: || Ok(Outcome::Passed) };
         let bad = Step { name: "bad", about: "fails", run: || bail!("on purpose") };
         let never = Step { name: "never", about: "not reached", run: || panic!("a step after a failed one ran") };
-        assert!(run(&[&good, &good]).is_ok());
-        let error = run(&[&good, &bad, &never]).unwrap_err();
+        assert!(run("test", REQUIRE, &[&good, &good]).is_ok());
+        let error = run("test", REQUIRE, &[&good, &bad, &never]).unwrap_err();
         assert!(error.to_string().contains("cargo xtask test bad"));
     }
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change is merged.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::steps::{self, Outcome, Step};
 use crate::{budgets, cuda_tests, process, python_tests, tidy, workspace};
@@ -18,6 +18,9 @@ pub struct Args {
     #[arg(long)]
     list: bool,
 }
+
+/// Set to 1 where everything must run, as in continuous integration.
+const REQUIRE: &str = "GBRL_REQUIRE_ALL";
 
 const STEPS: [Step; 10] = [
     Step { name: "fmt", about: "cargo fmt --all --check", run: fmt },
@@ -40,16 +43,12 @@ pub fn run(args: &Args) -> Result<()> {
         }
         return Ok(());
     }
-    for name in &args.steps {
-        if !STEPS.iter().any(|step| step.name == name) {
-            bail!("no step is called `{name}`; `cargo xtask test --list` prints them");
-        }
-    }
+    steps::known(&STEPS, &args.steps)?;
     let chosen = |step: &&Step| match args.steps.is_empty() {
         true => applies(step),
         false => args.steps.iter().any(|name| name == step.name),
     };
-    steps::run(&STEPS.iter().filter(chosen).collect::<Vec<_>>())
+    steps::run("test", REQUIRE, &STEPS.iter().filter(chosen).collect::<Vec<_>>())
 }
 
 /// A step about files that this checkout does not have is left out, not skipped: no machine could run it.

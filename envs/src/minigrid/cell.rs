@@ -250,6 +250,26 @@ impl Cell {
     }
 }
 
+/// What a code is called, as in "locked yellow door".
+pub fn label(code: u8) -> String {
+    let Some((object, color)) = Cell::from_code(code).and_then(Cell::object) else {
+        return if code == UNSEEN { "unseen" } else { "empty" }.to_owned();
+    };
+    let (before, word) = match object {
+        Object::Wall => ("", "wall"),
+        Object::Floor => ("", "floor"),
+        Object::Door(Door::Open) => ("open ", "door"),
+        Object::Door(Door::Closed) => ("closed ", "door"),
+        Object::Door(Door::Locked) => ("locked ", "door"),
+        Object::Key => ("", "key"),
+        Object::Ball => ("", "ball"),
+        Object::Box => ("", "box"),
+        Object::Goal => ("", "goal"),
+        Object::Lava => ("", "lava"),
+    };
+    format!("{before}{} {word}", color.name())
+}
+
 /// Whether a cell of this code hides what is behind it: a wall, or a door that is closed or locked, whose codes follow
 /// each other. Two comparisons, so that many cells are compared at once.
 #[inline]

@@ -1,16 +1,19 @@
 //! A task as an environment: observations, rewards, ends, saved states.
 
+use std::sync::Arc;
+
+use gbrl_core::data::{Feature, FeatureSchema};
 use gbrl_core::error::{Error, Result};
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rng::Stream;
 
-use super::cell::{Cell, N_CODES};
+use super::cell::{Cell, N_CODES, label};
 use super::grid::{Direction, Grid, Pose, Position};
 use super::task::{Layout, Quest, Task, Verdict};
 use super::view;
 use super::world::{Move, World};
-use crate::common::{Phase, StateReader, StateWriter, discrete_action, row};
+use crate::common::{Phase, StateReader, StateWriter, discrete_action, row, words};
 
 /// Columns of an observation: the view, the direction, the mission.
 pub const COLUMNS: usize = view::CELLS + 2;
@@ -158,6 +161,18 @@ impl<T: Task> Env for MiniGrid<T> {
 
     fn action_space(&self) -> &Space {
         &self.action_space
+    }
+
+    fn features(&self) -> FeatureSchema {
+        let cells: Arc<[String]> = (0..N_CODES as u8).map(label).collect();
+        let cell = |i| Feature::labelled(format!("image[{},{}]", i / view::SIDE, i % view::SIDE), cells.clone());
+        let directions = ["right", "down", "left", "up"].map(str::to_owned);
+        let others = [Feature::labelled("direction", directions), Feature::labelled("mission", self.missions.clone())];
+        FeatureSchema::new((0..view::CELLS).map(cell).chain(others).collect())
+    }
+
+    fn choices(&self) -> Vec<String> {
+        words(&["left", "right", "forward", "pick up", "drop", "toggle", "done"])
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Checkpoints of a run: the learner's state and ours.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use gbrl_core::Error;
@@ -25,8 +26,10 @@ pub struct Saved {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProgramState {
-    /// Name of the preset.
+    /// Name of the preset, and settings that were changed.
     pub preset: String,
+    #[serde(default)]
+    pub changes: BTreeMap<String, String>,
     /// Bits of the last episodes' returns.
     pub returns: Vec<u64>,
     /// Episodes so far.
@@ -55,6 +58,11 @@ pub fn save(
 /// Reads a checkpoint.
 pub fn load(path: &Path) -> Result<Saved, Failure> {
     let mut checkpoint = Checkpoint::load(path)?;
+    if checkpoint.state.get("agent").is_some() {
+        let folder = path.parent().and_then(Path::parent).unwrap_or(path).display();
+        let got = format!("one of the Python package; go on with it by `python -m gbrl_rs train --resume {folder}`");
+        return Err(Failure::expected(&format!("--resume {folder}"), "a run of this program", &got));
+    }
     let what = path.display().to_string();
     let failed = |part: &str, error: serde_json::Error| {
         Error::format(what.clone(), "not of a training run", format!("a valid {part}"), error)
@@ -69,4 +77,26 @@ pub fn load(path: &Path) -> Result<Saved, Failure> {
         None => return Err(Error::format(what, "not of a training run", "the name of an environment", "none").into()),
     };
     Ok(Saved { env_id, trainer, model: checkpoint.model, program, states })
+}
+
+#[cfg(test)]
+mod tests {
+    use gbrl_core::data::FeatureSchema;
+    use gbrl_core::ensemble::{Ensemble, OutputGroup, Schedule};
+
+    use super::*;
+
+    #[test]
+    fn a_run_of_the_other_program_is_told_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = folder.path().join("checkpoints");
+        std::fs::create_dir(&checkpoints).unwrap();
+        let groups = vec![OutputGroup::sgd("value", 0..1, Schedule::Constant(0.1))];
+        let model = Model::new(Ensemble::new(FeatureSchema::numeric(1), groups).unwrap());
+        let path = checkpoints.join("64.gbrl");
+        Checkpoint::new(model, json!({"agent": {}, "note": ""})).save(&path).unwrap();
+        let Err(Failure::Told(message)) = load(&path) else { panic!("not refused") };
+        let go_on = format!("`python -m gbrl_rs train --resume {}`", folder.path().display());
+        assert!(message.contains("expected a run of this program, got one of the Python") && message.contains(&go_on));
+    }
 }

@@ -6,6 +6,7 @@ mod curve;
 mod interrupt;
 mod memory;
 mod metrics;
+mod origin;
 mod progress;
 pub mod run_folder;
 mod session;
@@ -22,6 +23,7 @@ use gbrl_core::rl::env::Env;
 use crate::failure::{Done, Failure};
 use crate::settings::{self, Preset};
 use interrupt::Interrupt;
+use origin::Origin;
 use progress::Progress;
 use run_folder::RunFolder;
 use session::Session;
@@ -33,7 +35,7 @@ pub const EVAL_COPIES: usize = 16;
 
 /// Train a policy, evaluate and save it
 ///
-/// The run is saved in a new folder, runs/ENV/NAME unless --out says otherwise: model.gbrl (the policy), config.toml
+/// The run is saved in a new folder, named runs/ENV/ALGO-PRESET-CHANGES-SEED unless --out says otherwise: model.gbrl (the policy), config.toml
 /// (every setting; works as --preset FILE), metrics.csv, events.out.tfevents.* (for TensorBoard), curve.svg (return
 /// against steps), checkpoints/ (to resume from) and states.safetensors (a sample of visited states). A folder that is
 /// there is never overwritten: the new one gets a number.
@@ -116,13 +118,13 @@ fn start(args: &Args) -> Result<Session, Failure> {
     settings.check()?;
     let (states, copies) = States::watch(copies(env_id, settings.run.n_envs)?, settings.run.seed);
     let trainer = Trainer::new_on(&gbrl_cuda::backend(settings.run.device), copies, &settings)?;
-    let wanted = args.out.clone().unwrap_or_else(|| default_folder(env_id, &preset, &settings));
+    let origin = Origin::new(&preset, &settings)?;
+    let wanted = args.out.clone().unwrap_or_else(|| default_folder(env_id, &origin, &settings));
     let progress = Progress::new(0, settings.run.total_timesteps, args.quiet || args.json);
     let interrupt = Interrupt::listen(progress.clone())?;
     let folder = RunFolder::create(&wanted)?;
-    write_config(&folder, env_id, &preset.name, &settings)?;
-    let mut watcher = Watcher::new(folder, env_id, &settings, states, interrupt, None, progress)?;
-    watcher.preset = preset.name;
+    write_config(&folder, env_id, &origin, &settings)?;
+    let watcher = Watcher::new(folder, (env_id, origin), &settings, states, interrupt, None, progress)?;
     Ok(Session { trainer, watcher, start: 0, quiet: args.quiet, json: args.json })
 }
 
@@ -137,6 +139,8 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
     let start = saved.trainer.timesteps();
     let mut settings = saved.trainer.settings().clone();
     apply(args, &mut settings)?;
+    let mut origin = Origin { preset: saved.program.preset.clone(), changes: saved.program.changes.clone() };
+    origin.change(saved.trainer.settings(), &settings);
     saved.trainer.set_settings(settings.clone())?;
     let total = settings.run.total_timesteps;
     if start >= total {
@@ -152,9 +156,9 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
     let progress = Progress::new(start, total, args.quiet || args.json);
     let interrupt = Interrupt::listen(progress.clone())?;
     let resumed = Some((start, &saved.program));
-    let watcher = Watcher::new(folder, env_id, &settings, states, interrupt, resumed, progress)?;
+    let watcher = Watcher::new(folder, (env_id, origin), &settings, states, interrupt, resumed, progress)?;
     // Last: a run that cannot go on keeps the settings that it ran with.
-    write_config(&watcher.folder, env_id, &saved.program.preset, &settings)?;
+    write_config(&watcher.folder, env_id, &watcher.origin, &settings)?;
     Ok(Session { trainer, watcher, start, quiet: args.quiet, json: args.json })
 }
 
@@ -189,14 +193,13 @@ pub fn copies(env_id: &str, n: usize) -> Result<Vec<Box<dyn Env>>, Failure> {
     Ok((0..n).map(|_| envs::make(env_id)).collect::<Result<_, _>>()?)
 }
 
-fn default_folder(env_id: &str, preset: &Preset, settings: &Settings) -> PathBuf {
-    let stem = Path::new(&preset.name).file_stem().unwrap_or_default().to_string_lossy();
-    let algo = settings.algorithm().name();
+fn default_folder(env_id: &str, origin: &Origin, settings: &Settings) -> PathBuf {
+    let (algo, stem) = (settings.algorithm().name(), origin.stem());
     Path::new("runs").join(env_id).join(format!("{algo}-{stem}-seed{}", settings.run.seed))
 }
 
-fn write_config(folder: &RunFolder, env_id: &str, preset: &str, settings: &Settings) -> Result<(), Failure> {
-    let source = format!("gbrl train {env_id}, preset {preset}");
+fn write_config(folder: &RunFolder, env_id: &str, origin: &Origin, settings: &Settings) -> Result<(), Failure> {
+    let source = format!("gbrl train {env_id}, {}", origin.text());
     let algo = settings.algorithm().name();
     let text = settings::to_toml(settings, &[("env", env_id), ("algo", algo), ("source", &source)]);
     Ok(gbrl_core::io::container::write_atomic(folder.file("config.toml"), text.as_bytes())?)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use gbrl_core::Error;
 
+use super::states;
 use crate::failure::Failure;
 
 const MODEL: &str = "model.gbrl";
@@ -13,6 +14,13 @@ const MODEL: &str = "model.gbrl";
 /// The file that `path` means: itself, or the model of a run folder.
 pub fn model_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(MODEL) } else { path.to_owned() }
+}
+
+/// The states that the run of a model left behind: beside it, or beside the folder of a checkpoint.
+pub fn states_file(model: &Path) -> PathBuf {
+    let beside = model.with_file_name(states::FILE);
+    let above = model.parent().and_then(Path::parent).map(|folder| folder.join(states::FILE));
+    above.filter(|above| !beside.exists() && above.exists()).unwrap_or(beside)
 }
 
 /// Where a run's files lie.

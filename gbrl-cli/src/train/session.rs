@@ -65,7 +65,7 @@ impl Session {
         let summary = Summary {
             env_id: &watcher.env_id,
             algo: trainer.settings().algorithm().name(),
-            preset: &watcher.preset,
+            origin: &watcher.origin,
             seed,
             steps: timesteps,
             steps_now: timesteps - start,

@@ -8,6 +8,7 @@ use gbrl_core::rl::eval::EvalReport;
 use serde_json::json;
 
 use super::memory;
+use super::origin::Origin;
 use crate::failure::Failure;
 use crate::output;
 use crate::text::{size, thousands, time};
@@ -16,7 +17,7 @@ use crate::text::{size, thousands, time};
 pub struct Summary<'a> {
     pub env_id: &'a str,
     pub algo: &'a str,
-    pub preset: &'a str,
+    pub origin: &'a Origin,
     pub seed: u64,
     /// Environment steps in all, and those of this session.
     pub steps: u64,
@@ -44,7 +45,8 @@ impl Summary<'_> {
         json!({
             "env": self.env_id,
             "algo": self.algo,
-            "preset": self.preset,
+            "preset": self.origin.preset,
+            "changes": self.origin.changes,
             "seed": self.seed,
             "steps": self.steps,
             "wall_s": self.wall.as_secs_f64(),
@@ -73,9 +75,9 @@ impl Summary<'_> {
         let verb = if self.interrupted { "stopped after" } else { "trained for" };
         let _ = writeln!(
             page,
-            "{} {verb} {} steps in {} ({} steps/s)\n",
+            "{} {verb} {} in {} ({} steps/s)\n",
             self.env_id,
-            thousands(self.steps as f64),
+            self.steps_done(),
             time(self.trained),
             thousands(speed.round()),
         );
@@ -97,13 +99,21 @@ impl Summary<'_> {
         let peak = memory::peak_rss_mb().map(|mb| format!(", {mb:.0} MB of memory at most")).unwrap_or_default();
         let _ =
             writeln!(page, "  policy      {} trees, {}{peak}", thousands(self.n_trees as f64), size(self.model_bytes));
-        let _ = writeln!(page, "  settings    preset {}, seed {}", self.preset, self.seed);
+        let _ = writeln!(page, "  settings    {}, seed {}", self.origin.text(), self.seed);
         let _ = writeln!(page, "  files       {}", self.folder.display());
         let _ = writeln!(page, "\nNext:");
         for (command, about) in self.next_commands() {
             let _ = writeln!(page, "  {command}{about}");
         }
         output::print(&page)
+    }
+
+    fn steps_done(&self) -> String {
+        let (now, all) = (thousands(self.steps_now as f64), thousands(self.steps as f64));
+        match self.steps_now == self.steps {
+            true => format!("{all} steps"),
+            false => format!("{now} more steps, {all} in all,"),
+        }
     }
 
     fn next_commands(&self) -> Vec<(String, String)> {

@@ -1,7 +1,6 @@
 //! What happens while a run trains: numbers to files, points to the curve, checkpoints, the bar.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gbrl_core::config::Settings;
@@ -15,6 +14,7 @@ use super::checkpoint::{self, ProgramState};
 use super::curve::Curve;
 use super::interrupt::Interrupt;
 use super::metrics::{MetricsFile, TIMESTEPS, Table};
+use super::origin::Origin;
 use super::progress::Progress;
 use super::run_folder::RunFolder;
 use super::states::States;
@@ -54,7 +54,7 @@ impl Recent {
 pub struct Watcher {
     pub folder: RunFolder,
     pub env_id: String,
-    pub preset: String,
+    pub origin: Origin,
     pub states: States,
     pub interrupt: Interrupt,
     pub recent: Recent,
@@ -84,7 +84,7 @@ impl Watcher {
     /// Opens the run's files: new ones, or those of the run that is resumed at `timesteps`.
     pub fn new(
         folder: RunFolder,
-        env_id: &str,
+        (env_id, origin): (&str, Origin),
         settings: &Settings,
         states: States,
         interrupt: Interrupt,
@@ -112,7 +112,7 @@ impl Watcher {
             progress,
             folder,
             env_id: env_id.to_owned(),
-            preset: program.map_or_else(String::new, |program| program.preset.clone()),
+            origin,
             states,
             interrupt,
             settled: recent.clone(),
@@ -165,7 +165,8 @@ impl Watcher {
     /// What a checkpoint keeps of the program.
     pub fn program_state(&self) -> ProgramState {
         ProgramState {
-            preset: self.preset.clone(),
+            preset: self.origin.preset.clone(),
+            changes: self.origin.changes.clone(),
             returns: self.settled.returns.iter().map(|x| x.to_bits()).collect(),
             episodes: self.settled.episodes,
         }
@@ -187,13 +188,12 @@ impl Watcher {
     pub fn draw_curve(&self, last_evaluation: Option<(u64, f64)>) -> Result<(), Failure> {
         let mut evaluations = self.table.pairs(TIMESTEPS, EVALUATION);
         evaluations.extend(last_evaluation.map(|(timesteps, mean)| (timesteps as f64, mean)));
-        // Of a preset that is a file, its name is enough.
-        let preset = Path::new(&self.preset).file_name().unwrap_or_default().to_string_lossy();
         let curve = Curve {
             title: format!(
-                "{} on {}, preset {preset}, seed {}",
+                "{} on {}, {}, seed {}",
                 self.settings.algorithm().title(),
                 self.env_id,
+                self.origin.title(),
                 self.settings.run.seed
             ),
             mean: self.table.pairs(TIMESTEPS, MEAN),

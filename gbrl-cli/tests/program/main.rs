@@ -5,6 +5,7 @@ mod bad_input;
 mod bench;
 mod commands;
 mod compress;
+mod export;
 mod interrupt;
 mod resume;
 mod train;

@@ -1,11 +1,13 @@
 //! The seam between what is decided and what is computed.
 //!
-//! A [`Backend`] holds the rows of one step, split among the nodes of a growing tree, and answers four questions about
-//! them. [`naive`] answers them slowly and obviously, for ever; [`cpu`] answers them fast; gbrl-cuda on a GPU. All
-//! give the same bytes, because every sum is one of integers and every score the same few f64 operations.
+//! A [`Backend`] holds the rows of one step, split among the nodes of a growing tree, and answers questions about them;
+//! it may also add trees to outputs, and keep all the rows of an [`update`]. [`naive`] answers slowly and obviously, for ever;
+//! [`cpu`] answers fast; gbrl-cuda on a GPU. All give the same bytes, because every sum is one of integers, or of f64 in
+//! one stated order, and every score the same few f64 operations.
 
 pub mod cpu;
 pub mod naive;
+pub mod update;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use crate::data::{BinnedMatrix, Lanes, TILE};
 use crate::error::Result;
 use crate::threads::Threads;
 use crate::tree::{Candidate, ScoreRule, Scored, Sums, Tree};
+pub use update::Updates;
 
 /// A node of the growing tree: 0 is the root, children are numbered in the order of their making.
 pub type NodeId = usize;
@@ -26,7 +29,8 @@ pub struct Task<'a> {
     pub bins: &'a BinnedMatrix,
     /// Rows of `bins` that take part.
     pub rows: &'a [u32],
-    /// Gradients, row-major `[rows.len(), n_outputs]`.
+    /// Gradients, row-major `[rows.len(), n_outputs]`; empty where they are those of the backend's own
+    /// [`losses`](Updates::losses).
     pub gradients: &'a [f32],
     /// Outputs in a row of `gradients`.
     pub n_outputs: usize,
@@ -66,9 +70,9 @@ pub struct Addition<'a> {
 }
 
 impl Addition<'_> {
-    /// Rows, those that pad the last tile among them.
-    pub fn n_rows(&self) -> usize {
-        self.tiles.len() / self.n_features.max(1) * TILE
+    /// Rows, those that pad the last tile among them, times trees.
+    pub fn work(&self) -> usize {
+        (self.tiles.len() / self.n_features.max(1) * TILE).saturating_mul(self.range.len())
     }
 }
 
@@ -78,14 +82,20 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::Element`](crate::error::ErrorKind::Element) for a gradient or weight that is not finite (or a
-    /// negative weight); class `Device` where a device fails.
+    /// negative weight), now or with the first answer; class `Device` where a device fails.
     fn begin(&mut self, task: &Task<'_>) -> Result<()>;
 
     /// How this step's splits are scored: the units of the integers that scores are made of.
-    fn score_rule(&self) -> &ScoreRule;
+    ///
+    /// # Errors
+    /// Class `Device` where a device fails.
+    fn score_rule(&mut self, task: &Task<'_>) -> Result<&ScoreRule>;
 
     /// How the integers of this step's leaf sums turn back into gradients.
-    fn leaf_rule(&self) -> &ScoreRule;
+    ///
+    /// # Errors
+    /// Class `Device` where a device fails.
+    fn leaf_rule(&mut self, task: &Task<'_>) -> Result<&ScoreRule>;
 
     /// The score of each node left whole.
     fn unsplit(&mut self, task: &Task<'_>, node: NodeId) -> Result<f64>;
@@ -104,7 +114,7 @@ pub trait Backend: Send + Sync {
 
     /// Grows a whole oblivious tree, where the backend has a quicker way than one question at a time: the candidates of its
     /// levels, the same as [`best_joint`](Backend::best_joint) and [`partition`](Backend::partition) in turn would give,
-    /// and its nodes numbered as by them. `None` where it has no such way.
+    /// and its nodes numbered as by them. No level where every gradient is 0. `None` where it has no such way.
     fn grow_oblivious(&mut self, _task: &Task<'_>, _max_depth: usize) -> Result<Option<Vec<Scored>>> {
         Ok(None)
     }
@@ -120,6 +130,11 @@ pub trait Backend: Send + Sync {
     /// Class `Device` where a device fails; `sums` is then as it was.
     fn add_trees(&self, _addition: &Addition<'_>, _sums: &mut [Lanes<f32>]) -> Result<bool> {
         Ok(false)
+    }
+
+    /// What keeps the rows of a whole update with the backend, where it has such a way.
+    fn updates(&mut self) -> Option<&mut dyn Updates> {
+        None
     }
 }
 

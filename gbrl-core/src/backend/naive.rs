@@ -131,12 +131,12 @@ impl Backend for NaiveBackend {
         Ok(())
     }
 
-    fn score_rule(&self) -> &ScoreRule {
-        &self.score_rule
+    fn score_rule(&mut self, _: &Task<'_>) -> Result<&ScoreRule> {
+        Ok(&self.score_rule)
     }
 
-    fn leaf_rule(&self) -> &ScoreRule {
-        &self.leaf_rule
+    fn leaf_rule(&mut self, _: &Task<'_>) -> Result<&ScoreRule> {
+        Ok(&self.leaf_rule)
     }
 
     fn unsplit(&mut self, task: &Task<'_>, node: NodeId) -> Result<f64> {

@@ -12,7 +12,7 @@ use crate::backend::cpu::predict::Predictor;
 use crate::backend::cpu::{CpuBackend, Simd};
 use crate::backend::{Backend, Task};
 use crate::config::{Edges, TreeParams};
-use crate::data::{BinnedMatrix, Binning, FeatureBins, Lanes, SortScratch, TILE, Tiles, matrix, tiles};
+use crate::data::{BinnedMatrix, Binning, FeatureBins, FeatureSchema, Lanes, SortScratch, TILE, Tiles, matrix, tiles};
 use crate::ensemble::adam::Moments;
 use crate::ensemble::{Ensemble, Optimizer, Schedule};
 use crate::error::{Error, Result};
@@ -47,18 +47,19 @@ use crate::tree::{Shape, Tree};
 /// # Ok::<(), gbrl_core::Error>(())
 /// ```
 pub struct Booster {
-    /// Which booster this is, among all of the process: its datasets carry the same number.
-    id: u64,
+    /// Which booster this is, among all of the process: its datasets carry the same number. Its trees are only appended to, so
+    /// whoever keeps a copy of them elsewhere goes by it.
+    pub(super) id: u64,
     pub(super) ensemble: Ensemble,
     pub(super) params: TreeParams,
     seed: u64,
-    progress: f64,
+    pub(super) progress: f64,
     pub(super) threads: Threads,
     pub(super) backend: Box<dyn Backend>,
     pub(super) predictor: Predictor,
     /// Per feature, 1 where no weights are set.
     feature_weights: Vec<f64>,
-    monotone: Vec<(u32, u32, i8)>,
+    pub(super) monotone: Vec<(u32, u32, i8)>,
     /// Bin edges for ever, once there are any (`edges = fixed`).
     fixed_edges: Option<Vec<FeatureBins>>,
     /// Scratch of a step.
@@ -179,6 +180,20 @@ impl Booster {
     /// Those of [`Ensemble::learn`].
     pub fn learn(&mut self, feature_idx: usize, text: &str) -> Result<f32> {
         self.ensemble.learn(feature_idx, text)
+    }
+
+    /// Calls columns, codes and outputs by other names; see [`Ensemble::describe`] and [`Ensemble::name_outputs`].
+    ///
+    /// # Errors
+    /// Theirs; nothing has changed then.
+    pub fn describe(&mut self, features: FeatureSchema, outputs: Vec<String>) -> Result<()> {
+        let before = self.ensemble.output_names().to_vec();
+        self.ensemble.name_outputs(outputs)?;
+        let described = self.ensemble.describe(features);
+        if described.is_err() {
+            self.ensemble.name_outputs(before)?;
+        }
+        described
     }
 
     /// The settings.
@@ -347,10 +362,7 @@ impl Booster {
         gradients: &[f32],
         weights: Option<&[f32]>,
     ) -> Result<StepReport> {
-        let groups: Vec<Range<usize>> = match self.params.shared_structure {
-            true => std::iter::once(0..self.ensemble.n_outputs()).collect(),
-            false => self.ensemble.groups().iter().map(|group| group.columns.clone()).collect(),
-        };
+        let groups = self.columns_of(None)?;
         self.step_columns(data, rows, gradients, weights, &groups)
     }
 
@@ -366,12 +378,19 @@ impl Booster {
         gradients: &[f32],
         group_idx: usize,
     ) -> Result<StepReport> {
-        let Some(group) = self.ensemble.groups().get(group_idx) else {
-            let rule = format!("a group below {}", self.ensemble.groups().len());
-            return Err(Error::parameter("group_idx", group_idx, rule));
-        };
-        let columns = group.columns.clone();
-        self.step_columns(data, rows, gradients, None, &[columns])
+        let groups = self.columns_of(Some(group_idx))?;
+        self.step_columns(data, rows, gradients, None, &groups)
+    }
+
+    /// The columns of each tree of a step, of one group or of all.
+    pub(super) fn columns_of(&self, group_idx: Option<usize>) -> Result<Vec<Range<usize>>> {
+        let groups = self.ensemble.groups();
+        match group_idx {
+            None if self.params.shared_structure => Ok(std::iter::once(0..self.ensemble.n_outputs()).collect()),
+            None => Ok(groups.iter().map(|group| group.columns.clone()).collect()),
+            Some(idx) if idx < groups.len() => Ok(std::iter::once(groups[idx].columns.clone()).collect()),
+            Some(idx) => Err(Error::parameter("group_idx", idx, format!("a group below {}", groups.len()))),
+        }
     }
 
     /// Adds a tree for each of `groups`.
@@ -429,36 +448,33 @@ impl Booster {
             Edges::Rollout | Edges::Fixed => (&data.bins, &*rows),
         };
         let feature_weights = self.tree_feature_weights();
-        let mut grown = Vec::with_capacity(groups.len());
-        for columns in groups {
-            let monotone: Vec<_> = self
-                .monotone
-                .iter()
-                .filter(|(_, output, _)| columns.contains(&(*output as usize)))
-                .map(|&(feature, output, direction)| (feature, output - columns.start as u32, direction))
-                .collect();
-            let task = Task {
-                bins,
-                rows,
-                gradients: &gradients,
-                n_outputs,
-                columns,
-                weights: weights.as_deref(),
-                score: self.params.split_score,
-                lambda: self.params.lambda_l2,
-                min_data_in_leaf: self.params.min_data_in_leaf,
-                feature_weights: &feature_weights,
-                monotone: &monotone,
-            };
-            grown.push(grow_tree(self.backend.as_mut(), &task, &self.params, &self.ensemble, self.progress)?);
-        }
+        let task = Task {
+            bins,
+            rows,
+            gradients: &gradients,
+            n_outputs,
+            columns: &(0..n_outputs),
+            weights: weights.as_deref(),
+            score: self.params.split_score,
+            lambda: self.params.lambda_l2,
+            min_data_in_leaf: self.params.min_data_in_leaf,
+            feature_weights: &feature_weights,
+            monotone: &self.monotone,
+        };
+        let grown = grow_trees(self.backend.as_mut(), &task, groups, &self.params, &self.ensemble, self.progress)?;
+        let report = self.push_trees(grown, n_rows)?;
+        self.catch_up(data)?;
+        Ok(report)
+    }
+
+    /// Appends what a step on `n_rows` rows has grown.
+    pub(super) fn push_trees(&mut self, grown: Vec<Tree>, n_rows: usize) -> Result<StepReport> {
         let last = &grown[grown.len() - 1];
         let report = StepReport { n_trees: grown.len(), n_leaves: last.n_leaves(), depth: last.depth(), n_rows };
         for tree in grown {
             self.ensemble.push(tree)?;
             self.predictor.push(&self.ensemble.trees()[self.ensemble.trees().len() - 1]);
         }
-        self.catch_up(data)?;
         Ok(report)
     }
 
@@ -585,7 +601,7 @@ impl Booster {
     }
 
     /// Feature weights of the next tree: 0 for features that subsampling leaves out.
-    fn tree_feature_weights(&self) -> Vec<f64> {
+    pub(super) fn tree_feature_weights(&self) -> Vec<f64> {
         let mut weights = self.feature_weights.clone();
         if self.params.feature_subsample < 1.0 {
             let mut stream = Stream::new(self.seed, "feature_subsample", self.n_trees() as u64);
@@ -598,6 +614,23 @@ impl Booster {
         }
         weights
     }
+}
+
+/// A tree for each of `groups`, from a task for all columns.
+pub(super) fn grow_trees(
+    backend: &mut dyn Backend,
+    task: &Task<'_>,
+    groups: &[Range<usize>],
+    params: &TreeParams,
+    ensemble: &Ensemble,
+    progress: f64,
+) -> Result<Vec<Tree>> {
+    let grow = |columns: &Range<usize>| {
+        let own = task.monotone.iter().filter(|(_, output, _)| columns.contains(&(*output as usize)));
+        let monotone: Vec<_> = own.map(|&(f, output, sign)| (f, output - columns.start as u32, sign)).collect();
+        grow_tree(backend, &Task { columns, monotone: &monotone, ..*task }, params, ensemble, progress)
+    };
+    groups.iter().map(grow).collect()
 }
 
 fn grow_tree(
@@ -613,7 +646,7 @@ fn grow_tree(
     for &leaf in &grown.leaves {
         leaves.push(backend.sums(task, leaf)?);
     }
-    let (columns, rule) = (task.columns.clone(), backend.leaf_rule());
+    let (columns, rule) = (task.columns.clone(), backend.leaf_rule(task)?);
     let means = mean_gradients(&grown.shape, &leaves, rule, columns.start, &params.monotone);
     let (mut rates, mut steps) = (Vec::with_capacity(columns.len()), Vec::with_capacity(columns.len()));
     for group in ensemble.groups().iter().filter(|group| columns.contains(&group.columns.start)) {

@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 
 use ndarray::ArrayView2;
 
-use super::Booster;
 use super::refit::refit;
+use super::{Booster, Targets};
 use crate::config::{Edges, SplitScore, TreeParams};
 use crate::ensemble::{Ensemble, OutputGroup, Schedule};
 use crate::error::{Error, Result};
@@ -84,7 +84,8 @@ impl Booster {
         let n_rows = targets.len() / n_outputs;
         let mut small = self.pupil()?;
         let mut grown = 0;
-        small.fit_while(matrix(states, [n_rows, n_features])?, matrix(&targets, [n_rows, n_outputs])?, |last| {
+        let (x, y) = (matrix(states, [n_rows, n_features])?, matrix(&targets, [n_rows, n_outputs])?);
+        small.fit_while(&Targets { x, y, weights: None }, None, |last| {
             if last.is_some() {
                 grown += per_step;
                 on_tree(grown);
@@ -104,6 +105,7 @@ impl Booster {
         let trees = refit(small.trees(), states, n_features, &targets, n_outputs, &self.threads)?;
         let mut refitted = Ensemble::new(self.ensemble().schema().clone(), self.ensemble().groups().to_vec())?;
         refitted.set_bias(small.bias())?;
+        refitted.name_outputs(small.output_names())?;
         trees.into_iter().try_for_each(|tree| refitted.push(tree))?;
         Ok(refitted)
     }
@@ -157,7 +159,8 @@ impl Booster {
     fn pupil(&self) -> Result<Booster> {
         let own = self.ensemble();
         let group = |group: &OutputGroup| OutputGroup { rate: Schedule::Constant(RATE), ..group.clone() };
-        let ensemble = Ensemble::new(own.schema().clone(), own.groups().iter().map(group).collect())?;
+        let mut ensemble = Ensemble::new(own.schema().clone(), own.groups().iter().map(group).collect())?;
+        ensemble.name_outputs(own.output_names())?;
         let edges = if self.fixed_edges().is_some() { Edges::Fixed } else { Edges::Rollout };
         let params = TreeParams {
             split_score: SplitScore::L2,

@@ -93,6 +93,11 @@ impl Dataset {
         &self.tiles
     }
 
+    /// All cached outputs, `[tile][output][16]`.
+    pub(crate) fn outputs(&self) -> &[Lanes<f32>] {
+        &self.outputs
+    }
+
     /// The cached output of one row.
     pub fn output(&self, row: usize, column: usize) -> f32 {
         self.outputs[row / TILE * self.n_outputs + column][row % TILE]

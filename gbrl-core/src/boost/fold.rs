@@ -76,7 +76,7 @@ impl Booster {
     ) -> Result<()> {
         let addition = Addition {
             trees: self.ensemble.trees(),
-            stamp: self.predictor.stamp(),
+            stamp: self.id,
             range: trees.clone(),
             columns: columns.clone(),
             n_outputs: self.ensemble.n_outputs(),

@@ -5,6 +5,7 @@
 //! matrix therefore carries every kind of data, and a split is one comparison whatever the column.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,8 @@ pub struct FeatureSchema {
 pub struct Feature {
     name: String,
     kind: FeatureKind,
+    /// What declared codes stand for, where somebody has said so: one text per code, or none at all.
+    labels: Arc<[String]>,
 }
 
 /// How a column's values are compared.
@@ -84,6 +87,13 @@ impl FeatureSchema {
         Ok(())
     }
 
+    /// Whether the columns of `other` are of the same kinds in the same order, whatever they are called.
+    pub fn has_kinds_of(&self, other: &FeatureSchema) -> bool {
+        let kinds =
+            |schema: &FeatureSchema| schema.features.iter().map(|feature| feature.kind.clone()).collect::<Vec<_>>();
+        kinds(self) == kinds(other)
+    }
+
     /// The columns, in order.
     pub fn features(&self) -> &[Feature] {
         &self.features
@@ -119,17 +129,31 @@ impl FeatureSchema {
 impl Feature {
     /// A numeric column.
     pub fn numeric(name: impl Into<String>) -> Self {
-        Feature { name: name.into(), kind: FeatureKind::Numeric }
+        Feature { name: name.into(), kind: FeatureKind::Numeric, labels: Arc::default() }
     }
 
     /// A categorical column whose codes 0..n are known beforehand.
     pub fn declared(name: impl Into<String>, n: u32) -> Self {
-        Feature { name: name.into(), kind: FeatureKind::Categorical(Vocabulary::Declared(n)) }
+        let kind = FeatureKind::Categorical(Vocabulary::Declared(n));
+        Feature { name: name.into(), kind, labels: Arc::default() }
+    }
+
+    /// A categorical column whose codes are known beforehand, and what each of them stands for. Columns may share labels.
+    ///
+    /// ```
+    /// use gbrl_core::data::Feature;
+    /// let gear = Feature::labelled("gear", ["reverse", "neutral", "first"].map(String::from));
+    /// assert_eq!(gear.label(1.0), "neutral");
+    /// ```
+    pub fn labelled(name: impl Into<String>, labels: impl Into<Arc<[String]>>) -> Self {
+        let labels = labels.into();
+        Feature { labels: labels.clone(), ..Feature::declared(name, labels.len() as u32) }
     }
 
     /// A categorical column of strings, none seen so far.
     pub fn strings(name: impl Into<String>) -> Self {
-        Feature { name: name.into(), kind: FeatureKind::Categorical(Vocabulary::Learned(Strings::default())) }
+        let kind = FeatureKind::Categorical(Vocabulary::Learned(Strings::default()));
+        Feature { name: name.into(), kind, labels: Arc::default() }
     }
 
     /// The column's name.
@@ -169,14 +193,23 @@ impl Feature {
         }
     }
 
-    /// What `code` stands for, for dumps: the string, or the number itself.
-    pub fn label(&self, code: f32) -> String {
+    /// The labels of declared codes, not copied.
+    pub(crate) fn shared_labels(&self) -> Arc<[String]> {
+        self.labels.clone()
+    }
+
+    /// What the codes stand for: the strings seen so far, or labels; empty where codes are plain numbers.
+    pub fn labels(&self) -> &[String] {
         match &self.kind {
-            FeatureKind::Categorical(Vocabulary::Learned(strings)) if code >= 0.0 => {
-                strings.by_code.get(code as usize).cloned().unwrap_or_else(|| code.to_string())
-            }
-            _ => code.to_string(),
+            FeatureKind::Categorical(Vocabulary::Learned(strings)) => strings.as_slice(),
+            _ => &self.labels,
         }
+    }
+
+    /// What `code` stands for, for dumps: the string, the label, or the number itself.
+    pub fn label(&self, code: f32) -> String {
+        let text = if code >= 0.0 { self.labels().get(code as usize) } else { None };
+        text.cloned().unwrap_or_else(|| code.to_string())
     }
 }
 

@@ -4,10 +4,11 @@ pub mod adam;
 pub mod group;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 pub use group::{Optimizer, OutputGroup, Schedule};
 
-use crate::data::FeatureSchema;
+use crate::data::{Feature, FeatureSchema};
 use crate::error::{Error, Result};
 use crate::tree::Tree;
 
@@ -27,6 +28,8 @@ pub struct Ensemble {
     groups: Vec<OutputGroup>,
     bias: Vec<f32>,
     trees: Vec<Tree>,
+    /// One per output column, or none at all.
+    output_names: Arc<[String]>,
 }
 
 impl Ensemble {
@@ -59,12 +62,59 @@ impl Ensemble {
             return Err(Error::parameter("features", schema.len(), format!("1 to {MAX_FEATURES}")));
         }
         schema.check()?;
-        Ok(Ensemble { schema, groups, bias: vec![0.0; next], trees: Vec::new() })
+        Ok(Ensemble { schema, groups, bias: vec![0.0; next], trees: Vec::new(), output_names: Arc::default() })
     }
 
     /// What the input columns mean.
     pub fn schema(&self) -> &FeatureSchema {
         &self.schema
+    }
+
+    /// What an output column is called: the name it was given, or its group's with its number where the group has several.
+    ///
+    /// # Panics
+    /// Beyond the last column.
+    pub fn output_name(&self, column: usize) -> String {
+        let own = |group: &&OutputGroup| group.columns.contains(&column);
+        match (self.output_names.get(column), self.groups.iter().find(own)) {
+            (Some(name), _) => name.clone(),
+            (None, Some(group)) if group.columns.len() == 1 => group.name.clone(),
+            (None, Some(group)) => format!("{}[{}]", group.name, column - group.columns.start),
+            (None, None) => panic!("output {column} of {}", self.n_outputs()),
+        }
+    }
+
+    /// The names that output columns were given; empty where they go by their groups'.
+    pub fn output_names(&self) -> &[String] {
+        &self.output_names
+    }
+
+    /// Gives every output column a name, or takes all names away.
+    ///
+    /// # Errors
+    /// Class `Value` for another number of names.
+    pub fn name_outputs(&mut self, names: impl Into<Arc<[String]>>) -> Result<()> {
+        let names = names.into();
+        if !names.is_empty() && names.len() != self.n_outputs() {
+            return Err(Error::shape("output names", self.n_outputs(), names.len()));
+        }
+        self.output_names = names;
+        Ok(())
+    }
+
+    /// Calls columns and codes by other names.
+    ///
+    /// # Errors
+    /// Class `Value` for columns of other kinds.
+    pub fn describe(&mut self, schema: FeatureSchema) -> Result<()> {
+        if !schema.has_kinds_of(&self.schema) {
+            let kinds = |schema: &FeatureSchema| {
+                format!("{:?}", schema.features().iter().map(Feature::kind).collect::<Vec<_>>())
+            };
+            return Err(Error::parameter("features", kinds(&schema), kinds(&self.schema)));
+        }
+        self.schema = schema;
+        Ok(())
     }
 
     /// The code of a string in a column of strings, giving it the next one when it is new.
@@ -147,12 +197,13 @@ impl Ensemble {
     /// Class `Value` when there are fewer.
     pub fn first(&self, n_trees: usize) -> Result<Self> {
         self.check_range(&(0..n_trees))?;
-        let Ensemble { schema, groups, bias, trees } = self;
+        let Ensemble { schema, groups, bias, trees, output_names } = self;
         Ok(Ensemble {
             schema: schema.clone(),
             groups: groups.clone(),
             bias: bias.clone(),
             trees: trees[..n_trees].to_vec(),
+            output_names: output_names.clone(),
         })
     }
 

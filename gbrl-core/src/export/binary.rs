@@ -6,17 +6,9 @@ use crate::tree::Child;
 
 /// Code of a run of trees that are not oblivious, where others have their depth.
 const BINARY: u8 = 255;
-/// Nodes of a tree whose links fit seven bits.
-const SMALL: u16 = 127;
 
 /// The bytes of a policy.
 pub fn to_bytes(policy: &EdgePolicy) -> Vec<u8> {
-    let wide_tests = policy.slots.len() > 256;
-    let child_width = match policy.sizes.iter().max() {
-        None => 0,
-        Some(&nodes) if nodes <= SMALL => 1,
-        Some(_) => 2,
-    };
     let mut out = Writer(Vec::new());
     out.0.extend(b"GBRE");
     out.u16(1);
@@ -34,7 +26,8 @@ pub fn to_bytes(policy: &EdgePolicy) -> Vec<u8> {
         Sums::Integer { leaves: Leaves::Int16(_), .. } => 1,
         Sums::Integer { leaves: Leaves::Int8(_), .. } => 2,
     };
-    out.0.extend([head, leaf_kind, u8::from(policy.has_value), if wide_tests { 3 } else { 2 }, child_width, 0, 0, 0]);
+    let widths = [policy.test_bytes() as u8, policy.link_bytes() as u8];
+    out.0.extend([head, leaf_kind, u8::from(policy.has_value), widths[0], widths[1], 0, 0, 0]);
     out.u32(policy.n_logits);
     out.u32(policy.sums.n_sums());
     out.u32(n_parts);
@@ -86,7 +79,7 @@ pub fn to_bytes(policy: &EdgePolicy) -> Vec<u8> {
     }
     policy.sizes.iter().for_each(|&size| out.u16(size));
     for test in &policy.tests {
-        if wide_tests {
+        if policy.test_bytes() == 3 {
             out.u16(test.slot);
         } else {
             out.0.push(test.slot as u8);
@@ -94,7 +87,7 @@ pub fn to_bytes(policy: &EdgePolicy) -> Vec<u8> {
         out.0.push(test.key);
     }
     for &child in policy.children.iter().flatten() {
-        match child_width {
+        match policy.link_bytes() {
             1 => out.0.push(link(child, 7) as u8),
             _ => out.u16(link(child, 15) as u16),
         }

@@ -30,6 +30,8 @@ const MAX_FEATURES: usize = 1 << 16;
 const MAX_LOGITS: usize = (1 << 16) - 2;
 /// Nodes of a depth-wise or best-first tree: an index fits 15 bits.
 const MAX_NODES: usize = (1 << 15) - 1;
+/// Nodes of a tree whose links fit seven bits.
+const SMALL: u16 = 127;
 
 /// A policy as flat arrays: what every exporter writes down.
 #[derive(Clone, Debug, PartialEq)]
@@ -232,6 +234,30 @@ impl EdgePolicy {
         self.slots.iter().filter(|slot| slot.kind != SlotKind::Equal).count()
     }
 
+    /// Whether actions are real numbers.
+    pub fn is_box(&self) -> bool {
+        matches!(self.head, EdgeHead::Box(_) | EdgeHead::SquashedBox(_))
+    }
+
+    /// Bytes of a question: slot and key.
+    pub fn test_bytes(&self) -> usize {
+        if self.slots.len() > 256 { 3 } else { 2 }
+    }
+
+    /// Bytes of a link; 0 without trees that have nodes.
+    pub fn link_bytes(&self) -> usize {
+        match self.sizes.iter().max() {
+            None => 0,
+            Some(&nodes) if nodes <= SMALL => 1,
+            Some(_) => 2,
+        }
+    }
+
+    /// Bytes to decide in: a code for each slot, and the sums.
+    pub fn ram_bytes(&self) -> usize {
+        self.slots.len() + 4 * self.sums.n_sums()
+    }
+
     /// Numbers of an action.
     pub fn action_len(&self) -> usize {
         match &self.head {
@@ -337,11 +363,11 @@ impl<'a> Slots<'a> {
 
     fn question(&self, split: &Split) -> Result<(Asked, u32)> {
         let feature = split.feature_idx as usize;
-        let scaled = self.normalizer.filter(|normalizer| normalizer.covers(feature));
+        let scaled = self.normalizer.and_then(|normalizer| normalizer.column(feature));
         let (kind, key) = match split.test {
             Test::Greater { threshold, missing_right } => {
                 let kind = if missing_right { SlotKind::MissingRight } else { SlotKind::MissingLeft };
-                let raw = scaled.map(|normalizer| raw_key(|x| normalizer.value(feature, x) > threshold));
+                let raw = scaled.map(|normalise| raw_key(|x| normalise(x) > threshold));
                 (kind, raw.unwrap_or_else(|| threshold_key(threshold)))
             }
             Test::Equal { .. } if scaled.is_some() => {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use safetensors::{Dtype, SafeTensors};
+use serde_json::{Value, json};
 
 use super::c::C;
 use super::check::Disagreement;
@@ -13,10 +13,12 @@ use super::host::Compiler;
 use super::json::Json;
 use super::loadable::Loadable;
 use super::onnx::Onnx;
+use super::program::Program;
 use super::rust::Rust;
 use super::wasm::{self, Wasm};
 use super::{Artefact, Details, EdgePolicy, Exporter, Outputs, Quantize, Rows, binary, c, probes};
 use crate::error::{Error, Result};
+use crate::io::container;
 use crate::rl::policy::Policy;
 
 /// Recorded observations in the test vector inside an artefact.
@@ -110,36 +112,6 @@ pub struct Report {
 }
 
 impl Rows {
-    /// Recorded states as a training run leaves them: `observations` f32 `[n, n_features]` and perhaps `masks` u8
-    /// `[n, mask_len]` in a safetensors file.
-    ///
-    /// # Errors
-    /// Class `NotFound` or `Io` for the file, class `Format` for other contents.
-    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|error| Error::file(path, error))?;
-        let name = || path.display().to_string();
-        let broken = |error| Error::format(name(), "not safetensors", "recorded states", error);
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| broken(error.to_string()))?;
-        let observations = file.tensor("observations").map_err(|error| broken(error.to_string()))?;
-        if observations.dtype() != Dtype::F32 || observations.shape().len() != 2 {
-            let got = format!("{:?} {:?}", observations.dtype(), observations.shape());
-            return Err(Error::format(name(), "observations of another kind", "F32 [n, n_features]", got));
-        }
-        let mut rows = Rows::default();
-        for x in observations.data().chunks_exact(4) {
-            rows.observations.push(f32::from_le_bytes([x[0], x[1], x[2], x[3]]));
-        }
-        if let Ok(masks) = file.tensor("masks") {
-            if masks.dtype() != Dtype::U8 || masks.shape().first() != observations.shape().first() {
-                let got = format!("{:?} {:?}", masks.dtype(), masks.shape());
-                return Err(Error::format(name(), "masks of another kind", "U8 [n, mask_len]", got));
-            }
-            rows.masks.extend(masks.data().iter().map(|&allowed| allowed != 0));
-        }
-        Ok(rows)
-    }
-
     fn check(&self, edge: &EdgePolicy) -> Result<()> {
         let (width, flags) = (edge.n_features, edge.mask_len());
         if !self.observations.len().is_multiple_of(width) {
@@ -183,21 +155,13 @@ pub fn export(policy: &Policy, order: &Order, states: &Rows) -> Result<Exported>
     states.check(&edge)?;
     let samples = probes::samples(&edge, &states.observations, SAMPLES);
     let details = Details::new(policy, &order.name, samples)?;
-    let exporter: Box<dyn Exporter> = match order.format {
-        Format::C => Box::new(C),
-        Format::Rust => Box::new(Rust),
-        Format::Bin => Box::new(Loadable),
-        Format::Onnx => Box::new(Onnx),
-        Format::Wasm => Box::new(Wasm),
-        Format::Json => Box::new(Json::new(policy)?),
-    };
-    let artefact = exporter.export(&edge, &details)?;
-    let runner = Runner::new(order.format, &edge, &artefact)?;
+    let artefact = artefact(policy, order, &edge, &details)?;
+    let runner = Runner::new(order.format, &edge, &details, &artefact)?;
     let check = |rows: &Rows| -> Result<Disagreement> {
         let mut total = Disagreement { exact: true, ..Disagreement::default() };
         for part in rows.parts(&edge, BATCH) {
             let library = Outputs::of_library(policy, &edge, &part)?;
-            let got = runner.run(&edge, &details, &artefact, &part)?;
+            let got = runner.run(&edge, &part)?;
             total.add(&Disagreement::between(&edge, &library, &got));
         }
         if order.quantize == Quantize::None {
@@ -212,11 +176,8 @@ pub fn export(policy: &Policy, order: &Order, states: &Rows) -> Result<Exported>
         format: order.format,
         quantize: order.quantize,
         n_trees: edge.n_trees(),
-        flash_bytes: match order.format {
-            Format::C => c::table_bytes(&edge),
-            _ => artefact.files.iter().find(|(name, _)| name.ends_with(".gbe")).unwrap_or(&artefact.files[0]).1.len(),
-        },
-        ram_bytes: edge.slots.len() + 4 * edge.sums.n_sums(),
+        flash_bytes: size(order.format, &edge, &artefact),
+        ram_bytes: edge.ram_bytes(),
         comparisons,
         additions,
         run_by: runner.to_string(),
@@ -224,6 +185,35 @@ pub fn export(policy: &Policy, order: &Order, states: &Rows) -> Result<Exported>
         neighbours,
     };
     Ok(Exported { artefact, report })
+}
+
+/// What [`Report::flash_bytes`] of a policy would be, without running it.
+///
+/// # Errors
+/// As [`export`].
+pub fn flash_bytes(policy: &Policy, order: &Order) -> Result<usize> {
+    let edge = EdgePolicy::new(policy, order.quantize, order.value)?;
+    let details = Details::new(policy, &order.name, probes::samples(&edge, &[], SAMPLES))?;
+    Ok(size(order.format, &edge, &artefact(policy, order, &edge, &details)?))
+}
+
+fn artefact(policy: &Policy, order: &Order, edge: &EdgePolicy, details: &Details) -> Result<Artefact> {
+    match order.format {
+        Format::C => C.export(edge, details),
+        Format::Rust => Rust.export(edge, details),
+        Format::Bin => Loadable.export(edge, details),
+        Format::Onnx => Onnx.export(edge, details),
+        Format::Wasm => Wasm.export(edge, details),
+        Format::Json => Json::new(policy)?.export(edge, details),
+    }
+}
+
+/// Bytes of what a device keeps: tables of C, else the loadable form or the only file that matters.
+fn size(format: Format, edge: &EdgePolicy, artefact: &Artefact) -> usize {
+    match format {
+        Format::C => c::table_bytes(edge),
+        _ => artefact.files.iter().find(|(name, _)| name.ends_with(".gbe")).unwrap_or(&artefact.files[0]).1.len(),
+    }
 }
 
 impl Exported {
@@ -237,7 +227,7 @@ impl Exported {
         let mut paths = Vec::new();
         for (name, content) in &self.artefact.files {
             let path = folder.join(name);
-            std::fs::write(&path, content).map_err(|error| Error::file(&path, error))?;
+            container::write_atomic(&path, content)?;
             paths.push(path);
         }
         Ok(paths)
@@ -246,34 +236,39 @@ impl Exported {
 
 /// Who runs an artefact.
 enum Runner {
-    Compiler(Compiler),
-    Node,
-    Json(Box<Policy>),
+    /// A program of its own, and who made or runs it.
+    Program(Program, &'static str),
+    /// The library, which has read it back.
+    Library(Box<Policy>),
     /// gbrl-edge on the same tables, and why.
     Edge(Vec<u8>, &'static str),
 }
 
 impl Runner {
-    fn new(format: Format, edge: &EdgePolicy, artefact: &Artefact) -> Result<Self> {
+    fn new(format: Format, edge: &EdgePolicy, details: &Details, artefact: &Artefact) -> Result<Self> {
         let stand_in = |why| Runner::Edge(binary::to_bytes(edge), why);
         Ok(match format {
-            Format::C => Compiler::find().map_or(stand_in("for want of a C compiler"), Runner::Compiler),
+            Format::C => match Compiler::find() {
+                None => stand_in("for want of a C compiler"),
+                Some(compiler) => {
+                    Runner::Program(compiler.program(edge, details, artefact)?, "the C compiler of this machine")
+                }
+            },
             Format::Rust | Format::Bin => stand_in(""),
-            Format::Wasm if wasm::has_node() => Runner::Node,
+            Format::Wasm if wasm::has_node() => Runner::Program(wasm::program(edge, details, artefact)?, "Node.js"),
             Format::Wasm => stand_in("for want of Node.js"),
             Format::Onnx => stand_in("on the same tables: run the file itself with onnxruntime"),
             Format::Json => {
                 let text = String::from_utf8_lossy(&artefact.files[0].1);
-                Runner::Json(Box::new(Json::read(&text, 1)?))
+                Runner::Library(Box::new(Json::read(&text, 1)?))
             }
         })
     }
 
-    fn run(&self, edge: &EdgePolicy, details: &Details, artefact: &Artefact, rows: &Rows) -> Result<Outputs> {
+    fn run(&self, edge: &EdgePolicy, rows: &Rows) -> Result<Outputs> {
         match self {
-            Runner::Compiler(compiler) => compiler.run(edge, details, artefact, rows),
-            Runner::Node => wasm::run(edge, details, artefact, rows),
-            Runner::Json(policy) => Outputs::of_library(policy, edge, rows),
+            Runner::Program(program, _) => program.run(edge, rows),
+            Runner::Library(policy) => Outputs::of_library(policy, edge, rows),
             Runner::Edge(bytes, _) => Outputs::of_bytes(bytes, rows),
         }
     }
@@ -282,9 +277,8 @@ impl Runner {
 impl fmt::Display for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Runner::Compiler(_) => f.write_str("the C compiler of this machine"),
-            Runner::Node => f.write_str("Node.js"),
-            Runner::Json(_) => f.write_str("the library, read back"),
+            Runner::Program(_, who) => f.write_str(who),
+            Runner::Library(_) => f.write_str("the library, read back"),
             Runner::Edge(_, "") => f.write_str("gbrl-edge"),
             Runner::Edge(_, why) => write!(f, "gbrl-edge, {why}"),
         }
@@ -322,6 +316,29 @@ fn operations(edge: &EdgePolicy) -> (usize, usize) {
         }
     }
     (comparisons, additions)
+}
+
+impl Report {
+    /// The report as JSON, with the files that were written.
+    pub fn to_json(&self, files: &[PathBuf]) -> Value {
+        let difference = |d: &Disagreement| {
+            json!({"rows": d.rows, "agreement": d.agreement(), "logit_error": d.logit_error,
+                   "action_error": d.action_error, "value_error": d.value_error, "exact": d.exact})
+        };
+        json!({
+            "files": files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+            "format": self.format.to_string(),
+            "quantize": self.quantize.to_string(),
+            "n_trees": self.n_trees,
+            "flash_bytes": self.flash_bytes,
+            "ram_bytes": self.ram_bytes,
+            "comparisons": self.comparisons,
+            "additions": self.additions,
+            "checked_by": self.run_by,
+            "states": self.states.as_ref().map(difference),
+            "neighbours": difference(&self.neighbours),
+        })
+    }
 }
 
 impl fmt::Display for Report {

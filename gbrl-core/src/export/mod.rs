@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`C`](c::C) | C99, tables and short loops | the host's C compiler |
 //! | [`Rust`](rust::Rust) | the loadable form and a module for gbrl-edge | gbrl-edge |
-//! | [`Onnx`](onnx::Onnx) | ONNX | gbrl-edge stands in, on the same tables |
+//! | [`Onnx`](onnx::Onnx) | ONNX | nobody here: gbrl-edge on the same tables; `cargo xtask edge` runs such files with onnxruntime |
 //! | [`Wasm`](wasm::Wasm) | the C form for browsers | Node.js |
 //! | [`Json`](json::Json) | the whole policy as text | the library, which reads it back |
 //! | [`Loadable`](loadable::Loadable) | the loadable form and its interpreter in C | gbrl-edge, the host's C compiler |
@@ -24,13 +24,15 @@ pub mod leaves;
 pub mod loadable;
 pub mod onnx;
 pub mod probes;
+pub mod program;
 mod protobuf;
 pub mod rust;
+mod states;
 pub mod vector;
 pub mod wasm;
 
 pub use form::EdgePolicy;
-pub use job::{Exported, Format, Order, export};
+pub use job::{Exported, Format, Order, Report, export, flash_bytes};
 pub use leaves::Quantize;
 pub use vector::{Outputs, Rows};
 
@@ -99,7 +101,37 @@ impl Details {
     }
 }
 
+/// What a policy's exported names begin with, unless somebody says: CartPole-v1 is cartpole.
+pub fn name_of(policy: &Policy) -> String {
+    policy.training().map_or_else(|| "policy".into(), |training| identifier(&training.env))
+}
+
+fn identifier(env: &str) -> String {
+    let is_version = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+    let stem = env.rsplit_once("-v").map_or(env, |(stem, version)| if is_version(version) { stem } else { env });
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    let name: String = stem.chars().map(plain).collect();
+    if name.starts_with(|c: char| c.is_ascii_lowercase()) { name } else { format!("policy_{name}") }
+}
+
 /// Text that ends no comment of any language.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || "*/\\<>{}".contains(c) { '_' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_identifiers() {
+        for (env, name) in [
+            ("CartPole-v1", "cartpole"),
+            ("MiniGrid-DoorKey-5x5-v0", "minigrid_doorkey_5x5"),
+            ("5-in-a-row", "policy_5_in_a_row"),
+            ("MountainCarContinuous-v0", "mountaincarcontinuous"),
+        ] {
+            assert_eq!(identifier(env), name);
+        }
+    }
 }

@@ -28,14 +28,18 @@ impl Exporter for Onnx {
 
     fn export(&self, policy: &EdgePolicy, details: &Details) -> Result<Artefact> {
         let mut graph = Graph::default();
-        graph.inputs.push(value_info("obs", FLOAT, policy.n_features));
-        graph.nodes.push(Ensemble::new(policy).node(policy));
+        graph.inputs.push(value_info("obs", FLOAT, "N", policy.n_features));
+        let ensemble = Ensemble::new(policy);
+        // Not the regressor's base_values: onnxruntime forgets them where no tree adds to an output.
+        graph.floats("beginnings", &ensemble.bias);
+        graph.nodes.push(ensemble.node(policy));
+        graph.then("Add", &["sums", "beginnings"], "outputs");
         let n = policy.n_logits as i64;
         graph.slice("outputs", "logits", 0, n, 1);
-        graph.outputs.push(value_info("logits", FLOAT, policy.n_logits));
+        graph.outputs.push(value_info("logits", FLOAT, "N", policy.n_logits));
         if policy.has_value {
             graph.slice("outputs", "value", n, n + 1, 1);
-            graph.outputs.push(value_info("value", FLOAT, 1));
+            graph.outputs.push(value_info("value", FLOAT, "N", 1));
         }
         graph.action(policy);
         let graph = Message::new()
@@ -57,9 +61,9 @@ impl Exporter for Onnx {
     }
 }
 
-/// A tensor `[N, width]`.
-fn value_info(name: &str, kind: i64, width: usize) -> Message {
-    let dims = [Message::new().text(2, "N"), Message::new().int(1, width as i64)];
+/// A tensor `[rows, width]`.
+fn value_info(name: &str, kind: i64, rows: &str, width: usize) -> Message {
+    let dims = [Message::new().text(2, rows), Message::new().int(1, width as i64)];
     let tensor = Message::new().int(1, kind).message(2, Message::new().messages(1, dims));
     Message::new().text(1, name).message(2, Message::new().message(1, tensor))
 }
@@ -122,8 +126,9 @@ impl Graph {
 
     fn action(&mut self, policy: &EdgePolicy) {
         if policy.mask_len() > 0 {
-            // An initialiser of an input's name is its default.
-            self.inputs.push(value_info("mask", BOOL, policy.mask_len()));
+            // An initialiser of an input's name is its default. It has one row, so the input's rows are not called N: a
+            // runtime would take the one for the other's number.
+            self.inputs.push(value_info("mask", BOOL, "N_or_1", policy.mask_len()));
             self.constant("mask", BOOL, &[1, policy.mask_len()], vec![1; policy.mask_len()]);
         }
         match &policy.head {
@@ -143,7 +148,7 @@ impl Graph {
                 }
                 let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
                 self.nodes.push(node("Concat", &choices, "action", vec![int_attribute("axis", 1)]));
-                self.outputs.push(value_info("action", INT64, parts.len()));
+                self.outputs.push(value_info("action", INT64, "N", parts.len()));
             }
             EdgeHead::MultiBinary(n) => {
                 let all = 2 * *n as i64;
@@ -154,7 +159,7 @@ impl Graph {
                 let wanted = self.then("Or", &[&likelier, &must], "wanted");
                 let bits = self.then("And", &[&wanted, &yes], "bits");
                 self.cast(&bits, "action", INT64);
-                self.outputs.push(value_info("action", INT64, *n));
+                self.outputs.push(value_info("action", INT64, "N", *n));
             }
             EdgeHead::Box(bounds) | EdgeHead::SquashedBox(bounds) => {
                 let mut means = String::from("logits");
@@ -179,7 +184,7 @@ impl Graph {
                 self.floats("high", &high);
                 let above = self.then("Max", &[&means, "low"], "not_below");
                 self.then("Min", &[&above, "high"], "action");
-                self.outputs.push(value_info("action", FLOAT, bounds.len()));
+                self.outputs.push(value_info("action", FLOAT, "N", bounds.len()));
             }
         }
     }
@@ -314,12 +319,11 @@ impl Ensemble {
             ints("target_nodeids", self.target_nodes),
             ints("target_ids", self.targets),
             floats("target_weights", &self.weights),
-            floats("base_values", &self.bias),
             int_attribute("n_targets", (policy.n_logits + usize::from(policy.has_value)) as i64),
             text("aggregate_function", "SUM"),
             text("post_transform", "NONE"),
         ];
-        node("TreeEnsembleRegressor", &["obs"], "outputs", attributes).text(7, "ai.onnx.ml")
+        node("TreeEnsembleRegressor", &["obs"], "sums", attributes).text(7, "ai.onnx.ml")
     }
 }
 

@@ -25,14 +25,23 @@ pub struct Grown {
 /// # Errors
 /// Whatever the backend reports.
 pub fn grow<B: Backend + ?Sized>(backend: &mut B, task: &Task<'_>, params: &TreeParams) -> Result<Grown> {
-    // Where every score is zero no question can matter: one leaf.
-    let nothing_to_learn = backend.score_rule().units.iter().all(|&unit| unit == 0.0);
-    let max_depth = if nothing_to_learn { 0 } else { params.max_depth };
     match params.grow_policy {
-        GrowPolicy::Oblivious => oblivious::grow(backend, task, max_depth),
-        GrowPolicy::Depthwise => depthwise::grow(backend, task, max_depth, params.min_split_gain),
-        GrowPolicy::Bestfirst => bestfirst::grow(backend, task, max_depth, params.max_leaves, params.min_split_gain),
+        GrowPolicy::Oblivious => oblivious::grow(backend, task, params.max_depth),
+        GrowPolicy::Depthwise => {
+            let max_depth = useful_depth(backend, task, params.max_depth)?;
+            depthwise::grow(backend, task, max_depth, params.min_split_gain)
+        }
+        GrowPolicy::Bestfirst => {
+            let max_depth = useful_depth(backend, task, params.max_depth)?;
+            bestfirst::grow(backend, task, max_depth, params.max_leaves, params.min_split_gain)
+        }
     }
+}
+
+/// Where every score is zero no question can matter: one leaf.
+fn useful_depth<B: Backend + ?Sized>(backend: &mut B, task: &Task<'_>, max_depth: usize) -> Result<usize> {
+    let nothing_to_learn = backend.score_rule(task)?.units.iter().all(|&unit| unit == 0.0);
+    Ok(if nothing_to_learn { 0 } else { max_depth })
 }
 
 fn to_split(task: &Task<'_>, candidate: Candidate) -> Split {

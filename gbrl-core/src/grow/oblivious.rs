@@ -1,6 +1,6 @@
 //! One question per level for all nodes, until the depth is reached or no candidate separates any rows.
 
-use super::{Grown, stored, to_split};
+use super::{Grown, stored, to_split, useful_depth};
 use crate::backend::{Backend, NodeId, Task};
 use crate::error::Result;
 use crate::tree::{Scored, Shape};
@@ -8,7 +8,10 @@ use crate::tree::{Scored, Shape};
 pub(super) fn grow<B: Backend + ?Sized>(backend: &mut B, task: &Task<'_>, max_depth: usize) -> Result<Grown> {
     let best = match backend.grow_oblivious(task, max_depth)? {
         Some(best) => best,
-        None => by_level(backend, task, max_depth)?,
+        None => {
+            let max_depth = useful_depth(backend, task, max_depth)?;
+            by_level(backend, task, max_depth)?
+        }
     };
     let mut gains = Vec::with_capacity(best.len());
     let mut level: Vec<NodeId> = vec![0];

@@ -20,14 +20,26 @@ pub const MAX_BLOB_NAME_BYTES: usize = container::MAX_NAME_BYTES - BLOB.len();
 /// # Errors
 /// As [`model::load`].
 pub fn load_model(path: impl AsRef<Path>) -> Result<Model> {
+    either(model::load(&path), || Checkpoint::load(path).map(|checkpoint| checkpoint.model))
+}
+
+/// A checkpoint, or a model file's model as one with a state of null and no blobs, whichever these bytes are.
+///
+/// # Errors
+/// As [`Checkpoint::from_bytes`].
+pub fn from_either(bytes: &[u8]) -> Result<Checkpoint> {
+    either(Checkpoint::from_bytes(bytes), || model::from_bytes(bytes).map(|model| Checkpoint::new(model, Value::Null)))
+}
+
+/// The first, or the second where that is another kind of file; where both are, the first one says so.
+fn either<T>(first: Result<T>, second: impl FnOnce() -> Result<T>) -> Result<T> {
     let is_other = |error: &Error| matches!(error.kind(), ErrorKind::Format { problem, .. } if *problem == OTHER_KIND);
-    let no_model = match model::load(&path) {
-        Err(error) if is_other(&error) => error,
-        known => return known,
-    };
-    match Checkpoint::load(path) {
-        Err(error) if is_other(&error) => Err(no_model),
-        known => Ok(known?.model),
+    match first {
+        Err(error) if is_other(&error) => match second() {
+            Err(other) if is_other(&other) => Err(error),
+            known => known,
+        },
+        known => known,
     }
 }
 

@@ -36,6 +36,9 @@ pub const MAX_NAME_BYTES: usize = 256;
 /// Most dimensions of an array.
 pub const MAX_RANK: usize = 4;
 
+/// What is wrong with a file that was never one of ours.
+const NOT_OURS: &str = "not a gbrl file";
+const ZIP: &[u8] = b"PK\x03\x04";
 /// What is wrong with a file that is whole but of another kind.
 pub(crate) const OTHER_KIND: &str = "another kind of file";
 
@@ -412,7 +415,7 @@ impl Container {
         let said = |key: &str| raw.metadata.get(key).map_or("none", String::as_str);
         let quoted = |text: &str| format!("'{}'", text.escape_debug());
         if said("format") != FORMAT {
-            return Err(fail("not a file of ours", format!("format '{FORMAT}'"), quoted(said("format"))));
+            return Err(fail(NOT_OURS, format!("format '{FORMAT}'"), quoted(said("format"))));
         }
         if said("version") != VERSION.to_string() {
             return Err(fail("unknown version", VERSION.to_string(), quoted(said("version"))));
@@ -545,9 +548,14 @@ fn split_header<'a>(bytes: &'a [u8], file_len: u64, origin: &str) -> Result<(&'a
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
         return Err(Error::format(origin, "truncated", "at least 8 bytes", format!("{} bytes", bytes.len())));
     };
+    // What most other files begin with is no length of a header.
+    if bytes.starts_with(ZIP) {
+        let got = "a zip archive, as Stable-Baselines3 and torch write";
+        return Err(Error::format(origin, NOT_OURS, "a file of gbrl's", got));
+    }
     let length = u64::from_le_bytes(*length);
     if length > MAX_HEADER_BYTES as u64 {
-        return Err(Error::format(origin, "header too long", format!("at most {MAX_HEADER_BYTES} bytes"), length));
+        return Err(Error::format(origin, NOT_OURS, format!("a header of at most {MAX_HEADER_BYTES} bytes"), length));
     }
     if length + (LENGTH_BYTES + CHECKSUM_BYTES) as u64 > file_len {
         let expected = format!("at least {} bytes", length + (LENGTH_BYTES + CHECKSUM_BYTES) as u64);
@@ -576,7 +584,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
 /// Writes `bytes` to exactly `path`, or leaves what was there.
 ///
 /// The bytes go to a temporary file in the same folder, are flushed to the disk, and take the name in one rename. A
-/// symbolic link stays one; the file it points to is replaced.
+/// symbolic link stays one; the file it points to is replaced. Who may read and write an old file may do so with the new
+/// one, and nobody else, at no time.
 ///
 /// # Errors
 /// Class `NotFound` when the folder does not exist, `Io` when it cannot be written; nothing is left behind then.
@@ -596,15 +605,23 @@ pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
         _ => Path::new("."),
     };
     let failed = |error| Error::file(path, error);
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; the finished file gets what the user's umask allows.
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let old = std::fs::metadata(&target).ok().map(|old| old.permissions());
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; a finished one that is new gets what the user's umask allows.
+    #[cfg(unix)]
+    if old.is_none() {
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    }
     let mut file = builder.prefix(".gbrl-").suffix(".tmp").tempfile_in(folder).map_err(|error| {
         // tempfile wraps the system's error to add a path of its own; the kind is what callers tell failures by.
         failed(error.kind().into())
     })?;
     file.write_all(bytes).map_err(failed)?;
+    #[cfg(unix)]
+    if let Some(old) = old {
+        file.as_file().set_permissions(old).map_err(failed)?;
+    }
     file.as_file().sync_all().map_err(failed)?;
     file.persist(&target).map_err(|error| failed(error.error))?;
     // The rename itself reaches the disk with the folder; some file systems refuse to sync one, and that is no loss.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::config::TreeParams;
 use crate::data::schema::{Feature, FeatureKind, FeatureSchema, Vocabulary};
-use crate::ensemble::{Optimizer, OutputGroup, Schedule};
+use crate::ensemble::{Ensemble, Optimizer, OutputGroup, Schedule};
 use crate::error::{Error, Result};
 use crate::io::model::ModelRef;
 use crate::tree::{Split, Test};
@@ -19,6 +19,9 @@ use crate::tree::{Split, Test};
 pub(crate) struct Header {
     pub features: Vec<FeatureText>,
     pub groups: Vec<GroupText>,
+    /// Names of the output columns, where they have any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
     pub params: Option<TreeParams>,
     pub extra: Value,
 }
@@ -26,9 +29,27 @@ pub(crate) struct Header {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum FeatureText {
-    Numeric { name: String },
-    Declared { name: String, n: u32 },
-    Strings { name: String, strings: Vec<String> },
+    Numeric {
+        name: String,
+    },
+    Declared {
+        name: String,
+        n: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        labels: Option<LabelsText>,
+    },
+    Strings {
+        name: String,
+        strings: Vec<String>,
+    },
+}
+
+/// Labels of codes, or the column before that has the same ones.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum LabelsText {
+    As(usize),
+    Own(Vec<String>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -59,8 +80,9 @@ enum OptimizerText {
 impl Header {
     pub fn of(model: &ModelRef<'_>) -> Self {
         Header {
-            features: model.ensemble.schema().features().iter().map(FeatureText::of).collect(),
+            features: FeatureText::all(model.ensemble.schema()),
             groups: model.ensemble.groups().iter().map(GroupText::of).collect(),
+            outputs: model.ensemble.output_names().to_vec(),
             params: model.params.cloned(),
             extra: model.extra.clone().into_owned(),
         }
@@ -72,21 +94,51 @@ impl Header {
 }
 
 impl FeatureText {
-    fn of(feature: &Feature) -> Self {
+    pub fn all(schema: &FeatureSchema) -> Vec<Self> {
+        let features = schema.features();
+        features.iter().enumerate().map(|(i, feature)| FeatureText::of(feature, &features[..i])).collect()
+    }
+
+    fn of(feature: &Feature, before: &[Feature]) -> Self {
         let name = feature.name().to_owned();
         match feature.kind() {
             FeatureKind::Numeric => FeatureText::Numeric { name },
-            FeatureKind::Categorical(Vocabulary::Declared(n)) => FeatureText::Declared { name, n: *n },
+            FeatureKind::Categorical(Vocabulary::Declared(n)) => {
+                let is_declared =
+                    |other: &Feature| matches!(other.kind(), FeatureKind::Categorical(Vocabulary::Declared(_)));
+                let same = before.iter().position(|other| is_declared(other) && other.labels() == feature.labels());
+                let labels = match (feature.labels(), same) {
+                    ([], _) => None,
+                    (_, Some(i)) => Some(LabelsText::As(i)),
+                    (labels, None) => Some(LabelsText::Own(labels.to_vec())),
+                };
+                FeatureText::Declared { name, n: *n, labels }
+            }
             FeatureKind::Categorical(Vocabulary::Learned(strings)) => {
                 FeatureText::Strings { name, strings: strings.as_slice().to_vec() }
             }
         }
     }
 
-    fn into_feature(self, section: &str) -> Result<Feature> {
+    fn into_feature(self, before: &[Feature], section: &str) -> Result<Feature> {
         match self {
             FeatureText::Numeric { name } => Ok(Feature::numeric(name)),
-            FeatureText::Declared { name, n } => Ok(Feature::declared(name, n)),
+            FeatureText::Declared { name, n, labels: None } => Ok(Feature::declared(name, n)),
+            FeatureText::Declared { name, n, labels: Some(labels) } => {
+                let labels = match labels {
+                    LabelsText::Own(labels) => labels.into(),
+                    LabelsText::As(i) => before.get(i).map(Feature::shared_labels).unwrap_or_default(),
+                };
+                match labels.len() == n as usize {
+                    true => Ok(Feature::labelled(name, labels)),
+                    false => Err(Error::format(
+                        section,
+                        "labels that do not fit the codes",
+                        format!("{n} of them"),
+                        labels.len(),
+                    )),
+                }
+            }
             FeatureText::Strings { name, strings } => {
                 let mut feature = Feature::strings(name);
                 for (code, text) in strings.iter().enumerate() {
@@ -109,8 +161,11 @@ impl FeatureText {
 
 /// The schema that these describe.
 pub(crate) fn schema(features: Vec<FeatureText>, section: &str) -> Result<FeatureSchema> {
-    let features: Result<Vec<Feature>> = features.into_iter().map(|text| text.into_feature(section)).collect();
-    Ok(FeatureSchema::new(features?))
+    let mut schema: Vec<Feature> = Vec::with_capacity(features.len());
+    for text in features {
+        schema.push(text.into_feature(&schema, section)?);
+    }
+    Ok(FeatureSchema::new(schema))
 }
 
 impl GroupText {
@@ -170,11 +225,13 @@ pub(crate) fn question(schema: &FeatureSchema, split: &Split) -> String {
         Test::Greater { threshold: f32::INFINITY, missing_right: true } => format!("{name} is missing"),
         Test::Greater { threshold, .. } => format!("{name} > {threshold:?}"),
         Test::Equal { code } => match feature.kind() {
-            FeatureKind::Categorical(Vocabulary::Learned(_)) => {
+            FeatureKind::Categorical(Vocabulary::Declared(_)) if feature.labels().is_empty() => {
+                format!("{name} == {}", feature.label(code))
+            }
+            _ => {
                 let label = feature.label(code).replace('\\', "\\\\").replace('"', "\\\"");
                 format!("{name} == \"{}\"", one_line(&label))
             }
-            _ => format!("{name} == {}", feature.label(code)),
         },
     }
 }
@@ -184,11 +241,7 @@ pub(crate) fn sends_missing_right(split: &Split) -> bool {
     matches!(split.test, Test::Greater { threshold, missing_right: true } if threshold != f32::INFINITY)
 }
 
-/// What output column `column` is called: its group's name, and its number there when the group has several.
-pub(crate) fn output_name(groups: &[OutputGroup], column: usize) -> String {
-    match groups.iter().find(|group| group.columns.contains(&column)) {
-        Some(group) if group.columns.len() == 1 => one_line(&group.name),
-        Some(group) => format!("{}[{}]", one_line(&group.name), column - group.columns.start),
-        None => column.to_string(),
-    }
+/// [`Ensemble::output_name`] on one line.
+pub(crate) fn output_name(ensemble: &Ensemble, column: usize) -> String {
+    one_line(&ensemble.output_name(column))
 }

@@ -86,7 +86,7 @@ impl Drawing<'_> {
         for (leaf, rows) in self.tree.covers().iter().enumerate() {
             let mut lines = vec![format!("leaf {leaf}, {rows} {}", if *rows == 1 { "row" } else { "rows" })];
             for (column, value) in self.tree.columns().zip(self.tree.leaf(leaf)) {
-                lines.push(format!("{} {value:?}", output_name(self.ensemble.groups(), column)));
+                lines.push(format!("{} {value:?}", output_name(self.ensemble, column)));
             }
             writeln!(out, "  l{leaf} [label={}, style=rounded];", quoted(&lines))?;
         }

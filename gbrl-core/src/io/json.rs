@@ -57,6 +57,8 @@ struct ModelText {
     version: u32,
     features: Vec<describe::FeatureText>,
     groups: Vec<describe::GroupText>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    outputs: Vec<String>,
     bias: Vec<Number>,
     params: Option<crate::config::TreeParams>,
     fixed_edges: Option<Vec<Option<EdgesText>>>,
@@ -187,13 +189,14 @@ fn shortest(x: f32) -> f64 {
 pub fn to_json<'a>(model: impl Into<ModelRef<'a>>) -> Result<String> {
     let model = model.into();
     model.check()?;
-    let Header { features, groups, params, extra } = Header::of(&model);
+    let Header { features, groups, outputs, params, extra } = Header::of(&model);
     let ensemble = model.ensemble;
     pretty(ModelText {
         format: FORMAT.into(),
         version: container::VERSION,
         features,
         groups,
+        outputs,
         bias: ensemble.bias().iter().copied().map(Number::of).collect(),
         params,
         fixed_edges: model.fixed_edges.map(|all| all.iter().map(EdgesText::of).collect()),
@@ -234,7 +237,13 @@ pub fn from_json(text: &str) -> Result<Model> {
         return Err(Error::format(WHAT, "unknown version", container::VERSION, whole.version));
     }
     let bias: Result<Vec<f32>> = whole.bias.iter().map(|x| x.read("bias")).collect();
-    let header = Header { features: whole.features, groups: whole.groups, params: whole.params, extra: whole.extra };
+    let header = Header {
+        features: whole.features,
+        groups: whole.groups,
+        outputs: whole.outputs,
+        params: whole.params,
+        extra: whole.extra,
+    };
     let mut model = model::assemble(WHAT, header, &bias?)?;
     if let Some(texts) = whole.fixed_edges {
         let edges: Result<Vec<FeatureBins>> = texts.into_iter().map(EdgesText::read).collect();
@@ -354,7 +363,7 @@ impl SplitText {
             },
             Test::Equal { code } => {
                 let learned = matches!(feature.kind(), FeatureKind::Categorical(Vocabulary::Learned(_)));
-                let label = learned.then(|| feature.label(code));
+                let label = (learned || !feature.labels().is_empty()).then(|| feature.label(code));
                 SplitText::Equal { feature: split.feature_idx, name, code: code as u32, label, gain }
             }
         }

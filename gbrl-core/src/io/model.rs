@@ -500,6 +500,7 @@ pub(crate) fn assemble(section: &str, header: Header, bias: &[f32]) -> Result<Mo
     let mut ensemble = Ensemble::new(schema, groups).map_err(|error| refuse(Flaw::setting(error)))?;
     check_bias(bias).map_err(refuse)?;
     ensemble.set_bias(bias).map_err(|error| refuse(Flaw::setting(error)))?;
+    ensemble.name_outputs(header.outputs).map_err(|error| refuse(Flaw::setting(error)))?;
     if let Some(params) = &header.params {
         params.check(n_features, ensemble.n_outputs()).map_err(|error| refuse(Flaw::setting(error)))?;
     }

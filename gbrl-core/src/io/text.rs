@@ -12,8 +12,8 @@ use crate::tree::{Child, Node, Shape, Split, Tree};
 /// with the rows that grew them and their values per output. The first line ends with the learning rate it was grown
 /// with, one per output where they differ.
 ///
-/// An oblivious tree is given as its levels and a table of leaves, headed by their answers; a binary tree as an
-/// indented outline, "no" before "yes". NaN follows "no" unless the line says otherwise. Control characters in names
+/// An oblivious tree is given as its levels and a table of leaves, headed by their answers, where leaves that no row has
+/// reached are counted only; a binary tree as an indented outline, "no" before "yes". NaN follows "no" unless the line says otherwise. Control characters in names
 /// are escaped, so every question stays on its line. O(number of leaves · (depth + outputs)).
 ///
 /// # Errors
@@ -57,7 +57,7 @@ impl Page<'_> {
         let plural = if leaves == 1 { "leaf" } else { "leaves" };
         write!(out, "tree {tree_idx}: {shape}, depth {depth}, {leaves} {plural}, outputs")?;
         for column in tree.columns() {
-            write!(out, " {}", output_name(self.ensemble.groups(), column))?;
+            write!(out, " {}", output_name(self.ensemble, column))?;
         }
         match tree.rates() {
             [rate, others @ ..] if others.iter().all(|other| other == rate) => writeln!(out, ", rate {rate:?}")?,
@@ -72,13 +72,19 @@ impl Page<'_> {
                 for level in 0..splits.len() {
                     writeln!(out, "  level {level}: {}", self.question(level))?;
                 }
-                for leaf in 0..leaves {
+                let is_empty =
+                    |&leaf: &usize| self.tree.covers()[leaf] == 0 && self.tree.leaf(leaf).iter().all(|&x| x == 0.0);
+                let n_empty = (0..leaves).filter(is_empty).count();
+                for leaf in (0..leaves).filter(|leaf| n_empty == 1 || !is_empty(leaf)) {
                     let answer = |level: usize| if leaf >> (depth - 1 - level) & 1 == 1 { "yes" } else { "no" };
                     let answers: Vec<&str> = (0..depth).map(answer).collect();
                     let comma = if depth == 0 { "" } else { ", " };
                     writeln!(out, "  leaf {leaf}{comma}{}: {}", answers.join(" "), self.leaf(leaf))?;
                 }
-                Ok(())
+                match n_empty {
+                    0 | 1 => Ok(()),
+                    n => writeln!(out, "  and {n} leaves that no row has reached, worth 0"),
+                }
             }
             Shape::Binary(nodes) => {
                 let root = if nodes.is_empty() { Child::Leaf(0) } else { Child::Node(0) };
@@ -113,7 +119,7 @@ impl Page<'_> {
         let rows = self.tree.covers()[leaf_idx];
         let mut text = format!("{rows} {}", if rows == 1 { "row" } else { "rows" });
         for (column, value) in self.tree.columns().zip(self.tree.leaf(leaf_idx)) {
-            text.push_str(&format!(", {} {value:?}", output_name(self.ensemble.groups(), column)));
+            text.push_str(&format!(", {} {value:?}", output_name(self.ensemble, column)));
         }
         text
     }

@@ -1,5 +1,6 @@
 //! The environment contract: Gymnasium's, with observations written into the caller's buffer.
 
+use crate::data::FeatureSchema;
 use crate::error::{Error, Result};
 use crate::rl::space::Space;
 
@@ -57,6 +58,18 @@ pub trait Env: Send {
 
     /// Where actions come from; constant over the environment's life.
     fn action_space(&self) -> &Space;
+
+    /// What the columns of an observation, and the codes of categories, are called in dumps and pictures; of the kinds
+    /// of the observation space's [`schema`](Space::schema), which is the default.
+    fn features(&self) -> FeatureSchema {
+        self.observation_space().schema()
+    }
+
+    /// What the parts of an action are called in dumps and pictures: one name per value of each discrete part, per bit,
+    /// per number of a `Box`. By default they have none.
+    fn choices(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Starts a new episode and writes its first observation. Equal seeds give equal episodes.
     ///
@@ -218,6 +231,14 @@ impl<E: Env> Env for TimeLimit<E> {
         self.env.action_space()
     }
 
+    fn features(&self) -> FeatureSchema {
+        self.env.features()
+    }
+
+    fn choices(&self) -> Vec<String> {
+        self.env.choices()
+    }
+
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
         self.elapsed = 0;
         self.env.reset(seed, observation)
@@ -267,6 +288,14 @@ impl<E: Env + ?Sized> Env for Box<E> {
 
     fn action_space(&self) -> &Space {
         (**self).action_space()
+    }
+
+    fn features(&self) -> FeatureSchema {
+        (**self).features()
+    }
+
+    fn choices(&self) -> Vec<String> {
+        (**self).choices()
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {

@@ -15,3 +15,4 @@ pub mod space;
 #[cfg(test)]
 pub(crate) mod test_envs;
 pub mod vec_env;
+pub mod visited;

@@ -129,17 +129,11 @@ impl ObservationNormalizer {
         ((f64::from(x) - mean) / scale).clamp(-self.limit, self.limit) as f32
     }
 
-    /// Whether a column is standardised.
-    pub fn covers(&self, feature_idx: usize) -> bool {
-        self.columns.binary_search(&feature_idx).is_ok()
-    }
-
-    /// What [`apply`](ObservationNormalizer::apply) makes of a value of one column.
-    pub fn value(&self, feature_idx: usize, x: f32) -> f32 {
-        match self.columns.binary_search(&feature_idx) {
-            Ok(i) => self.standardise(x, self.moments[i].mean(), self.moments[i].scale()),
-            Err(_) => x,
-        }
+    /// What [`apply`](ObservationNormalizer::apply) makes of the values of one column; `None` if it leaves them alone.
+    pub fn column(&self, feature_idx: usize) -> Option<impl Fn(f32) -> f32> {
+        let i = self.columns.binary_search(&feature_idx).ok()?;
+        let (mean, scale) = (self.moments[i].mean(), self.moments[i].scale());
+        Some(move |x| self.standardise(x, mean, scale))
     }
 }
 
@@ -164,6 +158,11 @@ impl RewardNormalizer {
     /// The same scale without the environments' running returns: what a policy's file keeps.
     pub fn statistics(&self) -> Self {
         RewardNormalizer { returns: Vec::new(), ..self.clone() }
+    }
+
+    /// Goes by the scale that another one found.
+    pub fn take_scale(&mut self, other: &RewardNormalizer) {
+        self.moments = other.moments;
     }
 
     /// Environments that the statistics are for.

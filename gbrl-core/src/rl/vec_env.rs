@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::schema::{FeatureKind, Vocabulary};
+use crate::data::schema::{FeatureKind, FeatureSchema, Vocabulary};
 use crate::error::{Error, Result};
 use crate::rl::env::{Action, Env, Step, mask_len, mask_parts};
 use crate::rl::exact;
@@ -26,6 +26,8 @@ pub struct VecEnv {
     name: String,
     observation_space: Space,
     action_space: Space,
+    features: FeatureSchema,
+    choices: Vec<String>,
     has_mask: bool,
     seed: u64,
     rules: Rules,
@@ -276,6 +278,15 @@ pub(super) fn check_copies(envs: &[Box<dyn Env>]) -> Result<&dyn Env> {
             return Err(Error::environment(env.name(), "spaces or masks differ between copies", expected, got));
         }
     }
+    if !first.features().has_kinds_of(&observation_space.schema()) {
+        let (got, expected) = (format!("{:?}", first.features()), format!("the kinds of {observation_space:?}"));
+        return Err(Error::environment(
+            first.name(),
+            "features of other kinds than the observation space",
+            expected,
+            got,
+        ));
+    }
     Ok(first.as_ref())
 }
 
@@ -299,6 +310,8 @@ impl VecEnv {
         let n = envs.len();
         let mask_width = if has_mask { rules.mask_len } else { 1 };
         Ok(VecEnv {
+            features: first.features(),
+            choices: first.choices(),
             name,
             has_mask,
             seed,
@@ -320,6 +333,16 @@ impl VecEnv {
     /// The environment's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the columns of an observation are called.
+    pub fn features(&self) -> &FeatureSchema {
+        &self.features
+    }
+
+    /// What the parts of an action are called.
+    pub fn choices(&self) -> &[String] {
+        &self.choices
     }
 
     /// How many copies.

@@ -187,10 +187,10 @@ fn absurd_headers_are_refused_without_allocating_what_they_claim() {
         (format!("{{{meta},{},{sum}}}", entry("[8]", 0, 8)), "wrong length"),
         (format!("{{{meta},{},{sum}}}", entry("[]", 0, 1).replace("U8", "F16")), "unknown element type"),
         (format!("{{{meta},{},{sum}}}", entry("[0]", 0, 0).replace("tree.shape", "a\\u0000")), "bad array name"),
-        (format!("{{{meta},{sum}}}").replace("gbrl-rs", "pt"), "not a file of ours"),
+        (format!("{{{meta},{sum}}}").replace("gbrl-rs", "pt"), "not a gbrl file"),
         (format!("{{{meta},{sum}}}").replace("\"1\"", "\"2\""), "unknown version"),
         (format!("{{{meta},{sum}}}").replace("model", "checkpoint"), "another kind"),
-        (format!("{{{sum}}}"), "not a file of ours"),
+        (format!("{{{sum}}}"), "not a gbrl file"),
     ] {
         let padding = " ".repeat(header.len().next_multiple_of(8) - header.len());
         refused_for(&file(&(header.clone() + &padding), b""), &header, reason);
@@ -484,6 +484,11 @@ fn corrupt_descriptions_are_refused_or_sound() {
         ("\"type\":\"sgd\"", "\"type\":\"sgd\",\"type\":\"sgd\"", "duplicate field"),
         ("\"n\":5", "\"n\":65535", "too many"),
         ("\"n\":5", "\"n\":4", "category does not exist"),
+        ("\"n\":5", "\"n\":5,\"labels\":[\"a\"]", "labels that do not fit"),
+        ("\"n\":5", "\"n\":5,\"labels\":0", "labels that do not fit"),
+        ("\"n\":5", "\"n\":5,\"labels\":18446744073709551615", "labels that do not fit"),
+        ("\"n\":5", "\"n\":5,\"labels\":{}", "invalid contents"),
+        ("\"extra\":{", "\"outputs\":[\"a\"],\"extra\":{", "out of range"),
         ("\"go to the red ball\"", "\"\"", "named twice"),
         ("[2,3]", "[3,2]", "columns out of place"),
         ("[2,3]", "[1,3]", "columns out of place"),

@@ -70,6 +70,42 @@ fn links_stay_links_and_finished_files_are_not_private() {
     assert_eq!(mode(&file), mode(&plain));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_replaced_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    for mode in [0o600, 0o640, 0o444] {
+        std::fs::write(&path, b"old").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        write_atomic(&path, b"new").unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode);
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        std::fs::remove_file(&path).unwrap();
+    }
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn files_of_others_are_told_as_such() {
+    let told = |bytes: &[u8]| model::from_bytes(bytes).unwrap_err().to_string();
+    assert!(
+        told(b"PK\x03\x04 a long enough zip file").contains("not a gbrl file: expected a file of gbrl's, got a zip")
+    );
+    assert!(told(b"\x89PNG\r\n\x1a\n and more").starts_with("model: not a gbrl file: expected a header of at most"));
+}
+
+#[test]
+fn either_kind_is_read_where_either_is_wanted() {
+    use gbrl_core::io::checkpoint::from_either;
+    let checkpoint = golden_checkpoint();
+    assert_eq!(from_either(&checkpoint.to_bytes().unwrap()).unwrap(), checkpoint);
+    let alone = from_either(&model::to_bytes(&checkpoint.model).unwrap()).unwrap();
+    assert_eq!((&alone.model, alone.state.is_null()), (&checkpoint.model, true));
+    assert!(from_either(b"PK").is_err());
+}
+
 #[test]
 fn reading_what_is_not_a_model_is_an_error_that_names_the_file() {
     let folder = tempfile::tempdir().unwrap();

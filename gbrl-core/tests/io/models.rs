@@ -135,6 +135,10 @@ pub fn random(seed: u64) -> Model {
     let mut ensemble = Ensemble::new(FeatureSchema::new(features), groups).unwrap();
     let bias: Vec<f32> = (0..next).map(|_| finite(rng)).collect();
     ensemble.set_bias(&bias).unwrap();
+    if rng.below(2) == 0 {
+        let names: Vec<String> = (0..next).map(|column| random_name(rng, column)).collect();
+        ensemble.name_outputs(names).unwrap();
+    }
     for _ in 0..rng.below(8) {
         let tree = random_tree(rng, &ensemble);
         ensemble.push(tree).unwrap();
@@ -161,9 +165,13 @@ fn random_edges(rng: &mut Stream, ensemble: &Ensemble) -> Vec<FeatureBins> {
 
 fn random_feature(rng: &mut Stream, i: usize) -> Feature {
     let name = random_name(rng, i);
-    match rng.below(3) {
+    match rng.below(4) {
         0 => Feature::numeric(name),
         1 => Feature::declared(name, 1 + rng.below(300) as u32),
+        2 => {
+            let (first, n) = (rng.below(2), 1 + rng.below(3));
+            Feature::labelled(name, (first..first + n).map(|code| format!("{code}\n\"")).collect::<Vec<_>>())
+        }
         _ => {
             let mut feature = Feature::strings(name);
             for code in 0..rng.below(5) {

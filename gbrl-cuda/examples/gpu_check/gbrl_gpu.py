@@ -1,4 +1,4 @@
-"""gbrl on a GPU: the median seconds of a boosting step of ROWS x FEATURES x OUTPUTS, on the last line."""
+"""gbrl's boosting step: the median seconds of ROWS x FEATURES x OUTPUTS on DEVICE (cuda or cpu), on the last line."""
 
 import statistics
 import sys
@@ -7,11 +7,12 @@ import time
 import numpy as np
 from gbrl.learners.gbt_learner import GBTLearner
 
-rows, features, outputs = map(int, sys.argv[1:])
+rows, features, outputs = map(int, sys.argv[1:4])
+device = sys.argv[4]
 tree = dict(max_depth=4, grow_policy="oblivious", n_bins=255, min_data_in_leaf=0, par_th=10)
 optimizer = dict(algo="SGD", init_lr=0.1, start_idx=0, stop_idx=outputs)
 params = dict(control_variates=False, split_score_func="cosine", generator_type="Quantile")
-model = GBTLearner(features, outputs, tree, [optimizer], params, verbose=0, device="cuda")
+model = GBTLearner(features, outputs, tree, [optimizer], params, verbose=0, device=device)
 model.reset()
 random = np.random.default_rng(0)
 observations = random.standard_normal((rows, features), dtype=np.float32)

@@ -9,6 +9,7 @@ mod case;
 mod correct;
 mod measure;
 mod rows;
+mod wheel;
 
 use std::process::{Command, ExitCode};
 
@@ -18,7 +19,7 @@ gpu-check [--device N] [--threads N] [--quick] [--only correct|table] [--cases N
   --device N     number of the GPU (0)
   --threads N    threads of our processor in comparisons (2)
   --quick        tiny shapes: tries everything, measures nothing that means anything
-  --only PART    correctness alone, or the table alone
+  --only PART    correct or table: correctness alone, or the table alone
   --cases N      random shapes of the correctness part (300; 20 with --quick)
 
 GBRL_REQUIRE_CUDA=1 makes everything that is skipped an error.";
@@ -28,8 +29,15 @@ pub struct Args {
     device: usize,
     threads: usize,
     quick: bool,
-    only: Option<String>,
+    only: Option<Part>,
     cases: Option<u32>,
+}
+
+/// What there is to be run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Correct,
+    Table,
 }
 
 fn parse() -> Result<Args, String> {
@@ -43,8 +51,15 @@ fn parse() -> Result<Args, String> {
             "--device" => args.device = whole(value()?)?,
             "--threads" => args.threads = whole(value()?)?.max(1),
             "--cases" => args.cases = Some(whole(value()?)? as u32),
-            "--only" => args.only = Some(value()?).filter(|part| part == "correct" || part == "table"),
-            _ => return Err(HELP.to_owned()),
+            "--only" => {
+                args.only = Some(match value()?.as_str() {
+                    "correct" => Part::Correct,
+                    "table" => Part::Table,
+                    other => return Err(format!("--only: expected correct or table, got {other}")),
+                });
+            }
+            "--help" | "-h" => return Err(HELP.to_owned()),
+            other => return Err(format!("unknown argument {other}\n\n{HELP}")),
         }
     }
     Ok(args)
@@ -78,14 +93,15 @@ fn run(args: &Args) -> Result<Skipped, Box<dyn std::error::Error>> {
     if args.quick {
         println!("**--quick: shapes are tiny, no time below is a result.**\n");
     }
-    if args.only.as_deref() != Some("table") {
+    if args.only != Some(Part::Table) {
         println!("## Correctness\n");
         correct::run(args)?;
         if args.only.is_none() {
+            wheel::run(args, &mut skipped)?;
             sanitize(args, &mut skipped)?;
         }
     }
-    if args.only.as_deref() != Some("correct") {
+    if args.only != Some(Part::Correct) {
         println!("\n## Times\n");
         rows::run(args, &mut skipped)?;
     }

@@ -1,6 +1,7 @@
 //! Timing of steps, updates and predictions; every call returns when its results are back.
 
 use std::error::Error;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use gbrl_core::backend::cpu::CpuBackend;
@@ -13,7 +14,6 @@ use gbrl_core::error::Result as CoreResult;
 use gbrl_core::rl::algo::Agent;
 use gbrl_core::rl::env::{Action, Env, Step};
 use gbrl_core::rl::event::Metrics;
-use gbrl_core::rl::rollout::StepRows;
 use gbrl_core::rl::space::Space;
 use gbrl_core::rl::vec_env::VecEnv;
 use gbrl_core::rng::Stream;
@@ -192,21 +192,9 @@ pub fn update(
     let mut agent = Agent::new_on(&backend, "Noise", spaces, false, &settings)?;
     envs.reset()?;
     agent.begin(envs.observations())?;
+    let threads = Threads::one();
     median(if quick { 1 } else { 5 }, quick, || {
-        loop {
-            let sent = agent.decide(envs.masks())?.sent;
-            envs.step(sent, &Threads::one())?;
-            let step = StepRows {
-                rewards: envs.rewards(),
-                terminated: envs.terminated(),
-                truncated: envs.truncated(),
-                final_observations: envs.final_observations(),
-                ignored: &[],
-            };
-            if agent.outcome(&step, envs.observations())? {
-                break;
-            }
-        }
+        let _ = agent.collect(&mut envs, &threads, |_| ControlFlow::Continue(()))?;
         agent.finish()?;
         Ok(seconds(|| agent.update(0.0, &mut Metrics::default()))?)
     })

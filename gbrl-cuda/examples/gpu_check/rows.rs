@@ -12,8 +12,8 @@ use crate::{Args, Skipped};
 
 /// Levels of a default tree.
 const LEVELS: f64 = 4.0;
-/// Kernels launched before the first level, at it, and at each of the others: what `grow_oblivious` asks for.
-const LAUNCHES: f64 = 3.0 + 5.0 + 7.0 * (LEVELS - 1.0);
+/// Kernels launched for a tree: two before the first level, two for each. A test counts them.
+const LAUNCHES: f64 = 2.0 + 2.0 * LEVELS;
 
 /// Measures and prints every row.
 pub fn run(args: &Args, skipped: &mut Skipped) -> Result<(), Box<dyn Error>> {
@@ -28,15 +28,7 @@ pub fn run(args: &Args, skipped: &mut Skipped) -> Result<(), Box<dyn Error>> {
     println!("| work | GPU | processor | ratio | largest floor | goal | met |\n|---|---|---|---|---|---|---|");
     let full = |n: usize, quick: usize| if args.quick { quick } else { n };
     let device = || CudaBackend::new(args.device);
-    let met = |met: bool| {
-        if args.quick {
-            "not measured"
-        } else if met {
-            "yes"
-        } else {
-            "**no**"
-        }
-    };
+    let met = |is_met| met(args, is_met);
     for (n_rows, n_features, n_outputs, goal) in
         [(4096, 24, 7, "≤ 150 µs"), (1 << 20, 24, 7, "≥ 30 × and ≥ 25 % of the floor"), (65_536, 128, 19, "≥ 40 ×")]
     {
@@ -107,37 +99,60 @@ fn time(seconds: f64) -> String {
     }
 }
 
-/// gbrl's steps on the same card, where python3 has a gbrl that finds it.
+/// gbrl's steps on the same card, where python3 has a gbrl that finds it. With `--quick` any gbrl will do, on the processor,
+/// and without one the script is only compiled: so that it runs on the day.
 fn against_gbrl(args: &Args, skipped: &mut Skipped) -> Result<(), Box<dyn Error>> {
     const SCRIPT: &str = include_str!("gbrl_gpu.py");
-    let has_gbrl =
-        Command::new("python3").args(["-c", "import gbrl, sys; sys.exit(not gbrl.cuda_available())"]).output();
-    if !has_gbrl.is_ok_and(|output| output.status.success()) {
+    let python = |code: &str| {
+        let mut command = Command::new("python3");
+        command.args(["-c", code]);
+        command
+    };
+    let succeeds = |code: &str| python(code).output().is_ok_and(|output| output.status.success());
+    if !succeeds("") {
+        skipped.add("the comparison with gbrl-gpu", "there is no python3");
+        return Ok(());
+    }
+    let compiled = python("import sys; compile(sys.argv[1], 'gbrl_gpu.py', 'exec')").arg(SCRIPT).output()?;
+    if !compiled.status.success() {
+        return Err(format!("gbrl_gpu.py: {}", String::from_utf8_lossy(&compiled.stderr)).into());
+    }
+    let device = if args.quick { "cpu" } else { "cuda" };
+    if !args.quick && !succeeds("import gbrl, sys; sys.exit(not gbrl.cuda_available())") {
         skipped.add("the comparison with gbrl-gpu", "python3 has no gbrl that finds a GPU: pip install gbrl-gpu");
         return Ok(());
     }
-    for (n_rows, n_features, n_outputs) in [(512, 8, 5), (4096, 24, 7), (65_536, 24, 7), (65_536, 128, 19)] {
+    if args.quick && !succeeds("import gbrl") {
+        skipped.add("the comparison with gbrl-gpu", "python3 has no gbrl; the script compiles");
+        return Ok(());
+    }
+    let full = [(512, 8, 5), (4096, 24, 7), (65_536, 24, 7), (65_536, 128, 19)];
+    for (n_rows, n_features, n_outputs) in if args.quick { &[(64, 5, 3)][..] } else { &full[..] }.iter().copied() {
         let what = format!("gbrl-gpu, step of {n_rows} × {n_features} × {n_outputs}");
         let shape = [n_rows, n_features, n_outputs].map(|n| n.to_string());
-        let output = Command::new("python3").args(["-c", SCRIPT]).args(&shape).output()?;
+        let output = python(SCRIPT).args(&shape).arg(device).output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let Some(theirs) = text.lines().last().and_then(|line| line.parse::<f64>().ok()) else {
-            skipped.add(&what, String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or("no answer"));
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            if args.quick {
+                return Err(format!("{what}: {errors}").into());
+            }
+            skipped.add(&what, errors.lines().last().unwrap_or("no answer"));
             continue;
         };
-        let ours = step(
-            &Shape { n_rows, n_features, n_outputs },
-            Some(CudaBackend::new(args.device)?),
-            args.threads,
-            args.quick,
-        )?;
-        let met = if theirs / ours >= 10.0 { "yes" } else { "**no**" };
-        println!(
-            "| {what} | {} | {} (gbrl-gpu) | {:.1} × | | ≥ 10 × | {met} |",
-            time(ours),
-            time(theirs),
-            theirs / ours
-        );
+        let shape = Shape { n_rows, n_features, n_outputs };
+        let ours = step(&shape, Some(CudaBackend::new(args.device)?), args.threads, args.quick)?;
+        let ratio = theirs / ours;
+        let (ours, theirs, met) = (time(ours), time(theirs), met(args, ratio >= 10.0));
+        println!("| {what} | {ours} | {theirs} (gbrl-gpu) | {ratio:.1} × | | ≥ 10 × | {met} |");
     }
     Ok(())
+}
+
+fn met(args: &Args, met: bool) -> &'static str {
+    match (args.quick, met) {
+        (true, _) => "not measured",
+        (false, true) => "yes",
+        (false, false) => "**no**",
+    }
 }

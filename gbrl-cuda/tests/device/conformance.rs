@@ -29,3 +29,26 @@ fn kept_histograms_wide_bins_and_many_outputs() {
         }
     }
 }
+
+#[test]
+fn a_step_asks_for_little_and_waits_once() {
+    let Some(mut backend) = backend() else { return };
+    let counters = backend.counters();
+    let mut count = |case: &crate::case::Case| {
+        let before = (counters.launches(), counters.waits());
+        let (data, expected) = case.expected();
+        case.check(&data, &expected, &mut backend, "cuda");
+        // A check grows the tree twice, to see that nothing of the first is left.
+        ((counters.launches() - before.0) / 2, (counters.waits() - before.1) / 2)
+    };
+    let mut case = large(400, 3, GrowPolicy::Oblivious);
+    for depth in 1..=6 {
+        case.params.max_depth = depth;
+        // The largest gradients, integers, and for every level its histograms with the choice, and the division of rows.
+        assert_eq!(count(&case), (2 + 2 * depth, 1), "depth {depth}");
+    }
+    // A level that is asked for by itself: smaller children, histograms, what remains, choices; then the rows.
+    case.params.grow_policy = GrowPolicy::Depthwise;
+    case.params.max_depth = 3;
+    assert_eq!(count(&case).0, 2 + 3 + 2 * 5);
+}

@@ -9,3 +9,4 @@ mod conformance;
 mod memory;
 mod prediction;
 mod training;
+mod updates;

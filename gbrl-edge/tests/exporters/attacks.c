@@ -1,4 +1,5 @@
 /* Opens and uses every policy of attacks.bin in memory of exactly its size; writes 0 or 1 (refused) for each. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,7 +23,7 @@ int main(void)
         }
         refused = gbrl_edge_open(&policy, bytes, length) != GBRL_EDGE_OK;
         if (!refused) {
-            const float values[4] = {0.0f, 0.0f / 1.0f, 1e38f, -3.0f};
+            const float values[4] = {0.0f, NAN, INFINITY, -3.0f};
             uint8_t *codes = malloc(policy.n_codes + (policy.n_codes == 0u));
             uint32_t *sums = malloc((policy.n_sums + (policy.n_sums == 0u)) * sizeof *sums);
             int32_t *action = malloc(policy.action_len * sizeof *action);

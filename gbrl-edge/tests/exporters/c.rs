@@ -1,16 +1,21 @@
 //! Exported C, and the interpreter in C, against the library: compiled by this machine's compiler.
 
+use gbrl_core::error::Result;
 use gbrl_core::export::c::C;
 use gbrl_core::export::check::Disagreement;
 use gbrl_core::export::host::Compiler;
 use gbrl_core::export::loadable::Loadable;
-use gbrl_core::export::{Exporter, Outputs, Quantize, probes};
+use gbrl_core::export::{Artefact, Details, EdgePolicy, Exporter, Outputs, Quantize, Rows, probes};
 use gbrl_core::rng::Stream;
 
 use crate::cases::{self, SMALL, Size};
 
 fn compiler() -> Compiler {
     Compiler::find().expect("these tests need a C compiler: install gcc or clang")
+}
+
+fn run(compiler: &Compiler, edge: &EdgePolicy, details: &Details, artefact: &Artefact, rows: &Rows) -> Result<Outputs> {
+    compiler.program(edge, details, artefact)?.run(edge, rows)
 }
 
 #[test]
@@ -33,7 +38,7 @@ fn random_policies_decide_alike_to_the_bit() {
         let exporter: &dyn Exporter = if seed % 5 == 4 { &Loadable } else { &C };
         let artefact = exporter.export(&edge, &details).unwrap();
         let got =
-            compiler.run(&edge, &details, &artefact, &rows).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            run(&compiler, &edge, &details, &artefact, &rows).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         let difference = Disagreement::between(&edge, &expected, &got);
         assert!(difference.exact, "seed {seed}, {}: {difference:?}", exporter.format());
     }
@@ -53,7 +58,7 @@ fn a_million_observations_decide_alike() {
         let library = Outputs::of_library(&policy, &edge, &rows).unwrap();
         for exporter in [&C as &dyn Exporter, &Loadable] {
             let artefact = exporter.export(&edge, &details).unwrap();
-            let got = compiler.run(&edge, &details, &artefact, &rows).unwrap();
+            let got = run(&compiler, &edge, &details, &artefact, &rows).unwrap();
             assert!(Disagreement::between(&edge, &library, &got).exact, "seed {seed}, {}", exporter.format());
         }
         let got = Outputs::of_bytes(&gbrl_core::export::binary::to_bytes(&edge), &rows).unwrap();
@@ -98,7 +103,49 @@ fn a_thousand_trees_compile_fast() {
     let details = cases::details(&policy, &edge, &mut stream);
     let start = std::time::Instant::now();
     let rows = cases::rows(&edge, 1, false, &mut stream);
-    compiler().run(&edge, &details, &C.export(&edge, &details).unwrap(), &rows).unwrap();
+    run(&compiler(), &edge, &details, &C.export(&edge, &details).unwrap(), &rows).unwrap();
     // Ten seconds are promised; a busy machine gets more.
     assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+}
+
+/// Whether a feature has more keys than a slot.
+fn splits_a_feature(edge: &EdgePolicy) -> bool {
+    edge.slots.windows(2).any(|slots| (slots[0].feature, slots[0].kind) == (slots[1].feature, slots[1].kind))
+}
+
+/// More than 256 slots, links of two bytes, features with more keys than a slot has.
+#[test]
+fn wide_forms_decide_alike_to_the_bit() {
+    let compiler = compiler();
+    let mut stream = Stream::new(10, "rows", 0);
+    let (mut wide_tests, mut wide_links, mut split_features) = (0, 0, 0);
+    let one_feature = Size { n_trees: 1500, n_features: 1, max_depth: 6 };
+    let many_keys =
+        |&seed: &u64| splits_a_feature(&cases::flat(&cases::policy(seed, one_feature), Quantize::None, true));
+    for (seed, size) in [
+        ((0..).find(many_keys).unwrap(), one_feature),
+        (1, Size { n_trees: 400, n_features: 900, max_depth: 9 }),
+        (4, Size { n_trees: 700, n_features: 700, max_depth: 7 }),
+        (5, Size { n_trees: 700, n_features: 5, max_depth: 10 }),
+    ] {
+        let policy = cases::policy(seed, size);
+        for quantize in [Quantize::None, Quantize::Int16] {
+            let edge = cases::flat(&policy, quantize, true);
+            wide_tests += usize::from(edge.test_bytes() == 3);
+            wide_links += usize::from(edge.link_bytes() == 2);
+            split_features += usize::from(splits_a_feature(&edge));
+            let details = cases::details(&policy, &edge, &mut stream);
+            let rows = cases::rows(&edge, 100, false, &mut stream);
+            let expected = match quantize {
+                Quantize::None => Outputs::of_library(&policy, &edge, &rows).unwrap(),
+                _ => Outputs::of_bytes(&gbrl_core::export::binary::to_bytes(&edge), &rows).unwrap(),
+            };
+            for exporter in [&C as &dyn Exporter, &Loadable] {
+                let got = run(&compiler, &edge, &details, &exporter.export(&edge, &details).unwrap(), &rows).unwrap();
+                let difference = Disagreement::between(&edge, &expected, &got);
+                assert!(difference.exact, "seed {seed}, {}: {difference:?}", exporter.format());
+            }
+        }
+    }
+    assert!(wide_tests > 0 && wide_links > 0 && split_features > 0, "{wide_tests} {wide_links} {split_features}");
 }

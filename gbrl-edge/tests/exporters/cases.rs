@@ -2,6 +2,7 @@
 
 use gbrl_core::data::{Feature, FeatureSchema};
 use gbrl_core::ensemble::{Ensemble, OutputGroup, Schedule};
+use gbrl_core::export::json::Json;
 use gbrl_core::export::{Details, EdgePolicy, Quantize, Rows, probes};
 use gbrl_core::rl::dist::Distribution;
 use gbrl_core::rl::normalize::ObservationNormalizer;
@@ -103,6 +104,11 @@ pub fn policy(seed: u64, size: Size) -> Policy {
         ensemble.push(Tree::new(shape, columns, values, vec![1; n_leaves], vec![0.0; n_splits], rates)).unwrap();
     }
     Policy::new(ensemble, head, 1).unwrap()
+}
+
+/// Whether a model file can hold the policy: none asks for a category that its schema does not have.
+pub fn is_storable(policy: &Policy) -> bool {
+    Json::new(policy).is_ok()
 }
 
 fn leaf(stream: &mut Stream) -> f32 {

@@ -45,19 +45,6 @@ fn many_slots_keys_and_nodes_decide_alike() {
 }
 
 #[test]
-fn tanh_is_the_librarys() {
-    let mut x = -45.0f64;
-    while x < 45.0 {
-        assert_eq!(gbrl_edge::tanh(x).to_bits(), gbrl_core::math::tanh(x).to_bits(), "{x}");
-        x += 0.000_731;
-    }
-    for x in [0.0, -0.0, 1e-300, 9.99e-4, 1e-3, 20.0, 20.000_001, f64::INFINITY, f64::NEG_INFINITY] {
-        assert_eq!(gbrl_edge::tanh(x).to_bits(), gbrl_core::math::tanh(x).to_bits(), "{x}");
-    }
-    assert!(gbrl_edge::tanh(f64::NAN).is_nan());
-}
-
-#[test]
 fn calls_that_do_not_fit_are_refused() {
     let bytes = include_bytes!("../data/tiny.gbe");
     let policy = Policy::new(bytes).unwrap();

@@ -110,7 +110,7 @@ fn the_interpreter_in_c_does_as_gbrl_edge_does() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &[u8]| std::fs::write(folder.path().join(name), content).unwrap();
     write("gbrl_edge.h", loadable::HEADER.as_bytes());
-    write("gbrl_edge.c", loadable::SOURCE.as_bytes());
+    write("gbrl_edge.c", loadable::source().as_bytes());
     write("attacks.c", include_bytes!("attacks.c"));
     let sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"];
     let compile = |flags: &[&str]| {

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
         FormatError as FormatError,
         environments as environments,
         parameters as parameters,
-        preset as preset,
     )
+    from gbrl_rs._export import ExportReport as ExportReport
     from gbrl_rs.a2c import A2C as A2C
     from gbrl_rs.awr import AWR as AWR
     from gbrl_rs.booster import ActorCritic as ActorCritic, Booster as Booster
@@ -49,12 +49,14 @@ if TYPE_CHECKING:
     )
     from gbrl_rs.policies import TreePolicy as TreePolicy
     from gbrl_rs.ppo import PPO as PPO
+    from gbrl_rs.presets import Preset as Preset, preset as preset
     from gbrl_rs.sklearn import GBRLRegressor as GBRLRegressor
     from gbrl_rs.vec_env import RustVectorEnv as RustVectorEnv, make_vec as make_vec
     from gbrl_rs.vec_normalize import VecNormalize as VecNormalize
 
 _MODULES = {
-    "_gbrl": "DeviceError EnvironmentContractError FormatError __version__ environments parameters preset",
+    "_gbrl": "DeviceError EnvironmentContractError FormatError __version__ environments parameters",
+    "_export": "ExportReport",
     "a2c": "A2C",
     "awr": "AWR",
     "booster": "ActorCritic Booster",
@@ -68,6 +70,7 @@ _MODULES = {
     "plot": "plot_curve plot_importance plot_tree",
     "policies": "TreePolicy",
     "ppo": "PPO",
+    "presets": "Preset preset",
     "sklearn": "GBRLRegressor",
     "vec_env": "RustVectorEnv make_vec",
     "vec_normalize": "VecNormalize",

@@ -6,16 +6,20 @@ An algorithm's class says which arguments it has and what SB3's learning rate me
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 from gymnasium import spaces
 
 from gbrl_rs import _gbrl, _options
 from gbrl_rs._envs import adapt
 from gbrl_rs._on_policy import OnPolicyModel
 from gbrl_rs._options import Schedule
+from gbrl_rs.env_util import make_copies
 from gbrl_rs.policies import TreePolicy
+from gbrl_rs.presets import preset
 
 Self = TypeVar("Self", bound="AlgorithmModel")
 
@@ -94,19 +98,35 @@ class AlgorithmModel(OnPolicyModel):
         """A model with the settings of a preset: "default" or "paper", see envs/presets.
 
         Args:
-            env: as in the constructor. The preset is that of its registered name; others share a generic one.
+            env: an id, of which as many copies are made as the preset says, or environments as in the constructor. The
+                preset is that of the registered name; others share a generic one.
             name: which preset.
-            **overrides: constructor arguments and settings that win over the preset's.
+            **overrides: constructor arguments and settings that win over the preset's, `n_envs` among them.
 
         Raises:
-            ValueError: for a preset that the environment does not have.
+            ValueError: for a preset that the environment does not have, naming those that it has.
 
         Example:
-            >>> PPO.from_preset(gbrl_rs.make_vec("CartPole-v1", 8), "paper", seed=1).learn(200_000)
+            >>> PPO.from_preset("CartPole-v1", "paper", seed=1).learn(200_000)
         """
-        envs = adapt(env)
-        preset = _gbrl.preset(envs.env_id, name, cls.ALGORITHM)
-        return cls("TreePolicy", envs, **{**keywords(preset), **overrides})  # type: ignore[call-arg]
+        envs = None if isinstance(env, str) else adapt(env)
+        env_id = env if envs is None else envs.env_id
+        chosen = preset(env_id, name, cls.ALGORITHM)
+        wanted = _options.whole("n_envs", overrides.pop("n_envs", chosen.n_envs))
+        if envs is None:
+            envs = adapt(make_copies(env_id, wanted))
+        elif envs.n_envs != wanted:
+            warnings.warn(
+                f"the preset '{name}' of {env_id} is made for {wanted} {'copy' if wanted == 1 else 'copies'} of the "
+                f"environment, got {envs.n_envs}; expected the id, or make_vec_env(..., {wanted})",
+                UserWarning,
+                stacklevel=2,
+            )
+        arguments = {**chosen, **overrides}
+        if "batch_size" in chosen and "batch_size" not in overrides:
+            # A minibatch is never larger than the rollout.
+            arguments["batch_size"] = min(arguments["batch_size"], arguments["n_steps"] * envs.n_envs)
+        return cls("TreePolicy", envs, **arguments)  # type: ignore[call-arg]
 
     def _configure(self, arguments: dict[str, Any]) -> None:
         given = dict(arguments)
@@ -124,22 +144,17 @@ class AlgorithmModel(OnPolicyModel):
         self.use_sde = False
         for name in (*_ARGUMENTS, *_SETTINGS, *self.OWN_SETTINGS, *self.IGNORED):
             value = given.pop(name)
-            if name in ("n_steps", "batch_size", "n_epochs", "stats_window_size"):
-                value = _options.whole(name, value)
+            if name == "stats_window_size" or name in _options.whole_numbers():
+                value = None if name == "seed" and value is None else _options.whole(name, value)
             elif name in _CLIP_RANGES:
                 value = _options.schedule(value)
-            elif name == "learning_rate" and isinstance(value, str):
-                raise TypeError(
-                    "learning_rate: expected a number, or a function of the remaining progress (1 to 0), got "
-                    f"'{value}'; policy_lr and value_lr take such texts"
-                )
             setattr(self, name, value)
         self.policy_kwargs = _options.split_policy_kwargs(given.pop("policy_kwargs"))
         self.settings = given
         passed = {"vf_coef", "policy_lr", "value_lr", *_SETTINGS, *self.OWN_SETTINGS}
-        sections = [_options.names(section) for section in ("agent", self.ALGORITHM, "tree")]
-        known = frozenset().union(*sections, {"n_threads"}) - passed
-        _options.check_names(self.settings, known, f"{type(self).__name__}.__init__()")
+        known = _options.of_models(self.ALGORITHM) - passed - {"seed"}
+        own = frozenset(inspect.signature(type(self).__init__).parameters)
+        _options.check_names(self.settings, known, f"{type(self).__name__}.__init__()", also=own - _LOCALS)
         _options.check_names(self.policy_kwargs, known | {"policy_lr", "value_lr"}, "policy_kwargs")
 
     def _arguments(self) -> dict[str, Any]:
@@ -165,13 +180,29 @@ class AlgorithmModel(OnPolicyModel):
         return {name: _options.as_text(name, value) for name, value in values.items()}
 
     def _rates(self, progress_remaining: float) -> dict[str, Any]:
-        factor = _options.at(self.learning_rate, progress_remaining) / self.SB3_LEARNING_RATE * self._rate_factor()
+        factor = self._learning_rate(progress_remaining) / self.SB3_LEARNING_RATE * self._rate_factor()
         is_box = isinstance(self.action_space, spaces.Box)
         policy_lr, value_lr = (self.POLICY_LR_BOX if is_box else self.POLICY_LR) * factor, self.VALUE_LR * factor
         return {
             "policy_lr": policy_lr if self.policy_lr is None else _options.at(self.policy_lr, progress_remaining),
             "value_lr": value_lr if self.value_lr is None else _options.at(self.value_lr, progress_remaining),
         }
+
+    def _learning_rate(self, progress_remaining: float) -> float:
+        rate = _options.at(self.learning_rate, progress_remaining)
+        if isinstance(rate, str):
+            return _gbrl.schedule_at("learning_rate", rate, min(max(1.0 - progress_remaining, 0.0), 1.0))
+        is_number = isinstance(rate, (int, float, np.integer, np.floating)) and not isinstance(rate, bool)
+        if not is_number or not 0.0 <= rate < np.inf:
+            raise ValueError(
+                'learning_rate: expected a number of at least 0, a text such as "lin_3e-4", or a function of the remaining '
+                f"progress (1 to 0), got {rate!r}"
+            )
+        return float(rate)
+
+    def _uses_learning_rate(self) -> bool:
+        given = {"policy_lr": self.policy_lr, "value_lr": self.value_lr, **self.policy_kwargs}
+        return given["policy_lr"] is None or given["value_lr"] is None
 
     def _rate_factor(self) -> float:
         """What the trees' rates are multiplied by, where they are not given."""
@@ -183,17 +214,6 @@ class AlgorithmModel(OnPolicyModel):
 
 # Names in a constructor that are no arguments of the algorithm.
 _LOCALS = frozenset("self env settings _init_setup_model __class__".split())
-
-
-def keywords(settings: dict[str, str]) -> dict[str, Any]:
-    """Settings as the arguments of a constructor."""
-    values = {key: _options.as_value(text) for key, text in settings.items() if key not in _options.ELSEWHERE}
-    if "vf_coef" in values:
-        values["vf_coef"] = float(values["vf_coef"]) / 2.0
-    for name in ("feature_weights", "monotone"):
-        if name in settings:
-            values[name] = settings[name]
-    return values
 
 
 def _policy_class(policy: Any) -> type[TreePolicy]:

@@ -18,11 +18,12 @@ _PATTERNS = ("libnvrtc-builtins.so.*", "libnvrtc.so.*", "nvrtc-builtins64_*.dll"
 def compiler_libraries() -> list[Path]:
     """NVRTC's libraries of one installed wheel, in the order in which they are loaded.
 
-    CUDA 12's wheel comes before CUDA 13's: what it makes is understood by drivers of both.
+    CUDA 12's wheel comes before CUDA 13's: what it makes is understood by drivers of both. Of equals the first on Python's
+    path counts.
     """
     found = importlib.util.find_spec("nvidia")
     places = list(found.submodule_search_locations or []) if found else []
-    folders = {path for place in places for path in Path(place).glob("*/*") if path.name in ("lib", "bin")}
+    folders = [path for place in places for path in sorted(Path(place).glob("*/*")) if path.name in ("lib", "bin")]
     for folder in sorted(folders, key=lambda path: path.parent.name != "cuda_nvrtc"):
         libraries = [path for pattern in _PATTERNS for path in sorted(folder.glob(pattern)) if ".alt." not in path.name]
         if len(libraries) >= 2:

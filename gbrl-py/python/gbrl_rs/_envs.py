@@ -6,9 +6,10 @@ that whoever learns sees each transition once and can bootstrap where an episode
 
 from __future__ import annotations
 
+import functools
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
@@ -17,6 +18,8 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import NDArray
+
+from gbrl_rs import _gbrl
 
 if TYPE_CHECKING:
     from gbrl_rs.vec_env import RustVectorEnv
@@ -108,33 +111,38 @@ class GymEnvs(Envs):
         for i, env in enumerate(self.envs):
             # No word of options to environments that may not know it.
             given: Any = {} if self.options[i] is None else {"options": self.options[i]}
-            observation, self.reset_infos[i] = env.reset(seed=None if seed is None else seed + i, **given)
+            observation, self.reset_infos[i] = _begun(env, seed=None if seed is None else seed + i, **given)
             following.append(observation)
         self.options = [None] * self.n_envs
         return self._stack(following)
 
     def step(self, actions: Any) -> Step:
         n = self.n_envs
+        check_count(self, self.n_envs, actions)
         rewards = np.empty(n, dtype=np.float32)
         terminated, truncated = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
         infos: list[Info] = []
         following = []
         finals: dict[int, Any] = {}
         for i, (env, action) in enumerate(zip(self.envs, unstack(self.action_space, actions, n), strict=True)):
-            observation, reward, ended, cut, info = env.step(action)
-            rewards[i] = reward
-            self._tally.add(i, rewards[i])
+            answer = env.step(action)
+            try:
+                observation, reward, ended, cut, info = answer
+                rewards[i] = reward
+            except (TypeError, ValueError) as error:
+                raise _broken_step(env, answer) from error
             if ended or cut:
                 terminated[i], truncated[i] = ended, cut
                 # The reset may write into the very objects that the step gave, so copies are kept.
                 finals[i] = copied(observation)
                 info = _with_end(dict(info), finals[i], bool(ended), bool(cut))
-                episode = self._tally.end(i)
-                if not self.reports:
-                    info.setdefault("episode", episode)
-                observation, self.reset_infos[i] = env.reset()
+                observation, self.reset_infos[i] = _begun(env)
             following.append(observation)
             infos.append(info)
+        if not self.reports:
+            ended_now = terminated | truncated if finals else None
+            for i, episode in self._tally.step(rewards, ended_now).items():
+                infos[i].setdefault("episode", episode)
         last = self._stack([finals.get(i, x) for i, x in enumerate(following)]) if finals else None
         return Step(self._stack(following), rewards, terminated, truncated, last, lambda: infos)
 
@@ -149,12 +157,27 @@ class GymEnvs(Envs):
         return _env_id(self.envs[0])
 
     def _stack(self, observations: list[Any]) -> Any:
-        if self._box is not None:
-            batch = np.empty((len(observations), *self._box.shape), dtype=self._box.dtype)
-            for i, observation in enumerate(observations):
-                batch[i] = observation
-            return batch
-        return stack(self.observation_space, observations)
+        if self._box is None:
+            try:
+                return stack(self.observation_space, observations)
+            except Exception as error:
+                raise self._misshapen(observations) from error
+        shape = self._box.shape
+        batch = np.empty((len(observations), *shape), dtype=self._box.dtype)
+        for i, observation in enumerate(observations):
+            if getattr(observation, "shape", None) != shape and np.shape(observation) != shape:
+                raise self._misshapen(observations)
+            batch[i] = observation
+        return batch
+
+    def _misshapen(self, observations: list[Any]) -> Exception:
+        space = self.observation_space
+        for env, observation in zip(self.envs, observations, strict=True):
+            if self._box is None and not space.contains(observation) or self._box is not None and (
+                np.shape(observation) != self._box.shape
+            ):
+                return broken(env, "observation", f"one of {space}", _described(observation))
+        return broken(self.envs[0], "observation", f"ones of {space}", _described(observations))
 
 
 class VectorEnvs(Envs):
@@ -194,29 +217,44 @@ class VectorEnvs(Envs):
         return self.env.reset(seed=seed)[0]
 
     def step(self, actions: Any) -> Step:
-        observations, rewards, terminated, truncated, info = self.env.step(actions)
-        rewards = np.array(rewards, dtype=np.float32)
+        check_count(self, self.n_envs, actions)
+        answer = self.env.step(actions)
+        try:
+            observations, rewards, terminated, truncated, info = answer
+            rewards = np.array(rewards, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise _broken_step(self.env, answer) from error
         terminated, truncated = np.array(terminated, dtype=np.bool_), np.array(truncated, dtype=np.bool_)
         ended = terminated | truncated
         if self.waits:
             return self._waiting_step(observations, rewards, terminated, truncated, info)
         finals = None
-        episodes = self._tally.step(rewards, ended)
+        episodes = {} if self.reports else self._tally.step(rewards, ended)
         if ended.any():
             if self._resets_itself:
                 finals = self._finals(observations, info, ended)
             else:
                 # Some vector environments write the new observations into the array they gave before.
                 finals = copied(observations)
-                observations, _ = self.env.reset(options={"reset_mask": ended})
+                observations = self._reset_some(ended)
         return Step(
             observations,
             rewards,
             terminated,
             truncated,
             finals,
-            lambda: self._infos(info, finals, terminated, truncated, episodes),
+            functools.cache(lambda: self._infos(info, finals, terminated, truncated, episodes)),
         )
+
+    def _reset_some(self, ended: Flags) -> Any:
+        try:
+            return self.env.reset(options={"reset_mask": ended})[0]
+        except (TypeError, ValueError, AssertionError) as error:
+            expected = (
+                "copies that are reset alone, which autoreset_mode DISABLED leaves to us; make it with NEXT_STEP or "
+                "SAME_STEP, and instead of Gymnasium's NormalizeObservation take gbrl_rs.VecNormalize or norm_obs=True"
+            )
+            raise broken(self.env, 'reset(options={"reset_mask": ...})', expected, error) from error
 
     def masks(self) -> Flags:
         assert self._masks is not None
@@ -239,9 +277,10 @@ class VectorEnvs(Envs):
         ended = terminated | truncated
         finals = copied(observations) if ended.any() else None
         # The reset counts in no episode.
-        episodes = self._tally.step(rewards, ended | resetting)
+        episodes = {} if self.reports else self._tally.step(rewards, ended | resetting)
         self._resetting = ended
 
+        @functools.cache
         def infos() -> list[Info]:
             described = self._infos(info, finals, terminated, truncated, episodes)
             for i in np.flatnonzero(resetting):
@@ -283,7 +322,7 @@ class VectorEnvs(Envs):
                 _with_end(described[i], last[i], bool(terminated[i]), bool(truncated[i]))
                 if self._counts_are_off:
                     described[i].pop("episode", None)
-                if not self.reports and i in episodes:
+                if i in episodes:
                     described[i].setdefault("episode", episodes[i])
         return described
 
@@ -299,12 +338,18 @@ class Sb3Envs(Envs):
         self._waits = _waits(env)
 
     def reset(self, seed: int | None) -> Any:
+        self._tally.restart()
         if seed is not None:
             self.env.seed(seed)
         return self.env.reset()
 
     def step(self, actions: Any) -> Step:
-        observations, rewards, dones, infos = self.env.step(actions)
+        answer = self.env.step(actions)
+        try:
+            observations, rewards, dones, infos = answer
+        except (TypeError, ValueError) as error:
+            expected = "(observations, rewards, dones, infos)"
+            raise broken(self.env, "step()", expected, _described(answer)) from error
         dones = np.array(dones, dtype=np.bool_)
         truncated = np.zeros(self.n_envs, dtype=np.bool_)
         finals = None
@@ -321,7 +366,14 @@ class Sb3Envs(Envs):
         ignored = None
         if self._waits:
             ignored = np.array([info.get("ignored", False) for info in infos], dtype=np.bool_)
-        return Step(observations, rewards, dones & ~truncated, truncated, finals, lambda: list(infos), ignored)
+        episodes = {} if self.reports else self._tally.step(rewards, dones if ignored is None else dones | ignored)
+
+        @functools.cache
+        def described() -> list[Info]:
+            ends = {i: episode for i, episode in episodes.items() if dones[i]}
+            return [{"episode": ends[i], **info} if i in ends else info for i, info in enumerate(infos)]
+
+        return Step(observations, rewards, dones & ~truncated, truncated, finals, described, ignored)
 
     def masks(self) -> Flags:
         return np.array(self.env.env_method("action_masks"), dtype=np.bool_).reshape(self.n_envs, -1)
@@ -352,11 +404,13 @@ class RustEnvs(Envs):
 
     def step(self, actions: Any) -> Step:
         flat = self.env.flat_observations
+        check_count(self, self.n_envs, actions)
         rows = self.env.flat_actions.rows(actions, self.n_envs)
         observations, rewards, terminated, truncated, finals = self.env.core.step(rows)
         last = None if finals is None else flat.values(finals)
         episodes = self._tally.step(rewards, terminated | truncated)
 
+        @functools.cache
         def infos() -> list[Info]:
             described: list[Info] = [{} for _ in range(self.n_envs)]
             if last is not None:
@@ -377,7 +431,7 @@ class RustEnvs(Envs):
 
 
 def adapt(env: Any) -> Envs:
-    """The adapter of an id, a gymnasium.Env, a VectorEnv or an SB3 VecEnv.
+    """The adapter of an id (Gymnasium's, or gbrl's own), a gymnasium.Env, a VectorEnv or an SB3 VecEnv.
 
     Raises:
         TypeError: for anything else.
@@ -386,7 +440,7 @@ def adapt(env: Any) -> Envs:
     if isinstance(env, Envs):
         return env
     if isinstance(env, str):
-        env = gymnasium.make(env)
+        env = _made(env)
     if isinstance(env, gymnasium.Env):
         return GymEnvs([env], env)
     if isinstance(env, VectorEnv):
@@ -400,6 +454,15 @@ def adapt(env: Any) -> Envs:
         "env: expected an id, a gymnasium.Env, a gymnasium.vector.VectorEnv or a Stable-Baselines3 VecEnv, "
         f"got {type(env).__module__}.{type(env).__qualname__}"
     )
+
+
+def _made(env_id: str) -> Any:
+    """Gymnasium's environment, or the one written in Rust where Gymnasium has none of that name."""
+    if env_id in gymnasium.registry or env_id not in _gbrl.environments():
+        return gymnasium.make(env_id)
+    from gbrl_rs.vec_env import make_vec
+
+    return make_vec(env_id)
 
 
 def _adapt_vector(env: Any) -> Envs:
@@ -495,35 +558,37 @@ def _described_copies(env: Any) -> tuple[str, Callable[[], Any] | None, bool]:
     return _env_id(env), own, reports
 
 
+def layers(env: Any, inner: str) -> Iterator[Any]:
+    """An environment, and what it is wrapped around under the name "env" or "venv", from the outside in."""
+    while env is not None:
+        yield env
+        # By its own attributes: wrappers hand on what they are asked for to what they are wrapped around.
+        env = getattr(env, "__dict__", {}).get(inner)
+
+
 def _has_monitor(env: Any) -> bool:
     """Whether an environment has a wrapper that reports episodes; Monitors, SB3's too, are found by their methods."""
-    while env is not None:
-        kind = type(env)
-        if kind.__name__ == "RecordEpisodeStatistics" or hasattr(kind, "get_episode_rewards"):
-            return True
-        env = getattr(env, "__dict__", {}).get("env")
-    return False
+    kinds = map(type, layers(env, "env"))
+    return any(kind.__name__ == "RecordEpisodeStatistics" or hasattr(kind, "get_episode_rewards") for kind in kinds)
+
+
+def _own_envs(wrapper: Any) -> Envs | None:
+    """What one of our own SB3 environments steps."""
+    envs = getattr(wrapper, "__dict__", {}).get("gbrl_envs")
+    return envs if isinstance(envs, Envs) else None
 
 
 def _waits(env: Any) -> bool:
     """Whether an SB3 VecEnv stands on a vector environment that resets itself in the next step."""
-    while env is not None:
-        envs = getattr(env, "__dict__", {}).get("gbrl_envs")
-        if envs is not None:
-            return isinstance(envs, VectorEnvs) and envs.waits
-        env = getattr(env, "__dict__", {}).get("venv")
-    return False
+    own = next(filter(None, map(_own_envs, layers(env, "venv"))), None)
+    return isinstance(own, VectorEnvs) and own.waits
 
 
 def is_monitored(env: Any) -> bool:
-    """Whether an SB3 VecEnv's episodes are known, whatever wrappers do: by a Monitor or VecMonitor, found by name."""
-    wrapper = env
-    while wrapper is not None:
-        if type(wrapper).__name__ == "VecMonitor":
-            return True
-        if isinstance(getattr(wrapper, "__dict__", {}).get("gbrl_envs"), Envs):
-            return True  # they report, or it is done for them
-        wrapper = getattr(wrapper, "__dict__", {}).get("venv")
+    """Whether an SB3 VecEnv's episodes are known, whatever wrappers do: by a Monitor or VecMonitor, found by name, or by
+    what is ours, which reports or is reported for."""
+    if any(type(wrapper).__name__ == "VecMonitor" or _own_envs(wrapper) for wrapper in layers(env, "venv")):
+        return True
     has_attr = getattr(env, "has_attr", None)
     # Only monitors have this method.
     return has_attr is not None and bool(has_attr("get_episode_rewards"))
@@ -534,31 +599,79 @@ class _Tally:
 
     def __init__(self, n_envs: int) -> None:
         self._started = time.time()
-        self._returns = [0.0] * n_envs
-        self._lengths = [0] * n_envs
+        self._n_steps = 0
+        self._returns = np.zeros(n_envs)
+        # The step with which each episode began: a length is a difference.
+        self._first = np.zeros(n_envs, dtype=np.int64)
 
     def restart(self) -> None:
         """All episodes begin."""
-        self._returns = [0.0] * len(self._returns)
-        self._lengths = [0] * len(self._lengths)
+        self._returns[:], self._first[:] = 0.0, self._n_steps
 
-    def add(self, i: int, reward: Any) -> None:
-        """A step of copy i."""
-        self._returns[i] += float(reward)
-        self._lengths[i] += 1
-
-    def end(self, i: int) -> Info:
-        """What the episode of copy i came to; the next one begins."""
+    def step(self, rewards: NDArray[np.float32], ended: Flags | None) -> dict[int, Info]:
+        """A step of all copies, and what the episodes that ended with it came to; the next ones begin. None says that no
+        copy ended."""
+        self._returns += rewards
+        self._n_steps += 1
+        if ended is None or not ended.any():
+            return {}
         elapsed = round(time.time() - self._started, 6)
-        episode = {"r": round(self._returns[i], 6), "l": self._lengths[i], "t": elapsed}
-        self._returns[i], self._lengths[i] = 0.0, 0
-        return episode
+        lengths = (self._n_steps - self._first).tolist()
+        episodes = {
+            i: {"r": round(float(self._returns[i]), 6), "l": lengths[i], "t": elapsed}
+            for i in np.flatnonzero(ended).tolist()
+        }
+        self._returns[ended], self._first[ended] = 0.0, self._n_steps
+        return episodes
 
-    def step(self, rewards: NDArray[np.float32], ended: Flags) -> dict[int, Info]:
-        """A step of all copies, and the episodes that ended with it."""
-        for i, reward in enumerate(rewards.tolist()):
-            self.add(i, reward)
-        return {i: self.end(i) for i in np.flatnonzero(ended).tolist()}
+
+def broken(env: Any, problem: str, expected: Any, got: Any) -> _gbrl.EnvironmentContractError:
+    """The error for an environment that does what no environment may do."""
+    name = env if isinstance(env, str) else _env_id(env)
+    return _gbrl.EnvironmentContractError(f"environment {name}: {problem}: expected {expected}, got {got}")
+
+
+def check_count(named: Any, n: int, actions: Any) -> None:
+    """Refuses a batch of another number of actions than there are copies; `named.env_id` is who says so.
+
+    Raises:
+        ValueError: for such a batch.
+    """
+    if not isinstance(actions, (dict, tuple)) and np.shape(actions)[:1] != (n,):
+        got = f"an array of shape {np.shape(actions)}"
+        raise ValueError(f"{named.env_id}: actions: expected {n} actions, one for each copy, got {got}")
+
+
+def _begun(env: gymnasium.Env[Any, Any], **given: Any) -> tuple[Any, Info]:
+    """What reset() gives, if it is what Gymnasium demands."""
+    try:
+        answer = env.reset(**given)
+    except TypeError as error:
+        if re.search(r"unexpected keyword argument '(seed|options)'", str(error)) is None:
+            raise
+        raise broken(env, "reset()", "the arguments seed and options, as Gymnasium has them", error) from error
+    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], Mapping):
+        return answer
+    raise broken(env, "reset()", "(observation, info)", _described(answer))
+
+
+def _broken_step(env: Any, answer: Any) -> Exception:
+    """Why what step() gave is no step."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 5:
+        is_old = isinstance(answer, tuple) and len(answer) == 4
+        hint = ", as the old Gym had it: `done` is two things now" if is_old else ""
+        expected = "(observation, reward, terminated, truncated, info)"
+        return broken(env, "step()", expected, f"{_described(answer)}{hint}")
+    return broken(env, "reward", "a number", _described(answer[1]))
+
+
+def _described(value: Any) -> str:
+    """What something is, in few words."""
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    return f"{type(value).__name__} {str(value)[:80]}"
 
 
 def _sb3_has_masks(env: Any) -> bool:

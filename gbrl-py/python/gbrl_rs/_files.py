@@ -3,28 +3,31 @@
 The file holds the agent (trees, optimizers, statistics, random streams) and a note in JSON with what Python owns:
 constructor arguments, counters and spaces. Functions cannot be written as JSON; a schedule that is one is noted with
 the value that it had, and loading says so.
+
+A policy alone (model.gbrl, or a checkpoint of the program ``gbrl``) is loaded too: it predicts, and learns on with an
+optimizer that knows nothing.
 """
 
 from __future__ import annotations
 
 import base64
+import inspect
 import io
 import json
 import math
 import os
 import platform
-import stat
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from gbrl_rs import _gbrl, _options
 from gbrl_rs._envs import Envs, RustEnvs, adapt
 from gbrl_rs._space_file import pack, unpack
-from gbrl_rs._spaces import FlatSpace
+from gbrl_rs._spaces import FlatSpace, space_from_json
 
 ENDING = ".gbrl"
 FORMAT = 1
@@ -49,6 +52,9 @@ class ModelFile:
     _agent: _gbrl.Agent
     _envs: Envs | None
 
+    _is_policy_alone: bool = False
+    """Whether only a policy was loaded, which knows neither how many environments there will be nor whether with masks."""
+
     def save(self, path: Any, exclude: Any = None, include: Any = None) -> str | None:
         """Writes everything that is needed to go on learning.
 
@@ -70,7 +76,7 @@ class ModelFile:
         if not target.suffix:
             target = target.with_name(target.name + ENDING)
         target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(Path(os.path.realpath(target)), data)
+        _gbrl.write_file(target, data)
         return str(target)
 
     @classmethod
@@ -84,10 +90,13 @@ class ModelFile:
         force_reset: bool = True,
         **kwargs: Any,
     ) -> Self:
-        """A model that :meth:`save` wrote.
+        """A model that :meth:`save` wrote, or the policy of a run.
 
         Args:
-            path: a path, also without its ending and with SB3's ``.zip`` instead of it, or a file open for reading.
+            path: a path, also without its ending and with SB3's ``.zip`` instead of it, or a file open for reading. The
+                folder of a run means its last checkpoint. Where that is of the program ``gbrl``, and where it is a
+                model.gbrl, the policy is loaded with the settings that it was trained by: it predicts, and given
+                environments learns on, with counters of its own.
             env: environments to go on with, same spaces. Another number of copies than before makes a new learner
                 around the same policy. Where the model has a seed, they begin anew from it, as in SB3.
             device: "auto", "cpu", "cuda" or "cuda:N", whatever the model was trained on.
@@ -101,16 +110,22 @@ class ModelFile:
 
         Raises:
             FileNotFoundError: when there is none.
-            gbrl_rs.FormatError: (a ValueError) for a damaged file and for one that is no model.
+            gbrl_rs.FormatError: (a ValueError) for a damaged file, for one that is no model of this algorithm, and for
+                SB3's own, whose networks are no trees.
             ValueError: for environments of other spaces, and for arguments that a model cannot change any more.
         """
         if print_system_info:
             print(system_info())
         given = _meaningful({**(custom_objects or {}), **kwargs}, custom_objects or {})
-        agent, text = _gbrl.Agent.from_bytes(_read(path), given.get("n_threads"), _options.device(device))
-        note = _note(text, agent, cls, _name(path))
+        data, what = _read(path)
+        try:
+            agent, text = _gbrl.Agent.from_bytes(data, given.get("n_threads"), _options.device(device))
+        except _gbrl.FormatError as error:
+            raise _gbrl.FormatError(f"{what}: {str(error).removeprefix('checkpoint: ')}") from None
+        note = _note(text, agent, cls, what)
         model = cls.__new__(cls)
-        model._restore(agent, note, {**given, "device": device}, _name(path))
+        model._is_policy_alone = note.get("is_policy_alone") is True
+        model._restore(agent, note, {**given, "device": device}, what)
         if env is not None:
             model._go_on_with(adapt(env), note, force_reset)
         return model
@@ -164,6 +179,8 @@ class ModelFile:
             "successes": list(model.ep_success_buffer),
             "n_episodes": model._episode_num,
         }
+        if self._is_policy_alone:
+            note["is_policy_alone"] = True
         if isinstance(self._envs, RustEnvs) and model._in_rust:
             note["environments"] = base64.b64encode(self._envs.env.core.save()).decode()
         return note
@@ -221,7 +238,7 @@ class ModelFile:
         if settings["n_steps"] != model._pushed["n_steps"]:
             self._begin_anew(settings, model.n_envs, agent.has_masks)
         for name, text in settings.items():
-            if not _same(text, self._agent.get(name)):
+            if not _options.same(text, self._agent.get(name)):
                 self._agent.set(name, text)
         model._pushed = settings
         if given.get("seed") is not None:
@@ -229,10 +246,8 @@ class ModelFile:
             self._agent.seed(model._root_seed)
             model.action_space.seed(model._root_seed)
         model._connect_agent()
-        self._envs = None
-        model.env = None
-        model._last_obs = model._last_episode_starts = model._next_seed = None
-        model._stage_begun = model._in_rust = model._seen = False
+        model._take_envs(None)
+        model._next_seed = None
 
     def _begin_anew(self, settings: dict[str, str], n_envs: int, has_masks: bool) -> None:
         """A new learner around the policy: what is learnt stays, what the old one had collected goes."""
@@ -243,12 +258,14 @@ class ModelFile:
 
     def _go_on_with(self, envs: Envs, note: dict[str, Any], force_reset: bool) -> None:
         model: Any = self
+        if self._is_policy_alone:
+            model._take_spaces_like_its_own(envs)
         model._check_spaces(envs)
-        if envs.n_envs != model.n_envs:
+        if envs.n_envs != model.n_envs or envs.has_masks != self._agent.has_masks:
             self._begin_anew(model._pushed, envs.n_envs, envs.has_masks)
             model.n_envs = envs.n_envs
-            model._statistics = model._statistics.for_copies(envs.n_envs)
             model._connect_agent()
+        self._is_policy_alone = False
         model._take_envs(envs)
         model._next_seed = model.seed
         state = note.get("environments")
@@ -275,36 +292,35 @@ def system_info() -> str:
     )
 
 
-def _read(path: Any) -> bytes:
+def _read(path: Any) -> tuple[bytes, str]:
+    """A file's bytes, and what to call it."""
     if hasattr(path, "read"):
-        source: IO[bytes] = path
-        return source.read()
+        data: bytes = path.read()
+        return data, str(getattr(path, "name", "file"))
     wanted = Path(path)
-    candidates = [wanted, wanted.with_name(wanted.name + ENDING), wanted.with_name(wanted.name + ".zip")]
+    candidates = [wanted]
+    if wanted.name:
+        candidates += [wanted.with_name(wanted.name + ending) for ending in (ENDING, ".zip")]
     if wanted.suffix == ".zip":  # scripts that were written for SB3 name its files so
         candidates.append(wanted.with_suffix(ENDING))
     for candidate in candidates:
         if candidate.is_file():
-            return candidate.read_bytes()
+            return candidate.read_bytes(), str(candidate)
+    if wanted.is_dir():
+        file = last_checkpoint(wanted) or wanted / "model.gbrl"
+        if file.is_file():
+            return file.read_bytes(), str(file)
+        raise FileNotFoundError(
+            f"{wanted}: expected a saved model, or the folder of a run with checkpoints/ or model.gbrl in it, got a "
+            "folder without"
+        )
     raise FileNotFoundError(f"expected a saved model at {' or '.join(map(str, candidates))}, got no file there")
 
 
-def _name(path: Any) -> str:
-    return str(getattr(path, "name", "file") if hasattr(path, "read") else path)
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """Written beside and renamed, so that a crash leaves the old file whole; who may read it stays as it was."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        if target.exists():
-            beside.touch(mode=0o600)
-            beside.chmod(stat.S_IMODE(target.stat().st_mode))
-        beside.write_bytes(data)
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+def last_checkpoint(run: Path) -> Path | None:
+    """The checkpoint of a run's folder with the most steps, if there is one."""
+    numbered = [path for path in (run / "checkpoints").glob(f"*{ENDING}") if path.stem.isdigit()]
+    return max(numbered, key=lambda path: int(path.stem), default=None)
 
 
 def _from_bytes(model: type[Self], data: bytes, n_threads: int) -> Self:
@@ -384,11 +400,18 @@ def _note(text: str, agent: _gbrl.Agent, cls: type[ModelFile], what: str) -> dic
         note = json.loads(text) if text else {}
     except (ValueError, RecursionError) as error:
         raise refuse("a note in JSON", text[:80]) from error
-    if not isinstance(note, dict) or note.get("format") != FORMAT or note.get("algorithm") != cls.ALGORITHM:
-        kind = note if isinstance(note, dict) else {}
-        raise refuse(
-            f"a model that {cls.__name__}.save() wrote", f"one of format {kind.get('format')} for {kind.get('algorithm')}"
-        )
+    kind = note if isinstance(note, dict) else {}
+    if agent.algo != cls.ALGORITHM:
+        other = agent.algo.upper()
+        raise refuse(f"a model of {cls.__name__}", f"one of {other}, for gbrl_rs.{other}.load()")
+    if "policy" in kind:
+        try:
+            kind = note = _policy_note(kind["policy"], agent, cls)
+        except Exception as error:
+            raise refuse("what a policy is for", f"{type(error).__name__}: {error}") from error
+    if kind.get("format") != FORMAT or kind.get("algorithm") != cls.ALGORITHM:
+        got = f"one of format {kind.get('format')} for {kind.get('algorithm')}"
+        raise refuse(f"a model that {cls.__name__}.save() wrote", got)
     note.setdefault("env_id", "")
     for name, (kind_of, fits) in _FIELDS.items():
         if name not in note or not fits(note[name]):
@@ -405,6 +428,35 @@ def _note(text: str, agent: _gbrl.Agent, cls: type[ModelFile], what: str) -> dic
             raise refuse(f"{name}: a space of {width} columns, as the agent has it", f"{space} of {columns}")
         note[name] = space
     return note
+
+
+def _policy_note(policy: dict[str, Any], agent: _gbrl.Agent, cls: type[ModelFile]) -> dict[str, Any]:
+    """The note that :meth:`ModelFile.save` would write of a policy alone, with the settings that it was trained by."""
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    arguments = {
+        parameter.name: parameter.default
+        for parameter in parameters
+        if parameter.default is not parameter.empty and parameter.name not in ("device", "_init_setup_model")
+    }
+    sections = [_options.names(section) for section in ("agent", agent.algo, "tree")]
+    settings = {name: agent.get(name) for name in sorted(frozenset().union(*sections))}
+    spaces = {name: pack(space_from_json(json.dumps(policy[name]))) for name in ("observation_space", "action_space")}
+    counters = {**dict.fromkeys(COUNTERS, 0), "num_timesteps": policy["timesteps"]}
+    return {
+        "format": FORMAT,
+        "algorithm": agent.algo,
+        "arguments": {**arguments, "policy": "TreePolicy", **_options.keywords(settings)},
+        "counters": counters,
+        "progress_remaining": 1.0,
+        "root_seed": 0,
+        "env_id": policy["env_id"],
+        "n_envs": agent.n_envs,
+        **spaces,
+        "episodes": [],
+        "successes": [],
+        "n_episodes": 0,
+        "is_policy_alone": True,
+    }
 
 
 def _is_whole(value: Any) -> bool:
@@ -440,11 +492,3 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "successes": ("numbers", lambda value: isinstance(value, list) and all(map(_is_number, value))),
     "n_episodes": ("a whole number", _is_whole),
 }
-
-
-def _same(a: str, b: str) -> bool:
-    """Whether two texts are one setting: "1" and "1.0" are."""
-    try:
-        return a == b or float(a) == float(b)
-    except ValueError:
-        return False

@@ -17,6 +17,8 @@ __all__ = [
     "environments",
     "parameters",
     "preset",
+    "schedule_at",
+    "write_file",
 ]
 
 __version__: builtins.str
@@ -62,6 +64,11 @@ class Agent:
         Name of the algorithm.
         """
     @property
+    def output_names(self) -> builtins.list[builtins.str]:
+        r"""
+        Names of the trees' outputs: policy[0], …, value.
+        """
+    @property
     def feature_names(self) -> builtins.list[builtins.str]:
         r"""
         Names of the columns of an observation.
@@ -82,6 +89,12 @@ class Agent:
         Free log standard deviations of a Gaussian policy, float64; empty where there are none.
         """
     def __new__(cls, algo: builtins.str, env_name: builtins.str, observation_space: builtins.str, action_space: builtins.str, n_envs: builtins.int, has_masks: builtins.bool, settings: typing.Mapping[builtins.str, builtins.str]) -> Agent: ...
+    def describe(self, envs: VecEnv) -> None:
+        r"""
+        Calls the columns of observations, the codes of categories and the actions what the environments call them.
+
+        Raises ValueError for environments of another kind.
+        """
     def set(self, key: builtins.str, value: builtins.str) -> None:
         r"""
         Changes a setting of what follows, between two rollouts.
@@ -124,9 +137,10 @@ class Agent:
         r"""
         Values every row of a full rollout, and computes advantages and returns.
         """
-    def update(self, progress: builtins.float) -> builtins.dict[builtins.str, builtins.float]:
+    def update(self, progress: builtins.float) -> builtins.list[tuple[builtins.str, builtins.float]]:
         r"""
-        Learns from the finished rollout; schedules stand at progress, 0 to 1. Returns the numbers called train/…
+        Learns from the finished rollout; schedules stand at progress, 0 to 1. Returns the numbers called train/…, in the
+        order in which the program `gbrl` writes them.
 
         Ctrl-C ends it between two minibatches; what was learnt until then stays.
         """
@@ -168,7 +182,20 @@ class Agent:
         r"""
         An agent that to_bytes wrote, and the note. Every altered byte is refused with a FormatError.
 
+        Of a model file, and of a checkpoint of the program `gbrl`, the policy is taken: an agent for one environment that
+        begins to learn anew, and the note {"policy": {env_id, timesteps, observation_space, action_space}}.
+
         device is where trees are grown from now on: "cpu", "cuda", "cuda:N" or "auto".
+        """
+    def watch(self) -> None:
+        r"""
+        Keeps a sample of the states that are decided about from now on, part of what to_bytes writes; one that is kept
+        already goes on.
+        """
+    def states(self) -> typing.Optional[bytes]:
+        r"""
+        The sample as the bytes of states.safetensors: observations float32 [n, n_features] as environments show them, n at
+        most 4,096, and action masks uint8 [n, mask_len] where there are some. None without watch.
         """
     def save_model(self, path: builtins.str | os.PathLike[builtins.str], timesteps: builtins.int) -> None:
         r"""
@@ -212,6 +239,11 @@ class Booster:
         Where every output starts, float32 [n_outputs].
         """
     @property
+    def output_names(self) -> builtins.list[builtins.str]:
+        r"""
+        Names of the output columns.
+        """
+    @property
     def feature_names(self) -> builtins.list[builtins.str]:
         r"""
         Names of the input columns.
@@ -240,12 +272,15 @@ class Booster:
         Returns n_trees (added), n_leaves, depth and n_rows (after subsampling). O(n · features · depth), whatever the
         number of trees already there, unless control variates or Adam need what those said.
         """
-    def fit(self, x: numpy.typing.NDArray[numpy.float32], y: numpy.typing.NDArray[numpy.float32], n_trees: builtins.int) -> numpy.typing.NDArray[numpy.float64]:
+    def fit(self, x: numpy.typing.NDArray[numpy.float32], y: numpy.typing.NDArray[numpy.float32], n_trees: builtins.int, weights: typing.Optional[numpy.typing.NDArray[numpy.float32]] = None, validation: typing.Optional[tuple[numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.float32], typing.Optional[numpy.typing.NDArray[numpy.float32]]]] = None, patience: typing.Optional[builtins.int] = None, tol: builtins.float = 0.0) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
         r"""
-        Adds n_trees trees that lower ½‖output − y‖² over x, float32 [n, n_features], and y, float32 [n, n_outputs].
+        Adds n_trees trees that lower ½‖output − y‖² over x, float32 [n, n_features], and y, float32 [n, n_outputs], each row
+        by its weight, float32 [n].
 
-        Returns the loss, averaged over rows, after each: float64 [n_trees]. An ensemble without trees and with a bias of
-        zero starts from the means of y. Ctrl-C ends it between two trees; those that are there stay.
+        Returns the loss, averaged over rows, after each tree, float64 [n_trees], and that of the validation rows (x, y,
+        weights), which are not learnt from: empty without. Once patience trees have not lowered that one by more than tol,
+        no more are grown. An ensemble without trees and with a bias of zero starts from the means of y. Ctrl-C ends it
+        between two trees; those that are there stay.
         """
     def predict(self, observations: numpy.typing.NDArray[numpy.float32], start: builtins.int = 0, stop: typing.Optional[builtins.int] = None) -> numpy.typing.NDArray[numpy.float32]:
         r"""
@@ -400,5 +435,18 @@ def preset(env: builtins.str, name: builtins.str = 'default', algo: builtins.str
     their own share one.
 
     Raises ValueError for a preset that there is not.
+    """
+
+def schedule_at(name: builtins.str, text: builtins.str, progress: builtins.float) -> builtins.float:
+    r"""
+    What a schedule such as "lin_0.1" is at progress, 0 to 1; name is whose it is.
+
+    Raises ValueError for a text that is none, and for one that leaves the range of learning rates.
+    """
+
+def write_file(path: builtins.str | os.PathLike[builtins.str], data: bytes) -> None:
+    r"""
+    Writes a file in one step: path holds the old bytes or the new ones, whatever happens. A link stays one, and an old
+    file's mode the same.
     """
 

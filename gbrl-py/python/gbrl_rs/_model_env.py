@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
-from gbrl_rs._envs import Envs, GymEnvs, Info
+from gbrl_rs._envs import Envs, GymEnvs, Info, layers
 
 
 class ModelVecEnv:
@@ -34,6 +34,9 @@ class ModelVecEnv:
             envs.given = self
         self._seed: int | None = None
         self._actions: Any = None
+
+    def __repr__(self) -> str:
+        return f"ModelVecEnv({self.num_envs} x {self.gbrl_envs.env_id})"
 
     @property
     def envs(self) -> list[Any]:
@@ -198,7 +201,8 @@ class ModelVecEnv:
         """Whether each copy has a wrapper of a class around it; False of copies in other processes."""
         if not self._copies():
             return self._chosen([False] * self.num_envs, indices)
-        return [_has_wrapper(env, wrapper_class) for env in self._chosen(self._copies(), indices)]
+        chosen = self._chosen(self._copies(), indices)
+        return [any(isinstance(layer, wrapper_class) for layer in layers(env, "env")) for env in chosen]
 
     def _copies(self) -> list[Any]:
         """The copies, where they are in this process."""
@@ -229,11 +233,3 @@ def _tiled(frames: list[Any]) -> Any:
         top, left = i // n_columns * height, i % n_columns * width
         picture[top : top + height, left : left + width] = frame
     return picture
-
-
-def _has_wrapper(env: Any, wrapper_class: type) -> bool:
-    while env is not None:
-        if isinstance(env, wrapper_class):
-            return True
-        env = getattr(env, "env", None)
-    return False

@@ -17,12 +17,13 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from gbrl_rs import _gbrl, _options
-from gbrl_rs._envs import Envs, RustEnvs, Step, adapt, is_sb3_vec_env
+from gbrl_rs._envs import Envs, RustEnvs, Step, adapt, broken, is_sb3_vec_env
 from gbrl_rs._episodes import EpisodeStatistics
+from gbrl_rs._export import ModelExport
 from gbrl_rs._files import ModelFile
 from gbrl_rs._model_env import ModelVecEnv, introduce_to_sb3
 from gbrl_rs._rollout import RolloutView
-from gbrl_rs._spaces import FlatSpace
+from gbrl_rs._spaces import FlatSpace, as_columns
 from gbrl_rs.callbacks import BaseCallback, as_callback, vec_normalize_of
 from gbrl_rs.logger import Logger, configure_run
 from gbrl_rs.policies import TreePolicy
@@ -30,7 +31,7 @@ from gbrl_rs.policies import TreePolicy
 Self = TypeVar("Self", bound="OnPolicyModel")
 
 
-class OnPolicyModel(ModelFile):
+class OnPolicyModel(ModelFile, ModelExport):
     """A policy of trees that learns from environments. The base of :class:`gbrl_rs.PPO` and the others.
 
     Attributes:
@@ -81,6 +82,8 @@ class OnPolicyModel(ModelFile):
         settings = self._settings(1.0)
         self._env_id = envs.env_id
         self._agent = self._new_agent(self._env_id, envs.n_envs, envs.has_masks, settings)
+        if isinstance(envs, RustEnvs):
+            self._agent.describe(envs.env.core)
         self._pushed = settings
         self._connect_agent()
         self._next_seed = self.seed
@@ -110,10 +113,12 @@ class OnPolicyModel(ModelFile):
             self._agent, self._flat_observations, self.n_steps, self.n_envs, self.action_space.dtype
         )
 
-    def _take_envs(self, envs: Envs) -> None:
+    def _take_envs(self, envs: Envs | None) -> None:
         self._envs: Envs | None = envs
         # What speaks SB3's language is shown as it was given, everything else in that language.
-        self.env: Any = envs.given if is_sb3_vec_env(envs.given) else ModelVecEnv(envs)
+        self.env: Any = None
+        if envs is not None:
+            self.env = envs.given if is_sb3_vec_env(envs.given) else ModelVecEnv(envs)
         self._last_obs: Any = None
         self._last_episode_starts: NDArray[np.bool_] | None = None
         self._stage_begun = False
@@ -129,7 +134,7 @@ class OnPolicyModel(ModelFile):
         self.start_time = 0.0
         self._custom_logger: Logger | None = None
         self._logger: Logger | None = None
-        self._statistics = EpisodeStatistics(self.n_envs, self.stats_window_size)
+        self._statistics = EpisodeStatistics(self.stats_window_size)
 
     def _check_arguments(self) -> None:
         """SB3's checks of arguments that fit together or do not."""
@@ -139,12 +144,21 @@ class OnPolicyModel(ModelFile):
         """All settings as the attributes say now, by name, as text."""
         raise NotImplementedError
 
+    def _learning_rate(self, progress_remaining: float) -> float:
+        """SB3's learning rate at a remaining progress."""
+        raise NotImplementedError
+
+    def _uses_learning_rate(self) -> bool:
+        """Whether it decides anything."""
+        raise NotImplementedError
+
     def _updates_per_rollout(self) -> int:
         """What `train()` adds to the count of updates, as SB3 counts them."""
         return 1
 
     # -- learning --------------------------------------------------------------------------------------------------
 
+    @_options.suggests
     def learn(
         self: Self,
         total_timesteps: int,
@@ -177,7 +191,11 @@ class OnPolicyModel(ModelFile):
         """
         # Callbacks see these names: `total_timesteps` is now the whole count at which learning ends.
         total_timesteps, callback = self._setup_learn(
-            total_timesteps, callback, reset_num_timesteps, tb_log_name or type(self).__name__, progress_bar
+            _options.whole("total_timesteps", total_timesteps),
+            callback,
+            reset_num_timesteps,
+            tb_log_name or type(self).__name__,
+            progress_bar,
         )
         callback.on_training_start(locals(), globals())
         iteration = 0
@@ -222,9 +240,10 @@ class OnPolicyModel(ModelFile):
         self._push_settings()
         metrics = self._agent.update(min(1.0 - self._current_progress_remaining, 1.0))
         self._n_updates += self._updates_per_rollout()
-        for key, value in metrics.items():
+        for key, value in metrics:
             self.logger.record(key, int(value) if key in ("train/n_trees", "train/compactions") else value)
-        self.logger.record("train/learning_rate", _options.at(self.learning_rate, self._current_progress_remaining))
+        if self._uses_learning_rate():
+            self.logger.record("train/learning_rate", self.lr_schedule(self._current_progress_remaining))
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
     def dump_logs(self, iteration: int = 0) -> None:
@@ -256,7 +275,7 @@ class OnPolicyModel(ModelFile):
         self.start_time = time.time_ns()
         if reset_num_timesteps:
             self.num_timesteps = 0
-            self._statistics = EpisodeStatistics(self.n_envs, self.stats_window_size)
+            self._statistics = EpisodeStatistics(self.stats_window_size)
         else:
             total_timesteps += self.num_timesteps
         self._total_timesteps = total_timesteps
@@ -276,12 +295,11 @@ class OnPolicyModel(ModelFile):
         self._stage_begun = False
         self._in_rust = False
         self._seen = False
-        self._statistics.restart()
 
     def _collect(self, envs: Envs, callback: BaseCallback) -> bool:
-        agent, flat, n = self._agent, self._flat_observations, self.n_envs
+        agent, n = self._agent, self.n_envs
         if not self._stage_begun:
-            agent.begin(flat.rows(self._last_obs, n, learn=True), learn=not self._seen)
+            agent.begin(self._observed(envs, self._last_obs), learn=not self._seen)
             self._seen = True
         # Until the rollout is whole: whatever stops it in the middle, the next one begins anew.
         self._stage_begun = False
@@ -293,10 +311,10 @@ class OnPolicyModel(ModelFile):
             raw, sent, log_probs = agent.decide(masks)
             actions = self._flat_actions.values(sent)
             step = envs.step(actions)
-            finals = None if step.finals is None else flat.rows(step.finals, n, learn=True)
-            rows = flat.rows(step.observations, n, learn=True)
+            finals = None if step.finals is None else self._observed(envs, step.finals)
+            rows = self._observed(envs, step.observations)
             self.num_timesteps += n
-            self._statistics.add(step, envs.reports)
+            self._statistics.add(step)
             # As in SB3 before the step is remembered: rewards may be changed where they stand, and `_last_obs` is still what
             # was acted on.
             go_on = not shows_steps or self._show(callback, step, (raw, actions, log_probs), n_steps)
@@ -313,6 +331,18 @@ class OnPolicyModel(ModelFile):
         if not shows_steps:
             return bool(callback.on_step())
         return True
+
+    def _observed(self, envs: Envs, batch: Any) -> NDArray[np.float32]:
+        """A batch of observations as rows.
+
+        Raises:
+            gbrl_rs.EnvironmentContractError: for what is none.
+        """
+        try:
+            return self._flat_observations.rows(batch, self.n_envs, learn=True)
+        except (TypeError, ValueError) as error:
+            expected = f"{self.n_envs} of {self.observation_space}"
+            raise broken(envs.env_id, "observations", expected, error) from error
 
     def _show(
         self, callback: BaseCallback, step: Step, decision: tuple[NDArray[Any], Any, NDArray[Any]], n_steps: int
@@ -435,6 +465,9 @@ class OnPolicyModel(ModelFile):
             AssertionError: for another number of copies, in SB3's words.
         """
         envs = adapt(env)
+        if self._is_policy_alone:
+            self._go_on_with(envs, {}, force_reset)
+            return
         self._check_spaces(envs)
         assert envs.n_envs == self.n_envs, (
             "The number of environments to be set is different from the number of environments in the model: "
@@ -447,7 +480,8 @@ class OnPolicyModel(ModelFile):
         self._seen = last is not None
 
     def get_env(self) -> Any:
-        """The environments in use: a vector as it was given, a single one with the methods of SB3's VecEnv."""
+        """The environments in use, in SB3's language: a VecEnv as it was given, everything else inside a
+        :class:`~gbrl_rs._model_env.ModelVecEnv`; None without environments."""
         introduce_to_sb3()
         return self.env
 
@@ -477,7 +511,7 @@ class OnPolicyModel(ModelFile):
     @property
     def lr_schedule(self) -> Callable[[float], float]:
         """SB3's learning rate at a remaining progress; setting it sets `learning_rate`."""
-        return lambda progress_remaining: float(_options.at(self.learning_rate, progress_remaining))
+        return self._learning_rate
 
     @lr_schedule.setter
     def lr_schedule(self, schedule: Callable[[float], float]) -> None:
@@ -511,12 +545,20 @@ class OnPolicyModel(ModelFile):
             raise ValueError(f"Observation spaces do not match: {self.observation_space} != {envs.observation_space}")
         if envs.action_space != self.action_space:
             raise ValueError(f"Action spaces do not match: {self.action_space} != {envs.action_space}")
-        if envs.has_masks != self._agent.has_masks:
+        if envs.has_masks != self._agent.has_masks and not self._is_policy_alone:
             words = {True: "environments with action masks", False: "environments without action masks"}
             raise ValueError(
                 f"Action masks do not match: expected {words[self._agent.has_masks]}, as the model learnt from, "
                 f"got {words[envs.has_masks]}"
             )
+
+    def _take_spaces_like_its_own(self, envs: Envs) -> None:
+        """Of a policy alone only what its columns say of the spaces is known, not the dtypes."""
+        spaces_of_envs = envs.observation_space, envs.action_space
+        own = self.observation_space, self.action_space
+        if [as_columns(space) for space in spaces_of_envs] == [as_columns(space) for space in own]:
+            self._take_spaces(*spaces_of_envs)
+            self._connect_agent()
 
     # -- looking at the trees ----------------------------------------------------------------------------------------
 
@@ -541,6 +583,16 @@ class OnPolicyModel(ModelFile):
     def save_policy(self, path: Any) -> None:
         """Writes model.gbrl, the policy alone, which the program ``gbrl eval`` and ``gbrl show`` read."""
         self._agent.save_model(path, self.num_timesteps)
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the trees' outputs: of the policy's, and the value."""
+        return self._agent.output_names
+
+    def __repr__(self) -> str:
+        copies = f"{self.n_envs} environment{'s' if self.n_envs > 1 else ''}"
+        counts = f"{self.num_timesteps:,} steps, {self.n_trees:,} trees"
+        return f"{type(self).__name__}({self._env_id}, {copies}, {counts}, device={self.device})"
 
     def _repr_html_(self) -> str:
         from gbrl_rs.plot import model_html

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import difflib
 import functools
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from gbrl_rs import _cuda, _gbrl
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Schedule = float | str | Callable[[float], float]
 """A number; a text such as "lin_0.01"; or a function of the remaining progress, from 1 at the start to 0 at the end."""
@@ -26,6 +30,26 @@ ELSEWHERE = {
     "eval_deterministic": "an EvalCallback",
     "checkpoint_every": "a CheckpointCallback",
     "stats_window": "stats_window_size",
+}
+
+# Keys of a file of settings that are remarks.
+REMARKS = ("source", "env", "algo")
+
+# What others call it (gbrl, scikit-learn), and what it may be here.
+ALIASES = {
+    "tree_struct": ("max_depth", "grow_policy", "n_bins", "min_data_in_leaf"),
+    "split_score_func": ("split_score",),
+    "generator_type": ("bin_strategy",),
+    "shared_tree_struct": ("shared_structure",),
+    "weights_max": ("max_weight",),
+    "gradient_steps": ("value_updates", "policy_updates"),
+    "train_freq": ("n_steps",),
+    "input_dim": ("n_features",),
+    "output_dim": ("n_outputs", "n_actions"),
+    "optimizers": ("learning_rate", "policy_lr", "value_lr"),
+    "lr": ("learning_rate",),
+    "n_trees": ("n_estimators",),
+    "iterations": ("n_estimators",),
 }
 
 # Arguments of SB3's networks; trees have nothing that they could change.
@@ -61,6 +85,18 @@ def defaults(algo: str) -> dict[str, str]:
 def names(section: str) -> frozenset[str]:
     """The settings of a section: "run", "agent" (all algorithms), "ppo", "awr" or "tree"."""
     return frozenset(parameter["name"] for parameter in _gbrl.parameters() if parameter["section"] == section)
+
+
+@functools.cache
+def of_models(algo: str) -> frozenset[str]:
+    """The settings that a model's constructor takes."""
+    return names("agent") | names(algo) | names("tree") | (names("run") - ELSEWHERE.keys())
+
+
+@functools.cache
+def whole_numbers() -> frozenset[str]:
+    """The settings that are whole numbers."""
+    return frozenset(parameter["name"] for parameter in _gbrl.parameters() if parameter["kind"] == "whole number")
 
 
 def as_text(name: str, value: Any) -> str:
@@ -103,6 +139,28 @@ def as_value(text: str) -> Any:
         except ValueError:
             pass
     return text
+
+
+def same(a: str, b: str) -> bool:
+    """Whether two texts are one setting: "1" and "1.0" are."""
+    try:
+        return a == b or float(a) == float(b)
+    except ValueError:
+        return False
+
+
+def keywords(settings: Mapping[str, str]) -> dict[str, Any]:
+    """Settings as the arguments of a constructor."""
+    values = {key: as_value(text) for key, text in settings.items() if key not in ELSEWHERE}
+    if "vf_coef" in values:
+        # SB3 weighs (V − R)², settings ½(V − R)².
+        values["vf_coef"] = float(values["vf_coef"]) / 2.0
+    if "stats_window" in settings:
+        values["stats_window_size"] = int(settings["stats_window"])
+    for name in ("feature_weights", "monotone"):
+        if name in settings:
+            values[name] = settings[name]
+    return values
 
 
 def whole(name: str, value: Any) -> int:
@@ -152,21 +210,45 @@ def clip_at(schedule: Any, progress_remaining: float) -> Any:
     return LEAST_CLIP_RANGE if isinstance(value, (int, float)) and value == 0.0 else value
 
 
-def check_names(given: Iterable[str], known: Iterable[str], owner: str) -> None:
+def check_names(given: Iterable[str], known: Iterable[str], owner: str, also: Iterable[str] = ()) -> None:
     """Refuses keywords that are no settings.
+
+    Args:
+        given: the keywords.
+        known: those that may be there.
+        owner: who was given them.
+        also: further names that may have been meant.
 
     Raises:
         TypeError: naming the nearest known one, or the place where the setting is given instead.
     """
-    known = sorted(known)
+    known = set(known)
     for name in given:
         if name in known:
             continue
         if name in ELSEWHERE:
             raise TypeError(f"{owner} got the keyword '{name}': expected it in {ELSEWHERE[name]}")
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise TypeError(f"{owner} got an unexpected keyword argument '{name}'{hint}")
+        raise TypeError(f"{owner} got an unexpected keyword argument '{name}'{did_you_mean(name, known.union(also))}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question about the names that were probably meant; nothing where none is near."""
+    known = sorted(known)
+    near = [alias for alias in ALIASES.get(name, ()) if alias in known] or difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+
+
+def suggests(function: Callable[P, T]) -> Callable[P, T]:
+    """A function whose error about an unknown keyword names the nearest one."""
+    known = frozenset(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        if not kwargs.keys() <= known:
+            check_names(kwargs, known, f"{function.__qualname__}()")
+        return function(*args, **kwargs)
+
+    return call
 
 
 def split_policy_kwargs(policy_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -176,8 +258,9 @@ def split_policy_kwargs(policy_kwargs: Mapping[str, Any] | None) -> dict[str, An
         given["squash_actions"] = given.pop("squash_output")
     ignored = sorted(NETWORK_ONLY & given.keys())
     if ignored:
+        verbs = ("describes", "has") if len(ignored) == 1 else ("describe", "have")
         warnings.warn(
-            f"policy_kwargs: {', '.join(ignored)} describe neural networks and have no meaning for trees; "
+            f"policy_kwargs: {', '.join(ignored)} {verbs[0]} neural networks and {verbs[1]} no meaning for trees; "
             "max_depth, n_bins, policy_lr, value_lr and others in docs/parameters.md shape them",
             UserWarning,
             stacklevel=5,

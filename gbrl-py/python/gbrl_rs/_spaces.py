@@ -255,7 +255,10 @@ class FlatSpace:
             TypeError, ValueError: for values that are not of the space's kind and shape.
         """
         if self._is_plain_box:
-            return as_float32(batch, "observations").reshape(n, self.width)
+            rows = as_float32(batch, "observations")
+            if rows.size != n * self.width or len(rows) != n:
+                raise ValueError(f"observations: expected shape {[n, *(self.space.shape or ())]}, got {list(rows.shape)}")
+            return rows.reshape(n, self.width)
         out = np.empty((n, self.width), dtype=np.float32)
         self.learn = learn
         self.codec.write(batch, out)
@@ -310,6 +313,11 @@ class FlatSpace:
 def space_from_json(text: str) -> spaces.Space[Any]:
     """The Gymnasium space that the extension describes; the inverse of :attr:`FlatSpace.json` up to dtypes."""
     return _space(json.loads(text))
+
+
+def as_columns(space: spaces.Space[Any]) -> Json:
+    """What the extension knows of a space: equal for spaces that differ in dtypes alone."""
+    return FlatSpace(space).codec.describe()
 
 
 def _space(described: Json) -> spaces.Space[Any]:

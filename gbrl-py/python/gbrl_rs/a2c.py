@@ -25,7 +25,7 @@ class A2C(AlgorithmModel):
         env: an id, a gymnasium.Env, a gymnasium.vector.VectorEnv, an SB3 VecEnv, or :func:`gbrl_rs.make_vec`.
         learning_rate: SB3's knob: 7e-4 means the rates ``policy_lr`` 0.03 (0.003 where actions are a Box) and
             ``value_lr`` 0.05 of the trees, in proportion less for rollouts of fewer than 40 rows; twice that means twice
-            those; a function of the remaining progress (1 to 0) schedules them.
+            those; a function of the remaining progress (1 to 0), or a text such as "lin_3e-4", schedules them.
         n_steps: steps per environment between updates.
         gamma: discount per step.
         gae_lambda: weight of longer returns in the advantages; 1 is the plain one of A2C.
@@ -42,7 +42,8 @@ class A2C(AlgorithmModel):
         policy_kwargs: settings of the trees, as the keywords below; what only networks have is ignored with a warning.
         verbose: 1 prints a table at each log.
         seed: root of all random numbers; None draws one. A seed fixes the run to the byte, on any number of threads.
-        device: "cpu" or "auto": the processor; "cuda" or "cuda:N": an NVIDIA GPU grows the trees, the same ones to the bit.
+        device: "cpu": the processor; "cuda" or "cuda:N": an NVIDIA GPU grows the trees, the same ones to the bit; "auto": the
+            processor, and a GPU only for steps and predictions so large that it is sure to pay.
         policy_lr, value_lr: the trees' rates themselves, which then win over `learning_rate`: numbers, texts such as
             "lin_0.1", or functions of the remaining progress.
         **settings: every other setting of docs/parameters.md, with its default there except norm_reward (False) and

@@ -22,7 +22,8 @@ class AWR(AlgorithmModel):
         policy: "MlpPolicy", "MultiInputPolicy" or "TreePolicy": all mean trees, whatever the observations.
         env: an id, a gymnasium.Env, a gymnasium.vector.VectorEnv, an SB3 VecEnv, or :func:`gbrl_rs.make_vec`.
         learning_rate: as SB3's: 3e-4 means the rates ``policy_lr`` 0.05 (0.002 where actions are a Box) and ``value_lr``
-            0.1 of the trees; twice that means twice those; a function of the remaining progress (1 to 0) schedules them.
+            0.1 of the trees; twice that means twice those; a function of the remaining progress (1 to 0), or a text such as
+            "lin_3e-4", schedules them.
         n_steps: steps per environment between updates.
         buffer_size: steps, over all environments, that the replay holds; the oldest rollouts are dropped.
         value_updates, value_batch_size: trees of the value after each rollout, and rows drawn for each.
@@ -39,7 +40,8 @@ class AWR(AlgorithmModel):
         policy_kwargs: settings of the trees, as the keywords below; what only networks have is ignored with a warning.
         verbose: 1 prints a table at each log.
         seed: root of all random numbers; None draws one. A seed fixes the run to the byte, on any number of threads.
-        device: "cpu" or "auto": the processor; "cuda" or "cuda:N": an NVIDIA GPU grows the trees, the same ones to the bit.
+        device: "cpu": the processor; "cuda" or "cuda:N": an NVIDIA GPU grows the trees, the same ones to the bit; "auto": the
+            processor, and a GPU only for steps and predictions so large that it is sure to pay.
         policy_lr, value_lr: the trees' rates themselves, which then win over `learning_rate`: numbers, texts such as
             "lin_0.1", or functions of the remaining progress.
         **settings: every other setting of docs/parameters.md, with its default there except norm_reward (False) and

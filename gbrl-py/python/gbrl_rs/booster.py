@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Sequence
@@ -48,6 +49,11 @@ class _Trees:
         return self._core.feature_names
 
     @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs."""
+        return self._core.output_names
+
+    @property
     def bias(self) -> NDArray[np.float32]:
         """Where every output starts, float32 `[n_outputs]`; may be set."""
         return self._core.bias
@@ -81,6 +87,12 @@ class _Trees:
         from gbrl_rs.plot import plot_tree
 
         return plot_tree(self, tree_idx, ax=ax)
+
+    def _repr_html_(self) -> str:
+        from gbrl_rs.plot import trees_html
+
+        rows = [("columns", ", ".join(self.feature_names[:20])), ("outputs", ", ".join(self.output_names[:20]))]
+        return trees_html(self, rows)
 
     def set_progress(self, progress: float) -> None:
         """Where the run stands, from 0 to 1: what schedules such as "lin_0.1" go by."""
@@ -201,15 +213,18 @@ class Booster(_Trees):
         n_threads: int = 0,
         **settings: Any,
     ) -> None:
-        _options.check_names(settings, _options.names("tree"), "Booster()")
-        texts = {name: _options.as_text(name, value) for name, value in settings.items()}
-        groups = [("outputs", n_outputs, _options.as_text("learning_rate", learning_rate), optimizer)]
+        texts = _tree_settings(settings, type(self))
+        groups = [("outputs", n_outputs, _rate("learning_rate", learning_rate), optimizer)]
         self._arguments = (groups, texts, seed, n_threads)
         self._n_outputs = n_outputs
         if features is None and n_features is not None:
             features = [(f"f{i}", "numeric") for i in range(n_features)]
         if features is not None:
             self._build(list(features))
+        else:
+            # All but what is said of single columns can be wrong before they are known.
+            general = {name: text for name, text in texts.items() if name not in ("feature_weights", "monotone")}
+            _gbrl.Booster([("f0", "numeric")], groups, general, seed, 1)
 
     def _build(self, features: list[tuple[str, str]]) -> None:
         groups, texts, seed, n_threads = self._arguments
@@ -234,27 +249,60 @@ class Booster(_Trees):
         self._learn_columns(observations)
         rows = self._rows(observations, learn=True)
         grads = as_rows(_column(gradients, self.n_outputs, "gradients"), self.n_outputs, "gradients")
-        return self._core.step(rows, grads, None if weights is None else as_float32(weights, "weights"))
+        return self._core.step(rows, grads, _weights(weights))
 
-    def fit(self, x: Any, y: Any, n_trees: int = 100) -> NDArray[np.float64]:
+    def fit(self, x: Any, y: Any, n_trees: int = 100, weights: Any = None) -> NDArray[np.float64]:
         """Adds trees that lower ½‖output − y‖².
 
         Args:
             x: `[n, n_features]`.
             y: `[n, n_outputs]`, or `[n]` where there is one output.
             n_trees: how many.
+            weights: of the rows, `[n]`; all 1 if None.
 
         Returns:
-            The loss after each tree, averaged over rows, float64 `[n_trees]`.
-        """
-        self._learn_columns(x)
-        targets = as_rows(_column(y, self.n_outputs, "y"), self.n_outputs, "y")
-        return self._core.fit(self._rows(x, learn=True), targets, n_trees)
+            The loss after each tree, averaged over rows by their weights, float64 `[n_trees]`.
 
-    def partial_fit(self: Booster, x: Any, y: Any, n_trees: int = 1) -> Booster:
+        Raises:
+            ValueError: for other shapes, targets that are not finite and negative weights.
+        """
+        rows, targets = self._targets(x, y)
+        return self._core.fit(rows, targets, n_trees, _weights(weights))[0]
+
+    def fit_until(
+        self,
+        x: Any,
+        y: Any,
+        validation: tuple[Any, ...],
+        n_trees: int = 1000,
+        weights: Any = None,
+        patience: int = 10,
+        tol: float = 0.0,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """:meth:`fit` that stops early, by rows that are not learnt from.
+
+        Args:
+            x, y, n_trees, weights: as in :meth:`fit`.
+            validation: (x, y) of those rows, or (x, y, weights).
+            patience: trees that may pass without lowering their loss; the last of them stay.
+            tol: how much lower is lower.
+
+        Returns:
+            The losses of both after each tree, float64 `[trees grown]`.
+        """
+        training = self._targets(x, y)
+        held_x, held_y, *held_weights = validation
+        held_out = (*self._targets(held_x, held_y, learn=False), _weights(held_weights[0] if held_weights else None))
+        return self._core.fit(*training, n_trees, _weights(weights), held_out, patience, tol)
+
+    def partial_fit(self: Booster, x: Any, y: Any, n_trees: int = 1, weights: Any = None) -> Booster:
         """:meth:`fit` for data that come piece by piece; returns itself."""
-        self.fit(x, y, n_trees)
+        self.fit(x, y, n_trees, weights)
         return self
+
+    def _targets(self, x: Any, y: Any, learn: bool = True) -> tuple[Rows, Rows]:
+        self._learn_columns(x)
+        return self._rows(x, learn), as_rows(_column(y, self.n_outputs, "y"), self.n_outputs, "y")
 
     def predict(self, observations: Any, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Outputs, float32 `[n, n_outputs]`, by the bias and the trees from `start` to `stop` (all by default).
@@ -266,12 +314,20 @@ class Booster(_Trees):
 
     def set_learning_rate(self, learning_rate: Rate) -> None:
         """Another rate, or another schedule, for the trees to come."""
-        self._core.set_rate(0, _options.as_text("learning_rate", learning_rate))
+        self._core.set_rate(0, _rate("learning_rate", learning_rate))
 
     @property
     def n_outputs(self) -> int:
         """Columns of an output."""
         return self._n_outputs
+
+    def __repr__(self) -> str:
+        if not self.is_built:
+            return f"Booster(n_outputs={self.n_outputs}, without data)"
+        return f"Booster(n_outputs={self.n_outputs}, n_features={self.n_features}, n_trees={self.n_trees})"
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() if self.is_built else f"<code>{self!r}</code>"
 
     @property
     def is_built(self) -> bool:
@@ -333,19 +389,21 @@ class ActorCritic(_Trees):
         n_threads: int = 0,
         **settings: Any,
     ) -> None:
-        _options.check_names(settings, _options.names("tree"), "ActorCritic()")
+        texts = _tree_settings(settings, type(self))
         if features is None:
             if n_features is None:
                 raise TypeError("ActorCritic(): expected n_features or features, got neither")
             features = [(f"f{i}", "numeric") for i in range(n_features)]
         groups = [
-            ("policy", n_actions, _options.as_text("policy_lr", policy_lr), policy_optimizer),
-            ("value", 1, _options.as_text("value_lr", value_lr), value_optimizer),
+            ("policy", n_actions, _rate("policy_lr", policy_lr), policy_optimizer),
+            ("value", 1, _rate("value_lr", value_lr), value_optimizer),
         ]
-        texts = {name: _options.as_text(name, value) for name, value in settings.items()}
         self._core = _gbrl.Booster(list(features), groups, texts, seed, n_threads)
         self._seed, self._n_threads, self._progress = seed, n_threads, 0.0
         self._is_string = [kind == "strings" for _, kind in features]
+
+    def __repr__(self) -> str:
+        return f"ActorCritic(n_actions={self.n_actions}, n_features={self.n_features}, n_trees={self.n_trees})"
 
     @property
     def n_actions(self) -> int:
@@ -373,21 +431,42 @@ class ActorCritic(_Trees):
         gradients = np.empty((len(rows), self.n_outputs), dtype=np.float32)
         gradients[:, :-1] = as_rows(policy_grad, self.n_actions, "policy_grad")
         gradients[:, -1:] = as_rows(_column(value_grad, 1, "value_grad"), 1, "value_grad")
-        return self._core.step(rows, gradients, None if weights is None else as_float32(weights, "weights"))
+        return self._core.step(rows, gradients, _weights(weights))
 
     def set_policy_lr(self, rate: Rate) -> None:
         """Another rate of the policy's outputs, for the trees to come."""
-        self._core.set_rate(0, _options.as_text("policy_lr", rate))
+        self._core.set_rate(0, _rate("policy_lr", rate))
 
     def set_value_lr(self, rate: Rate) -> None:
         """Another rate of the value, for the trees to come."""
-        self._core.set_rate(1, _options.as_text("value_lr", rate))
+        self._core.set_rate(1, _rate("value_lr", rate))
+
+
+def _rate(name: str, rate: Rate) -> str:
+    """A learning rate as text, checked under its own name."""
+    text = _options.as_text(name, rate)
+    _gbrl.schedule_at(name, text, 0.0)
+    return text
+
+
+def _tree_settings(settings: dict[str, Any], owner: type) -> dict[str, str]:
+    """Keywords as the extension reads them, checked by name."""
+    for name in ("n_estimators", "n_trees", "iterations"):
+        if name in settings:
+            raise TypeError(f"{owner.__name__}() got the keyword '{name}': expected it in fit(x, y, n_trees)")
+    own = inspect.signature(owner).parameters.keys() - {"settings"}
+    _options.check_names(settings, _options.names("tree"), f"{owner.__name__}()", also=own)
+    return {name: _options.as_text(name, value) for name, value in settings.items()}
 
 
 def _blank(n_outputs: int, arguments: Any) -> Booster:
     booster = Booster(n_outputs)
     booster._arguments = arguments
     return booster
+
+
+def _weights(weights: Any) -> NDArray[np.float32] | None:
+    return None if weights is None else as_float32(weights, "weights")
 
 
 def _column(values: Any, n_columns: int, what: str) -> Any:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gbrl_rs._options import suggests
 from gbrl_rs.logger import Logger
 
 if TYPE_CHECKING:
@@ -241,6 +242,7 @@ class CheckpointCallback(BaseCallback):
 
     needs_values = False
 
+    @suggests
     def __init__(
         self,
         save_freq: int,
@@ -302,6 +304,7 @@ class EvalCallback(EventCallback):
 
     needs_values = False
 
+    @suggests
     def __init__(
         self,
         eval_env: Any,
@@ -446,6 +449,7 @@ class StopTrainingOnRewardThreshold(BaseCallback):
 
     needs_values = False
 
+    @suggests
     def __init__(self, reward_threshold: float, verbose: int = 0) -> None:
         super().__init__(verbose)
         self.reward_threshold = reward_threshold
@@ -474,6 +478,7 @@ class StopTrainingOnNoModelImprovement(BaseCallback):
 
     needs_values = False
 
+    @suggests
     def __init__(self, max_no_improvement_evals: int, min_evals: int = 0, verbose: int = 0) -> None:
         super().__init__(verbose)
         self.max_no_improvement_evals = max_no_improvement_evals
@@ -512,6 +517,7 @@ class StopTrainingOnMaxEpisodes(BaseCallback):
 
     needs_values = False
 
+    @suggests
     def __init__(self, max_episodes: int, verbose: int = 0) -> None:
         super().__init__(verbose)
         self.max_episodes = max_episodes
@@ -540,6 +546,7 @@ class EveryNTimesteps(EventCallback):
         callback: what is called.
     """
 
+    @suggests
     def __init__(self, n_steps: int, callback: BaseCallback) -> None:
         super().__init__(callback)
         self.n_steps = n_steps
@@ -556,7 +563,7 @@ class ProgressBarCallback(BaseCallback):
     """A progress bar, by the packages tqdm and rich.
 
     Raises:
-        ImportError: when they are not installed (``pip install gbrl_rs[progress]``).
+        ImportError: when they are not installed (``pip install tqdm rich``).
     """
 
     needs_steps = False
@@ -569,7 +576,7 @@ class ProgressBarCallback(BaseCallback):
             from tqdm import TqdmExperimentalWarning  # type: ignore[import-untyped,import-not-found,unused-ignore]
             from tqdm.rich import tqdm  # type: ignore[import-untyped,import-not-found,unused-ignore]
         except ImportError as error:
-            raise ImportError("expected the packages tqdm and rich: pip install gbrl_rs[progress]") from error
+            raise ImportError("expected the packages tqdm and rich: pip install tqdm rich") from error
         self._tqdm = tqdm
         self._warning = TqdmExperimentalWarning
         self._shown = 0
@@ -610,12 +617,13 @@ def as_callback(callback: Any, progress_bar: bool = False) -> BaseCallback:
 
 def vec_normalize_of(env: Any) -> Any:
     """SB3's VecNormalize among the wrappers of an environment, or None."""
-    while env is not None:
-        # By its class: wrappers hand on what they are asked for to what they are wrapped around.
-        if hasattr(type(env), "normalize_obs") and hasattr(type(env), "normalize_reward"):
-            return env
-        env = getattr(env, "__dict__", {}).get("venv")
-    return None
+    from gbrl_rs._envs import layers
+
+    kinds = ((layer, type(layer)) for layer in layers(env, "venv"))
+    found = (
+        layer for layer, kind in kinds if hasattr(kind, "normalize_obs") and hasattr(kind, "normalize_reward")
+    )
+    return next(found, None)
 
 
 class _Nothing(BaseCallback):

@@ -9,11 +9,15 @@ from typing import Any
 import gymnasium
 from gymnasium.vector import AutoresetMode
 
+from gbrl_rs import _gbrl
 from gbrl_rs._envs import GymEnvs
 from gbrl_rs._model_env import ModelVecEnv
+from gbrl_rs._options import suggests
 from gbrl_rs.monitor import Monitor
+from gbrl_rs.vec_env import make_vec
 
 
+@suggests
 def make_vec_env(
     env_id: str | Callable[..., gymnasium.Env[Any, Any]],
     n_envs: int = 1,
@@ -77,6 +81,13 @@ def make_vec_env(
     if isinstance(vec_env_cls, type) and issubclass(vec_env_cls, gymnasium.vector.VectorEnv):
         kwargs.setdefault("autoreset_mode", AutoresetMode.SAME_STEP)
     return vec_env_cls(functions, **kwargs)
+
+
+def make_copies(env_id: str, n_envs: int, seed: int = 0) -> Any:
+    """n copies of Gymnasium's environment, or of the one written in Rust where Gymnasium has none of that name."""
+    if env_id not in gymnasium.registry and env_id in _gbrl.environments():
+        return make_vec(env_id, n_envs, seed)
+    return make_vec_env(env_id, n_envs)
 
 
 def _made(env_id: str | Callable[..., gymnasium.Env[Any, Any]], kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:

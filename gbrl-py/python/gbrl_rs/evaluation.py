@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from gbrl_rs._envs import Envs, Sb3Envs, adapt
+from gbrl_rs._options import suggests
 
 
+@suggests
 def evaluate_policy(
     model: Any,
     env: Any,
@@ -61,7 +63,7 @@ def evaluate_policy(
             "Evaluation environment is not wrapped with a ``Monitor`` wrapper. This may result in reporting modified "
             "episode lengths and rewards, if other wrappers happen to modify these.",
             UserWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     returns, lengths = _play(model, envs, n_eval_episodes, deterministic, render, callback, use_masking)
     mean, std = float(np.mean(returns)), float(np.std(returns))
@@ -94,45 +96,48 @@ def _play(
             observations, state=state, episode_start=episode_starts, deterministic=deterministic, **masks
         )
         step, previous = envs.step(actions), observations
-        observations, rewards, infos = step.observations, step.rewards, step.infos()
+        observations, rewards = step.observations, step.rewards
         episode_starts = step.terminated | step.truncated
+        infos = step.infos() if callback is not None or episode_starts.any() else []
         sums += rewards
         steps += 1 if step.ignored is None else ~step.ignored
-        # What SB3's callbacks find.
-        variables: dict[str, Any] = {
-            "model": model,
-            "env": envs.given,
-            "n_envs": n,
-            "n_eval_episodes": n_episodes,
-            "deterministic": deterministic,
-            "render": render,
-            "callback": callback,
-            "episode_rewards": returns,
-            "episode_lengths": lengths,
-            "episode_counts": np.array(counts),
-            "episode_count_targets": np.array(targets),
-            "current_rewards": sums,
-            "current_lengths": steps,
-            "actions": actions,
-            "states": state,
-            "observations": previous,
-            "new_observations": observations,
-            "rewards": rewards,
-            "dones": episode_starts,
-            "episode_starts": episode_starts,
-            "infos": infos,
-        }
-        for i in range(n):
+        variables: dict[str, Any] = {}
+        if callback is not None:
+            # What SB3's callbacks find.
+            variables = {
+                "model": model,
+                "env": envs.given,
+                "n_envs": n,
+                "n_eval_episodes": n_episodes,
+                "deterministic": deterministic,
+                "render": render,
+                "callback": callback,
+                "episode_rewards": returns,
+                "episode_lengths": lengths,
+                "episode_counts": np.array(counts),
+                "episode_count_targets": np.array(targets),
+                "current_rewards": sums,
+                "current_lengths": steps,
+                "actions": actions,
+                "states": state,
+                "observations": previous,
+                "new_observations": observations,
+                "rewards": rewards,
+                "dones": episode_starts,
+                "episode_starts": episode_starts,
+                "infos": infos,
+            }
+        for i in range(n) if callback is not None else np.flatnonzero(episode_starts).tolist():
             done, info, reward = bool(episode_starts[i]), infos[i], float(rewards[i])
             if counts[i] < targets[i]:
                 if callback is not None:
                     of_copy = {"i": i, "done": done, "info": info, "reward": reward, "n_episodes": len(returns)}
                     callback({**variables, **of_copy}, globals())
                 reported = info.get("episode")
-                if done and (reported is not None or not envs.reports):
+                if done and reported is not None:
                     counts[i] += 1
-                    returns.append(float(sums[i]) if reported is None else float(np.asarray(reported["r"]).item()))
-                    lengths.append(int(steps[i]) if reported is None else int(np.asarray(reported["l"]).item()))
+                    returns.append(float(np.asarray(reported["r"]).item()) if envs.reports else float(sums[i]))
+                    lengths.append(int(np.asarray(reported["l"]).item()) if envs.reports else int(steps[i]))
             if done:
                 sums[i], steps[i] = 0.0, 0
         if render:

@@ -179,7 +179,7 @@ class TensorBoardOutputFormat:
     """Events for TensorBoard, written by the package `tensorboard` alone; torch is not needed.
 
     Raises:
-        ImportError: when `tensorboard` is not installed (``pip install gbrl_rs[tensorboard]``).
+        ImportError: when `tensorboard` is not installed (``pip install tensorboard``).
     """
 
     def __init__(self, folder: str) -> None:
@@ -189,8 +189,8 @@ class TensorBoardOutputFormat:
                 EventFileWriter,
             )
         except ImportError as error:
-            raise ImportError("expected the package tensorboard: pip install gbrl_rs[tensorboard]") from error
-        self._event, self._summary = event_pb2.Event, summary_pb2.Summary
+            raise ImportError("expected the package tensorboard: pip install tensorboard") from error
+        self._event, self._summary, self._session = event_pb2.Event, summary_pb2.Summary, event_pb2.SessionLog
         self._metadata, self._tensor = summary_pb2.SummaryMetadata, tensor_pb2.TensorProto
         self._warned: set[str] = set()
         self.writer = EventFileWriter(folder)
@@ -204,6 +204,12 @@ class TensorBoardOutputFormat:
         ]
         self.writer.add_event(self._event(wall_time=time.time(), step=step, summary=self._summary(value=values)))
         self.writer.flush()
+
+    def forget_after(self, step: int) -> None:
+        """Tells TensorBoard to show nothing of earlier files after `step`: a run that goes on writes it again."""
+        # Events from this step on are forgotten.
+        started = self._session(status=self._session.START)
+        self.writer.add_event(self._event(wall_time=time.time(), step=step + 1, session_log=started))
 
     def _value(self, key: str, item: Any) -> Any:
         if _is_number(item):

@@ -9,6 +9,8 @@ from typing import Any, SupportsFloat
 
 import gymnasium
 
+from gbrl_rs._options import suggests
+
 
 class Monitor(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Puts ``info["episode"] = {"r": return, "l": length, "t": seconds}`` into the last info of an episode.
@@ -25,6 +27,7 @@ class Monitor(gymnasium.Wrapper[Any, Any, Any, Any]):
         RuntimeError: from step() after an episode ended, and from an early reset that is not allowed.
     """
 
+    @suggests
     def __init__(
         self,
         env: gymnasium.Env[Any, Any],

@@ -118,6 +118,12 @@ class TreePolicy:
         self.device = "cpu"
         self._n_choices = _n_choices(self.action_space)
 
+    def __repr__(self) -> str:
+        from gbrl_rs.plot import short_space
+
+        spaces_of = f"{short_space(self.observation_space)} -> {short_space(self.action_space)}"
+        return f"{type(self).__name__}({spaces_of}, {self._agent.n_trees:,} trees)"
+
     def predict(
         self,
         observation: Any,

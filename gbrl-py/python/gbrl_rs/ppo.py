@@ -24,7 +24,7 @@ class PPO(AlgorithmModel):
         env: an id, a gymnasium.Env, a gymnasium.vector.VectorEnv, an SB3 VecEnv, or :func:`gbrl_rs.make_vec`.
         learning_rate: SB3's knob: 3e-4 means the rates ``policy_lr`` 0.02 (0.01 where actions are a Box) and
             ``value_lr`` 0.02 of the trees, which suit SB3's other defaults; twice that means twice those; a function of
-            the remaining progress (1 to 0) schedules them.
+            the remaining progress (1 to 0), or a text such as "lin_3e-4", schedules them.
         n_steps: steps per environment between updates.
         batch_size: rows per minibatch, and so per tree.
         n_epochs: passes over each rollout.
@@ -97,7 +97,7 @@ class PPO(AlgorithmModel):
         normalize_advantage: bool = True,
         ent_coef: float = 0.0,
         vf_coef: float = 0.5,
-        max_grad_norm: float = 0.5,
+        max_grad_norm: float = MAX_GRAD_NORM,
         use_sde: bool = False,
         sde_sample_freq: int = -1,
         rollout_buffer_class: None = None,
@@ -130,7 +130,14 @@ class PPO(AlgorithmModel):
         if isinstance(self.clip_range_vf, (float, int)):
             assert self.clip_range_vf > 0, "`clip_range_vf` must be positive, pass `None` to deactivate vf clipping"
         rest = rows % self.batch_size
-        if rest:
+        if rest == rows:
+            warnings.warn(
+                f"You have specified a mini-batch size of {self.batch_size}, which is larger than the rollout, "
+                f"`n_steps * n_envs = {rows}`: every mini-batch is the whole of it",
+                UserWarning,
+                stacklevel=5,
+            )
+        elif rest:
             warnings.warn(
                 f"You have specified a mini-batch size of {self.batch_size}, but because the `RolloutBuffer` is of "
                 f"size `n_steps * n_envs = {rows}`, after every {rows // self.batch_size} untruncated mini-batches, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -11,6 +12,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from gbrl_rs import _gbrl
+from gbrl_rs._envs import check_count
 from gbrl_rs._spaces import FlatSpace, space_from_json
 
 
@@ -41,8 +43,13 @@ class RustVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
 
     def __init__(self, name: str, n_envs: int = 1, seed: int = 0, n_threads: int = 1) -> None:
         self._arguments = (name, n_envs, seed, n_threads)
+        if name in gymnasium.registry and name not in _gbrl.environments():
+            raise ValueError(
+                f"{name}: expected an environment written in Rust ({', '.join(_gbrl.environments())}), got one of "
+                f"Gymnasium's; make_vec_env('{name}', {n_envs}) makes copies of those"
+            )
         self.core = _gbrl.VecEnv(name, n_envs, seed, n_threads)
-        self.name = name
+        self.name = self.env_id = name
         self.num_envs = n_envs
         self.has_masks = self.core.has_masks
         self.single_observation_space: spaces.Space[Any] = space_from_json(self.core.observation_space)
@@ -69,6 +76,7 @@ class RustVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
 
     def step(self, actions: Any) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Advances all copies by a batch of actions: observations, rewards, terminated, truncated, infos."""
+        check_count(self, self.num_envs, actions)
         rows = self.flat_actions.rows(actions, self.num_envs)
         observations, rewards, terminated, truncated, finals = self.core.step(rows)
         infos: dict[str, Any] = {}

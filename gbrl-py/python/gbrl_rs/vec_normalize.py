@@ -14,8 +14,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from gbrl_rs import _gbrl
 from gbrl_rs._envs import Info, adapt, is_sb3_vec_env
 from gbrl_rs._model_env import ModelVecEnv
+from gbrl_rs._options import suggests
 
 
 class RunningMeanStd:
@@ -65,6 +67,7 @@ class VecNormalize:
         >>> env.save("statistics.json")
     """
 
+    @suggests
     def __init__(
         self,
         venv: Any,
@@ -93,6 +96,10 @@ class VecNormalize:
         self.returns = np.zeros(self.num_envs)
         self.old_reward = np.zeros(self.num_envs, dtype=np.float32)
         self._old_obs: Any = None
+
+    def __repr__(self) -> str:
+        flags = ", ".join(f"{name}={getattr(self, name)}" for name in ("training", "norm_obs", "norm_reward"))
+        return f"VecNormalize({self.venv!r}, {flags})"
 
     def set_venv(self, venv: Any) -> None:
         """Stands around other environments from now on, with the same statistics.
@@ -191,7 +198,7 @@ class VecNormalize:
             "observations": rms and {key: _packed(part) for key, part in rms.items()},
             "returns": _packed(self.ret_rms),
         }
-        Path(save_path).write_text(json.dumps(state))
+        _gbrl.write_file(save_path, json.dumps(state).encode())
 
     @staticmethod
     def load(load_path: str | Path, venv: Any) -> VecNormalize:

@@ -197,12 +197,12 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    fn score_rule(&self) -> &ScoreRule {
-        &self.gradients.score_rule
+    fn score_rule(&mut self, _: &Task<'_>) -> Result<&ScoreRule> {
+        Ok(&self.gradients.score_rule)
     }
 
-    fn leaf_rule(&self) -> &ScoreRule {
-        &self.gradients.leaf_rule
+    fn leaf_rule(&mut self, _: &Task<'_>) -> Result<&ScoreRule> {
+        Ok(&self.gradients.leaf_rule)
     }
 
     fn unsplit(&mut self, _task: &Task<'_>, node: NodeId) -> Result<f64> {

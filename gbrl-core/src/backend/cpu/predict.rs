@@ -1,7 +1,6 @@
 //! Prediction on the CPU: outputs of rows from a range of trees, added in the order of the trees.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::packed::{Layout, Packed, Segment};
 use super::simd::{ROW_FEATURES, Simd};
@@ -26,8 +25,6 @@ const MANY_TILES: usize = 1024;
 /// ensemble grows.
 #[derive(Debug)]
 pub struct Predictor {
-    /// Which predictor of this process this is.
-    stamp: u64,
     simd: Simd,
     n_features: usize,
     n_outputs: usize,
@@ -39,8 +36,6 @@ pub struct Predictor {
     /// Whether two column ranges overlap, so that trees of one must not overtake those of another.
     interleaved: bool,
 }
-
-static NEXT_STAMP: AtomicU64 = AtomicU64::new(1);
 
 /// Buffers of one prediction.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +50,6 @@ impl Predictor {
     pub fn new(simd: Simd, ensemble: &Ensemble) -> Self {
         let (n_features, n_outputs) = (ensemble.n_features(), ensemble.n_outputs());
         let mut predictor = Predictor {
-            stamp: NEXT_STAMP.fetch_add(1, Ordering::Relaxed),
             simd,
             n_features,
             n_outputs,
@@ -84,11 +78,6 @@ impl Predictor {
         }
         self.packed[at].push(self.n_trees, tree);
         self.n_trees += 1;
-    }
-
-    /// A number that no other predictor has: trees are only appended, so of equal numbers one list is the other's beginning.
-    pub fn stamp(&self) -> u64 {
-        self.stamp
     }
 
     /// Trees.

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::super::form::{EdgeHead, EdgePolicy, Part};
 use super::super::vector::SelfTest;
-use super::sum_type;
 use super::table::{Table, float};
+use super::{TANH, sum_type};
 
 /// What the header declares.
 pub fn declarations(policy: &EdgePolicy) -> String {
@@ -84,6 +84,7 @@ pub fn functions(policy: &EdgePolicy) -> String {
             out.push_str(&Table::of(&format!("pol_bounds[{}][2]", bounds.len()), rows));
             if squash {
                 out.push_str(TANH);
+                out.push('\n');
             }
             let _ = write!(
                 out,
@@ -280,58 +281,9 @@ const BITS: &str = "    for (bit = 0u; bit < N_BITSu; bit++) {
 
 ";
 
-/// The library's own functions, operation by operation.
-const TANH: &str = "/* e to the x for 0 <= x <= 40: range reduction and a polynomial. */
-static double pol_exp(double x)
-{
-    const int32_t k = (int32_t)((x * 1.4426950408889634) + 0.5);
-    const double hi = x - ((double)k * 6.93147180369123816490e-01);
-    const double lo = (double)k * 1.90821492927058770002e-10;
-    const double r = hi - lo;
-    double p = 1.0 / 6227020800.0;
-    double y;
-    int32_t i;
-
-    p = (p * r) + (1.0 / 479001600.0);
-    p = (p * r) + (1.0 / 39916800.0);
-    p = (p * r) + (1.0 / 3628800.0);
-    p = (p * r) + (1.0 / 362880.0);
-    p = (p * r) + (1.0 / 40320.0);
-    p = (p * r) + (1.0 / 5040.0);
-    p = (p * r) + (1.0 / 720.0);
-    p = (p * r) + (1.0 / 120.0);
-    p = (p * r) + (1.0 / 24.0);
-    p = (p * r) + (1.0 / 6.0);
-    p = (p * r) + 0.5;
-    y = 1.0 + (hi - (lo - ((r * r) * p)));
-    for (i = 0; i < k; i++) {
-        y *= 2.0; /* exact */
-    }
-    return y;
-}
-
-static double pol_tanh(double x)
-{
-    const double a = (x < 0.0) ? -x : x;
-    double t;
-
-    if (a > 20.0) {
-        t = 1.0;
-    } else if (a < 1e-3) {
-        const double z = a * a;
-
-        t = a * (1.0 - (z * ((1.0 / 3.0) - (z * (2.0 / 15.0)))));
-    } else {
-        t = 1.0 - (2.0 / (pol_exp(2.0 * a) + 1.0));
-    }
-    return (x < 0.0) ? -t : t;
-}
-
-";
-
 /// The table of actions that have to come out.
 pub fn self_test_actions(policy: &EdgePolicy, tests: &SelfTest) -> String {
-    if is_box(policy) {
+    if policy.is_box() {
         let bits = tests.actions.iter().map(|&x| format!("{:#010x}u", (x as f32).to_bits()));
         return format!("static const uint32_t {}", Table::of("pol_test_actions[]", bits));
     }
@@ -341,7 +293,7 @@ pub fn self_test_actions(policy: &EdgePolicy, tests: &SelfTest) -> String {
 
 /// The body of the loop over tests.
 pub fn self_test_check(policy: &EdgePolicy) -> String {
-    let action = if is_box(policy) { "float" } else { "int32_t" };
+    let action = if policy.is_box() { "float" } else { "int32_t" };
     let mut out = format!("        {action} action[POL_ACTION_LEN];\n\n");
     out.push_str(
         "        (void)memcpy(obs, &pol_test_obs[test * (uint32_t)POL_N_FEATURES], sizeof obs);
@@ -364,8 +316,4 @@ pub fn self_test_check(policy: &EdgePolicy) -> String {
         );
     }
     out
-}
-
-fn is_box(policy: &EdgePolicy) -> bool {
-    matches!(policy.head, EdgeHead::Box(_) | EdgeHead::SquashedBox(_))
 }

@@ -3,9 +3,8 @@
 
 #include <string.h>
 
-#ifdef __FAST_MATH__
-#error "compile this file without -ffast-math: sums must be added in their order"
-#endif
+#include "target.c"
+#include "strict.c"
 
 enum { HEADER = 64, RUN = 12, BINARY = 255, MAX_DEPTH = 16 };
 enum { DISCRETE = 0, MULTI_BINARY = 1, BOX = 2, SQUASHED_BOX = 3 };
@@ -492,51 +491,7 @@ int gbrl_edge_act(const gbrl_edge_policy *policy, const float *obs, const uint8_
     return GBRL_EDGE_OK;
 }
 
-/* e to the x for 0 <= x <= 40: range reduction and a polynomial. */
-static double exp_small(double x)
-{
-    const int32_t k = (int32_t)((x * 1.4426950408889634) + 0.5);
-    const double hi = x - ((double)k * 6.93147180369123816490e-01);
-    const double lo = (double)k * 1.90821492927058770002e-10;
-    const double r = hi - lo;
-    double p = 1.0 / 6227020800.0;
-    double y;
-    int32_t i;
-
-    p = (p * r) + (1.0 / 479001600.0);
-    p = (p * r) + (1.0 / 39916800.0);
-    p = (p * r) + (1.0 / 3628800.0);
-    p = (p * r) + (1.0 / 362880.0);
-    p = (p * r) + (1.0 / 40320.0);
-    p = (p * r) + (1.0 / 5040.0);
-    p = (p * r) + (1.0 / 720.0);
-    p = (p * r) + (1.0 / 120.0);
-    p = (p * r) + (1.0 / 24.0);
-    p = (p * r) + (1.0 / 6.0);
-    p = (p * r) + 0.5;
-    y = 1.0 + (hi - (lo - ((r * r) * p)));
-    for (i = 0; i < k; i++) {
-        y *= 2.0; /* exact */
-    }
-    return y;
-}
-
-static double tanh_of(double x)
-{
-    const double a = (x < 0.0) ? -x : x;
-    double t;
-
-    if (!(a <= 20.0)) {
-        t = 1.0;
-    } else if (a < 1e-3) {
-        const double z = a * a;
-
-        t = a * (1.0 - (z * ((1.0 / 3.0) - (z * (2.0 / 15.0)))));
-    } else {
-        t = 1.0 - (2.0 / (exp_small(2.0 * a) + 1.0));
-    }
-    return (x < 0.0) ? -t : t;
-}
+#include "tanh.c"
 
 int gbrl_edge_act_box(const gbrl_edge_policy *policy, const float *obs, uint8_t *codes, uint32_t *sums, float *action)
 {
@@ -552,7 +507,7 @@ int gbrl_edge_act_box(const gbrl_edge_policy *policy, const float *obs, uint8_t 
         float x = output(policy, sums, i);
 
         if (policy->head == (uint8_t)SQUASHED_BOX) {
-            x = (float)((double)low + (((double)high - (double)low) * (0.5 * (tanh_of((double)x) + 1.0))));
+            x = (float)((double)low + (((double)high - (double)low) * (0.5 * (pol_tanh((double)x) + 1.0))));
         }
         x = (x < low) ? low : x;
         action[i] = (x > high) ? high : x;

@@ -1,6 +1,6 @@
 /* Runs a policy in gbrl's loadable form: for updates in the field, where a new policy is bytes and no new program.
  *
- * C99, nothing but <stdint.h> and memcpy; no allocation, no recursion, no state. gbrl_edge_open checks the bytes once,
+ * C99, no library but memcpy; no allocation, no recursion, no state. gbrl_edge_open checks the bytes once,
  * whatever they are: length, checksum, every index. Nothing outside them is ever read.
  *
  * Compile with -ffp-contract=off and without -ffast-math: then outputs are equal to the library's, bit for bit, if the

@@ -1,4 +1,4 @@
-// Decides on the rows of the file `rows`: node run.mjs NAME.
+// Decides on the rows of the file `rows` as the harness in C does: node run.mjs NAME [box].
 import { readFileSync, writeFileSync } from "node:fs";
 
 const name = process.argv[2];

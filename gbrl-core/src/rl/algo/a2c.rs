@@ -5,6 +5,7 @@ use crate::config::AgentParams;
 use crate::error::Result;
 use crate::rl::algo::learner::{Learner, Lesson, explained_of};
 use crate::rl::algo::minibatch::{PolicyLoss, ValueLoss};
+use crate::rl::algo::steps::{Aim, Collected, Learning, Means, Steps};
 use crate::rl::rollout::Rollout;
 
 /// The losses of a rollout.
@@ -27,22 +28,27 @@ pub(super) fn losses<'a>(rollout: &'a Rollout, settings: &AgentParams) -> (Polic
 
 /// Learns from the lesson's rollout.
 pub(super) fn update(learner: &mut Learner, lesson: &mut Lesson<'_, '_>) -> Result<()> {
-    let (settings, rollout) = (lesson.settings, lesson.rollout);
+    let (settings, rollout, progress) = (lesson.settings, lesson.rollout, lesson.progress);
     if !learner.take(rollout.learnt_rows()) {
         return Ok(());
     }
-    let Learner { order: rows, batch, adam, .. } = learner;
-    batch.gather(lesson.data, rows);
+    let Learner { order: rows, batch, adam, n_updates, .. } = learner;
+    let Lesson { head, booster, data, poll, metrics, .. } = lesson;
+    let source = &mut Collected { rollout, data };
     let (policy, value) = losses(rollout, settings);
-    let stats = batch.policy(lesson.head, rollout, rows, &policy)?;
-    let squared_error = batch.value(rows, &value);
-    if (lesson.poll)().is_continue() {
-        lesson.booster.step(lesson.data, rows, &batch.gradients)?;
-        let rate = settings.log_std_lr.at(lesson.progress);
-        adam.step(&mut lesson.head.log_std, &batch.log_std_gradients, rate);
-        learner.n_updates += 1;
+    let aim = Aim { policy: Some(policy), value: Some(value), group_idx: None };
+    let mut steps = Steps::begin(Learning { head, booster, source, batch }, rows.len(), aim)?;
+    let mut means = Means::default();
+    let stepped = steps.step(Learning { head, booster, source, batch }, rows, &mut |now| {
+        means = *now;
+        poll()
+    })?;
+    steps.end(booster, source)?;
+    if stepped.is_continue() {
+        adam.step(&mut head.log_std, &batch.log_std_gradients, settings.log_std_lr.at(progress));
+        *n_updates += 1;
     }
-    let metrics = &mut *lesson.metrics;
+    let (stats, squared_error) = (means.policy, means.squared_error);
     metrics.set("train/entropy_loss", -stats.entropy);
     metrics.set("train/explained_variance", explained_of(rollout.values(), rollout.returns(), rollout.learnt_rows()));
     metrics.set("train/policy_loss", stats.loss);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::MakeBackend;
 use crate::boost::{Booster, Dataset};
 use crate::config::{AgentParams, AlgoParams, Edges, OptimizerKind, ParamValue, Settings};
+use crate::data::FeatureSchema;
 use crate::ensemble::{Ensemble, Optimizer, OutputGroup};
 use crate::error::{Error, Result};
 use crate::io::{Model, ModelRef};
@@ -555,6 +556,21 @@ impl Agent {
         Ok(())
     }
 
+    /// Calls the columns of observations and the codes of categories by other names than the observation space's, and the
+    /// policy's outputs by those of the actions that they stand for, as many as there are.
+    ///
+    /// # Errors
+    /// Class `Value` for columns of other kinds.
+    pub fn describe(&mut self, features: FeatureSchema, choices: &[String]) -> Result<()> {
+        let n = self.head.n_policy_outputs();
+        let name = |column| match choices.get(column) {
+            Some(choice) if column < n => format!("policy[{choice}]"),
+            _ => self.booster.ensemble().output_name(column),
+        };
+        let names = if choices.is_empty() { Vec::new() } else { (0..=n).map(name).collect() };
+        self.booster.describe(features, names)
+    }
+
     /// Restarts every random stream from another seed.
     pub fn seed(&mut self, seed: u64) {
         self.settings.run.seed = seed;
@@ -586,7 +602,12 @@ impl Agent {
         let Some(about) = About::of(&model)? else {
             return Err(Error::format("model", "no policy", "a policy's description", "trees without one"));
         };
-        let state = AgentState { head: about.policy, n_trees: model.ensemble.trees().len(), ..self.state() };
+        let mut state = AgentState { head: about.policy, n_trees: model.ensemble.trees().len(), ..self.state() };
+        // The value that comes along is in units of its own rewards.
+        let scale = about.training.and_then(|training| training.reward_normalizer);
+        if let (Some(own), Some(scale)) = (&mut state.actor.reward_normalizer, &scale) {
+            own.take_scale(scale);
+        }
         let fits = |head: &PolicyHead| {
             (head.observation_space.clone(), head.distribution.clone(), head.log_std.len(), head.normalizer.is_some())
         };

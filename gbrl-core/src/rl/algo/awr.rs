@@ -6,12 +6,15 @@
 //! `policy_updates` steps of −min(exp(A/β), max_weight)·ln π − ent_coef·H. Each step adds a tree to one output group
 //! alone, so trees of the value cost the acting policy nothing.
 
+use std::ops::ControlFlow;
+
 use crate::config::AwrParams;
 use crate::error::Result;
 use crate::rl::algo::agent::{POLICY, VALUE};
 use crate::rl::algo::learner::{Learner, Lesson, explained_of};
 use crate::rl::algo::minibatch::{PolicyLoss, Totals, ValueLoss};
 use crate::rl::algo::replay::Replay;
+use crate::rl::algo::steps::{Aim, Learning, Steps};
 use crate::rl::loss::{advantage_weight, standardize_advantages};
 use crate::rng::Stream;
 
@@ -22,33 +25,39 @@ pub(super) fn update(
     lesson: &mut Lesson<'_, '_>,
     awr: &AwrParams,
 ) -> Result<()> {
-    let settings = lesson.settings;
+    let (settings, progress) = (lesson.settings, lesson.progress);
     replay.value(lesson.booster, settings.gamma, settings.gae_lambda)?;
     let explained = explained_of(replay.values(), replay.returns(), replay.learnt_rows());
     if !learner.take(replay.learnt_rows()) {
         return Ok(());
     }
     let Learner { minibatches, order, batch, adam, n_updates, .. } = learner;
+    let Lesson { head, booster, poll, metrics, .. } = lesson;
     let mut draws = Draws { order, at: usize::MAX, stream: minibatches };
     let mut totals = Totals::default();
     let mut interrupted = false;
+    let returns = replay.returns().to_vec();
+    let loss = ValueLoss {
+        returns: &returns,
+        clip: None,
+        vf_coef: settings.vf_coef,
+        max_grad_norm: settings.max_value_grad_norm,
+    };
+    let aim = Aim { policy: None, value: Some(loss), group_idx: Some(VALUE) };
+    let mut steps = Steps::begin(Learning { head, booster, source: replay, batch }, awr.value_batch_size, aim)?;
     for _ in 0..awr.value_updates {
-        interrupted = (lesson.poll)().is_break();
+        interrupted = poll().is_break();
         if interrupted {
             break;
         }
         let rows = draws.next(awr.value_batch_size);
-        batch.gather(replay.data(), rows);
-        let loss = ValueLoss {
-            returns: replay.returns(),
-            clip: None,
-            vf_coef: settings.vf_coef,
-            max_grad_norm: settings.max_value_grad_norm,
-        };
-        totals.add_value(batch.value(rows, &loss));
-        lesson.booster.step_group(replay.data_mut(), rows, &batch.gradients, VALUE)?;
+        let _ = steps.step(Learning { head, booster, source: replay, batch }, rows, &mut |means| {
+            totals.add_value(means.squared_error);
+            ControlFlow::Continue(())
+        })?;
         *n_updates += 1;
     }
+    steps.end(booster, replay)?;
     let mut weights = replay.advantages();
     let mut learnt: Vec<f64> = replay.learnt_rows().map(|row| weights[row as usize]).collect();
     if settings.normalize_advantage {
@@ -61,26 +70,29 @@ pub(super) fn update(
         clipped += f64::from(u8::from(weight >= awr.max_weight));
         weights[row as usize] = weight;
     }
+    let loss = PolicyLoss {
+        weights: &weights,
+        standardize: false,
+        clip: None,
+        ent_coef: settings.ent_coef,
+        max_grad_norm: settings.max_policy_grad_norm,
+    };
+    let aim = Aim { policy: Some(loss), value: None, group_idx: Some(POLICY) };
+    let mut steps = Steps::begin(Learning { head, booster, source: replay, batch }, awr.policy_batch_size, aim)?;
     for _ in 0..awr.policy_updates {
-        if interrupted || (lesson.poll)().is_break() {
+        if interrupted || poll().is_break() {
             break;
         }
         let rows = draws.next(awr.policy_batch_size);
-        batch.gather(replay.data(), rows);
-        let loss = PolicyLoss {
-            weights: &weights,
-            standardize: false,
-            clip: None,
-            ent_coef: settings.ent_coef,
-            max_grad_norm: settings.max_policy_grad_norm,
-        };
-        totals.add_policy(&batch.policy(lesson.head, replay, rows, &loss)?);
-        lesson.booster.step_group(replay.data_mut(), rows, &batch.gradients, POLICY)?;
-        let rate = settings.log_std_lr.at(lesson.progress);
-        adam.step(&mut lesson.head.log_std, &batch.log_std_gradients, rate);
+        let _ = steps.step(Learning { head, booster, source: replay, batch }, rows, &mut |means| {
+            totals.add_policy(&means.policy);
+            ControlFlow::Continue(())
+        })?;
+        adam.step(&mut head.log_std, &batch.log_std_gradients, settings.log_std_lr.at(progress));
         *n_updates += 1;
     }
-    let (metrics, n) = (&mut *lesson.metrics, learnt.len() as f64);
+    steps.end(booster, replay)?;
+    let n = learnt.len() as f64;
     metrics.set("train/advantage_weight", sum / n);
     metrics.set("train/clip_fraction", clipped / n);
     metrics.set("train/entropy_loss", -totals.policy.entropy / totals.n_policy);

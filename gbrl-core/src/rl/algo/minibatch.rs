@@ -1,5 +1,7 @@
 //! Losses and gradients of one minibatch: the policy's and the value's, each by itself.
 
+use crate::backend::update::LOSS_TILE as TILE;
+pub use crate::backend::update::{PolicyLoss, ValueLoss};
 use crate::boost::Dataset;
 use crate::error::Result;
 use crate::math;
@@ -27,30 +29,6 @@ impl Acted for Rollout {
     }
 }
 
-/// The policy's loss at one moment of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct PolicyLoss<'a> {
-    /// By row: advantages, or what was made of them.
-    pub weights: &'a [f64],
-    /// Whether weights are standardised within the minibatch.
-    pub standardize: bool,
-    /// For the clipped surrogate: ln π of the policy that acted, by row, and ε. Otherwise the plain policy gradient.
-    pub clip: Option<(&'a [f64], f64)>,
-    pub ent_coef: f64,
-    pub max_grad_norm: Option<f64>,
-}
-
-/// The value's loss at one moment of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct ValueLoss<'a> {
-    /// Targets by row.
-    pub returns: &'a [f64],
-    /// Values as they were when the rollout was finished, by row, and how far the new ones may leave them.
-    pub clip: Option<(&'a [f32], f64)>,
-    pub vf_coef: f64,
-    pub max_grad_norm: Option<f64>,
-}
-
 /// Means over a minibatch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PolicyStats {
@@ -58,6 +36,25 @@ pub struct PolicyStats {
     pub entropy: f64,
     pub kl: f64,
     pub clip_fraction: f64,
+}
+
+impl PolicyStats {
+    fn add(&mut self, other: &PolicyStats) {
+        self.loss += other.loss;
+        self.entropy += other.entropy;
+        self.kl += other.kl;
+        self.clip_fraction += other.clip_fraction;
+    }
+
+    /// Sums over `n` rows as means.
+    pub fn over(&self, n: f64) -> Self {
+        PolicyStats {
+            loss: self.loss / n,
+            entropy: self.entropy / n,
+            kl: self.kl / n,
+            clip_fraction: self.clip_fraction / n,
+        }
+    }
 }
 
 /// Sums of minibatches' means, for the mean over an update.
@@ -72,10 +69,7 @@ pub struct Totals {
 
 impl Totals {
     pub fn add_policy(&mut self, stats: &PolicyStats) {
-        self.policy.loss += stats.loss;
-        self.policy.entropy += stats.entropy;
-        self.policy.kl += stats.kl;
-        self.policy.clip_fraction += stats.clip_fraction;
+        self.policy.add(stats);
         self.n_policy += 1.0;
     }
 
@@ -84,10 +78,6 @@ impl Totals {
         self.n_value += 1.0;
     }
 }
-
-/// Rows evaluated together, so that the processor can have several exponentials in flight: one alone is a chain of 30
-/// dependent operations.
-const TILE: usize = 32;
 
 /// Buffers of one minibatch, kept.
 pub struct Minibatch {
@@ -100,7 +90,9 @@ pub struct Minibatch {
     pub log_std_gradients: Vec<f64>,
     weights: Vec<f64>,
     row_gradients: Vec<f64>,
-    // One tile.
+    // One tile: rows evaluated together, so that the processor can have several exponentials in flight. One alone is a chain
+    // of 30 dependent operations.
+    tile_log_std: Vec<f64>,
     actions: Vec<f32>,
     masks: Vec<bool>,
     params: Vec<f64>,
@@ -119,6 +111,7 @@ impl Minibatch {
             log_std_gradients: vec![0.0; head.log_std.len()],
             weights: Vec::new(),
             row_gradients: vec![0.0; head.distribution.n_params()],
+            tile_log_std: vec![0.0; head.log_std.len()],
             actions: Vec::with_capacity(TILE * head.distribution.action_len()),
             masks: Vec::with_capacity(TILE * head.distribution.mask_len()),
             params: vec![0.0; TILE * head.distribution.n_params()],
@@ -140,7 +133,8 @@ impl Minibatch {
     /// From `self.outputs` of `rows` computes the policy's columns of `self.gradients`, `self.log_std_gradients` and
     /// the statistics.
     ///
-    /// loss_row = (clipped surrogate, or −w·ln π) − ent_coef·H. Sums run in the order of `rows`.
+    /// loss_row = (clipped surrogate, or −w·ln π) − ent_coef·H. Sums run in the order of `rows`, tile by tile
+    /// ([`LOSS_TILE`](crate::backend::update::LOSS_TILE)).
     pub fn policy(
         &mut self,
         head: &PolicyHead,
@@ -178,17 +172,17 @@ impl Minibatch {
                     self.ratios[i] = math::exp(self.log_ratios[i]);
                 }
             }
+            let mut part = PolicyStats::default();
+            self.tile_log_std.fill(0.0);
             for (i, &row) in rows.iter().enumerate() {
-                self.finish_policy_row(head, acted, (first, i, row as usize), loss, &mut sum)?;
+                self.finish_policy_row(head, acted, (first, i, row as usize), loss, &mut part)?;
             }
+            sum.add(&part);
+            self.log_std_gradients.iter_mut().zip(&self.tile_log_std).for_each(|(sum, part)| *sum += part);
         }
         let count = rows.len() as f64;
         self.log_std_gradients.iter_mut().for_each(|g| *g /= count);
-        sum.loss /= count;
-        sum.entropy /= count;
-        sum.kl /= count;
-        sum.clip_fraction /= count;
-        Ok(sum)
+        Ok(sum.over(count))
     }
 
     /// Loss and gradients of row `i` of the tile that starts at `first`, from its evaluation and ratio.
@@ -223,7 +217,7 @@ impl Minibatch {
         let gradients = &mut self.row_gradients;
         let (action, mask) = (acted.action(row), acted.mask(row));
         head.distribution.gradients(params, mask, action, work, d_log_prob, -loss.ent_coef, gradients)?;
-        for (to, &from) in self.log_std_gradients.iter_mut().zip(&gradients[n..]) {
+        for (to, &from) in self.tile_log_std.iter_mut().zip(&gradients[n..]) {
             *to += from;
         }
         clip_norm(&mut gradients[..n], loss.max_grad_norm);
@@ -238,8 +232,11 @@ impl Minibatch {
     /// mean of (V − R)², as Stable-Baselines3 logs it.
     pub fn value(&mut self, rows: &[u32], loss: &ValueLoss<'_>) -> f64 {
         let width = self.n_outputs;
-        let mut sum = 0.0;
+        let (mut sum, mut part) = (0.0, 0.0);
         for (i, &row) in rows.iter().enumerate() {
+            if i % TILE == 0 {
+                sum += std::mem::take(&mut part);
+            }
             let at = i * width + width - 1;
             let (value, target) = (f64::from(self.outputs[at]), loss.returns[row as usize]);
             let error = match loss.clip {
@@ -249,8 +246,8 @@ impl Minibatch {
             let mut d_value = [loss.vf_coef * error.d_value];
             clip_norm(&mut d_value, loss.max_grad_norm);
             self.gradients[at] = d_value[0] as f32;
-            sum += 2.0 * error.loss;
+            part += 2.0 * error.loss;
         }
-        sum / rows.len() as f64
+        (sum + part) / rows.len() as f64
     }
 }

@@ -10,6 +10,7 @@ mod learner;
 mod minibatch;
 mod ppo;
 mod replay;
+mod steps;
 mod trainer;
 
 use std::ops::ControlFlow;

@@ -121,8 +121,9 @@ impl Trainer {
     pub fn new_on(backend: &MakeBackend, envs: Vec<Box<dyn Env>>, settings: &Settings) -> Result<Self> {
         let envs = VecEnv::new(envs, derive_seed(settings.run.seed, "environments", 0))?;
         let has_masks = envs.mask_len() > 0;
-        let agent =
-            Agent::new_on(backend, envs.name(), (envs.observation_space(), envs.action_space()), has_masks, settings)?;
+        let spaces = (envs.observation_space(), envs.action_space());
+        let mut agent = Agent::new_on(backend, envs.name(), spaces, has_masks, settings)?;
+        agent.describe(envs.features().clone(), envs.choices())?;
         let mut trainer = Self::assemble(agent, envs)?;
         trainer.envs.reset()?;
         trainer.agent.start(trainer.envs.observations(), true);

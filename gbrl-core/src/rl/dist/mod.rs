@@ -24,6 +24,7 @@ pub use diag_gaussian::DiagGaussian;
 pub use multi_categorical::MultiCategorical;
 pub use squashed_gaussian::SquashedGaussian;
 
+use crate::backend::update::Actions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::rl::space::Space;
 use crate::rng::Stream;
@@ -187,6 +188,17 @@ impl Distribution {
                 ));
             }
         })
+    }
+
+    /// What a backend has to know of it.
+    pub(crate) fn actions(&self) -> Actions {
+        match self {
+            Distribution::Categorical(inner) => Actions::Choices(vec![inner.n_params() as u32]),
+            Distribution::MultiCategorical(inner) => Actions::Choices(inner.nvec().iter().map(|&n| n as u32).collect()),
+            Distribution::Bernoulli(inner) => Actions::Bits(inner.action_len()),
+            Distribution::DiagGaussian(inner) => Actions::Normals(inner.action_len(), false),
+            Distribution::SquashedGaussian(inner) => Actions::Normals(inner.action_len(), true),
+        }
     }
 
     /// Dimensions of a Gaussian's mean, which are followed by as many log standard deviations; `None` for others.

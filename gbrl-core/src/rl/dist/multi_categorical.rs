@@ -21,6 +21,11 @@ impl MultiCategorical {
         MultiCategorical { nvec: nvec.iter().map(|&n| n as usize).collect() }
     }
 
+    /// Choices of each part.
+    pub(super) fn nvec(&self) -> &[usize] {
+        &self.nvec
+    }
+
     /// (part, first logit, number of choices) of each part.
     pub(super) fn parts(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         self.nvec.iter().enumerate().scan(0, |at, (part, &n)| {

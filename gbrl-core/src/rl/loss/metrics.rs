@@ -26,12 +26,17 @@ pub fn mean_and_std(values: &[f64]) -> (f64, f64) {
 /// assert!((advantages[1] - 0.5f64.sqrt()).abs() < 1e-7);
 /// ```
 pub fn standardize_advantages(advantages: &mut [f64]) {
+    let (mean, scale) = standard(advantages);
+    advantages.iter_mut().for_each(|a| *a = (*a - mean) / scale);
+}
+
+/// What [`standardize_advantages`] takes off, and what it divides by: 0 and 1 for one number.
+pub(crate) fn standard(advantages: &[f64]) -> (f64, f64) {
     if advantages.len() < 2 {
-        return;
+        return (0.0, 1.0);
     }
     let (mean, std) = mean_and_std(advantages);
-    let scale = std + 1e-8;
-    advantages.iter_mut().for_each(|a| *a = (*a - mean) / scale);
+    (mean, std + 1e-8)
 }
 
 /// 1 − Var(R − V)/Var(R): 1 is a perfect value function, 0 as good as a constant, below 0 worse. NaN where R does not

@@ -11,6 +11,7 @@ pub mod ppo;
 pub mod value;
 
 pub use clip::clip_norm;
+pub(crate) use metrics::standard;
 pub use metrics::{explained_variance, mean_and_std, standardize_advantages};
 pub use policy_gradient::{PolicyGradient, advantage_weight, policy_gradient};
 pub use ppo::{Surrogate, clipped_surrogate};

@@ -1,7 +1,7 @@
 //! Gradients to integers, a column at a time over rows of padded lanes.
 
 use super::vector::Vector;
-use crate::tree::quantise::quantise;
+use crate::tree::quantise::{CHUNK, quantise};
 
 super::kernel! {
     /// Largest magnitude per output over row-major `[n, stride]`, outputs from `first`; +∞ or NaN where a value is
@@ -18,7 +18,7 @@ super::kernel! {
 }
 
 super::kernel! {
-    /// Per output over all rows, in row order: the sum of the gradients less `means`, and of its square; and the largest
+    /// Per output over all rows, in the order of [`moments`](crate::tree::quantise::moments): the sum of the gradients less `means`, and of its square; and the largest
     /// magnitude of it. `means` of zero give the plain sums.
     pub fn deviations(
         gradients: &[f32], stride: usize, first: usize, means: &[f64], sums: &mut [f64], squares: &mut [f64],
@@ -144,14 +144,21 @@ fn deviations_lanes<const D: usize>(
 ) {
     let (mut mean, mut sum, mut square, mut most) = ([0.0; 8], [0.0; 8], [0.0; 8], [0.0f64; 8]);
     mean[..D].copy_from_slice(&means[..D]);
-    for row in gradients.chunks_exact(stride) {
-        let row = padded::<D>(&row[first..]);
+    for chunk in gradients.chunks(CHUNK * stride) {
+        let (mut part, mut part_square) = ([0.0; 8], [0.0; 8]);
+        for row in chunk.chunks_exact(stride) {
+            let row = padded::<D>(&row[first..]);
+            for d in 0..8 {
+                let deviation = f64::from(row[d]) - mean[d];
+                part[d] += deviation;
+                part_square[d] += deviation * deviation;
+                let size = deviation.abs();
+                most[d] = if size > most[d] { size } else { most[d] };
+            }
+        }
         for d in 0..8 {
-            let deviation = f64::from(row[d]) - mean[d];
-            sum[d] += deviation;
-            square[d] += deviation * deviation;
-            let size = deviation.abs();
-            most[d] = if size > most[d] { size } else { most[d] };
+            sum[d] += part[d];
+            square[d] += part_square[d];
         }
     }
     sums[..D].copy_from_slice(&sum[..D]);

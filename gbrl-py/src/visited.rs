@@ -1,0 +1,63 @@
+//! A sample of the states that an agent was asked about, for whoever exports or compresses its policy.
+
+use gbrl_core::error::{Error, Result};
+use gbrl_core::rl::visited::{Reservoir, to_safetensors};
+use serde::{Deserialize, Serialize};
+
+/// Samples of all copies.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Visited {
+    n_features: usize,
+    mask_len: usize,
+    copies: Vec<Reservoir>,
+    /// What the next decision is about, `[n_envs, n_features]`; not in files, since `begin` comes first.
+    #[serde(skip)]
+    next: Vec<f32>,
+}
+
+impl Visited {
+    /// Nothing yet, of `n_envs` environments.
+    pub fn new(seed: u64, n_envs: usize, n_features: usize, mask_len: usize) -> Self {
+        let copies = (0..n_envs).map(|env_idx| Reservoir::new(seed, env_idx, n_envs)).collect();
+        Visited { n_features, mask_len, copies, next: Vec::new() }
+    }
+
+    /// Remembers what the next decision will be about.
+    pub fn show(&mut self, observations: &[f32]) {
+        self.next.clear();
+        self.next.extend_from_slice(observations);
+    }
+
+    /// The decision about what was shown is made, with these masks.
+    pub fn decided(&mut self, masks: &[bool]) {
+        let next = std::mem::take(&mut self.next);
+        self.offer(&next, masks);
+        self.next = next;
+    }
+
+    /// A decision about these observations, `[n_envs, n_features]`, is made.
+    pub fn offer(&mut self, observations: &[f32], masks: &[bool]) {
+        let rows = observations.chunks_exact(self.n_features);
+        for (env_idx, (copy, row)) in self.copies.iter_mut().zip(rows).enumerate() {
+            copy.offer(row, || masks.get(env_idx * self.mask_len..).map_or(&[][..], |m| &m[..self.mask_len]).to_vec());
+        }
+    }
+
+    /// The file states.safetensors.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        to_safetensors(&self.copies, self.n_features, self.mask_len)
+    }
+
+    /// What a file says, which belongs to these environments.
+    pub fn read(bytes: &[u8], n_envs: usize, n_features: usize, mask_len: usize) -> Result<Self> {
+        let read: Visited = serde_json::from_slice(bytes)
+            .map_err(|error| Error::format("visited states", "invalid contents", "what to_bytes wrote", error))?;
+        let got = (read.copies.len(), read.n_features, read.mask_len);
+        if got != (n_envs, n_features, mask_len) || !read.copies.iter().all(|copy| copy.fits(n_features, mask_len)) {
+            let expected = format!("{:?} copies, features and flags", (n_envs, n_features, mask_len));
+            return Err(Error::format("visited states", "another size", expected, format!("{got:?}")));
+        }
+        Ok(read)
+    }
+}
