@@ -52,11 +52,11 @@ params! {
         /// on learning from there.
         max_trees: Option<usize> = None, "trees", "at least 2, or none", |x| x.is_none_or(|x| x >= 2);
         /// Visited states that an ensemble is distilled on, a quarter of which only judges the outcome.
-        compaction_states: usize = 4096, "states", "16 to 1048576", |x| (16..=MAX_COMPACTION_STATES).contains(x);
+        compaction_states: usize = 8192, "states", "16 to 1048576", |x| (16..=MAX_COMPACTION_STATES).contains(x);
         /// Largest change of an output of the policy by a compaction: root mean square in units of the output's standard
         /// deviation. A mean KL divergence of 0.01 nats is near enough, too. More trees are kept where it takes more, and
         /// all of them where max_trees are too few for it.
-        max_compaction_change: f64 = 0.3, "", "above 0", |x| *x > 0.0 && x.is_finite();
+        max_compaction_change: f64 = 0.6, "", "above 0", |x| *x > 0.0 && x.is_finite();
     }
 }
 

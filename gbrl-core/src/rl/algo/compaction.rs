@@ -15,8 +15,13 @@ use crate::rl::exact::f32_text;
 use crate::rl::policy::{PolicyHead, PolicyView};
 use crate::rng::Stream;
 
-/// `max_trees` is divided by these, one after the other, until the distilled policy is near enough.
-const DIVISORS: [usize; 3] = [4, 2, 1];
+/// `max_trees` is divided by these, one after the other, until the distilled policy is near enough. How near it comes to
+/// the old one depends more on the states than on the number of trees (docs/experiments.md), so the first is nearly always
+/// the last.
+const DIVISORS: [usize; 3] = [16, 4, 1];
+
+/// Fewer trees than this save nothing; at most half of `max_trees`.
+const LEAST: usize = 128;
 
 /// Policies so near each other, in nats, are the same whatever their outputs: where one action is certain, logits may
 /// change much. A narrow Gaussian's divergence is large on the other hand where nothing is amiss.
@@ -126,9 +131,8 @@ impl Compaction {
             return Ok(None);
         }
         let (fitted, held_out) = self.divide(head.n_features());
-        for divisor in DIVISORS {
-            // A step may take a tree for each of the two groups.
-            let small = booster.distil(&fitted, (max_trees / divisor).max(2), |_| ())?;
+        for n_trees in sizes(max_trees) {
+            let small = booster.distil(&fitted, n_trees, |_| ())?;
             let outcome = Outcome::of(booster, &small, head, &held_out)?;
             self.last = Some(outcome);
             if outcome.policy_change <= run.max_compaction_change || outcome.kl <= NEAR {
@@ -164,6 +168,15 @@ impl Compaction {
         }
         (fitted, held_out)
     }
+}
+
+/// How many trees are tried, one after the other.
+fn sizes(max_trees: usize) -> Vec<usize> {
+    // A step may take a tree for each of the two groups.
+    let least = LEAST.min(max_trees / 2).max(2);
+    let mut sizes = DIVISORS.map(|divisor| (max_trees / divisor).max(least)).to_vec();
+    sizes.dedup();
+    sizes
 }
 
 impl Outcome {
@@ -229,6 +242,15 @@ mod tests {
             let up = evaluate(&trainer.policy().unwrap(), &mut walks(3), 50, true, 7).unwrap().mean();
             assert!(up > 0.9, "{algo}: {up}");
         }
+    }
+
+    #[test]
+    fn few_trees_are_tried_first_and_all_that_are_allowed_last() {
+        assert_eq!(sizes(16_000), [1000, 4000, 16_000]);
+        assert_eq!(sizes(1000), [128, 250, 1000]);
+        assert_eq!(sizes(296), [128, 296]);
+        assert_eq!(sizes(3), [2, 3]);
+        assert_eq!(sizes(2), [2]);
     }
 
     #[test]
