@@ -57,8 +57,8 @@ fn a_small_cartpole_policy_keeps_what_is_promised() {
     for board in &BOARDS {
         let cost = firmware.cost(board).unwrap().expect("it fits everywhere");
         assert!(cost.flash <= 2048 && cost.instructions <= 2000, "{}: {cost:?}", board.name);
-        // The Cortex-M0 saves its upper registers one by one.
-        assert!(cost.ram <= if board.name == "M0" { 96 } else { 64 }, "{}: {cost:?}", board.name);
+        // A Cortex-M0 has fewer registers, so more lies on the stack.
+        assert!(cost.ram <= if board.name == "M0" { 72 } else { 64 }, "{}: {cost:?}", board.name);
     }
     let steps = mean_steps(&binary::to_bytes(&edge), 200);
     assert!(steps >= 495.0, "{steps} steps");
