@@ -4,7 +4,7 @@
 //!
 //! 1. The kernel's parameters are those of its text in `kernels/`, in order and type; structs are `repr(C)` twins.
 //! 2. Every buffer is at least as long as the kernel's highest index. The function asserts it, or, where buffers come as
-//!    addresses in a struct, it is so by the construction of the struct: `grow` and `learn`, and they alone, fill them.
+//!    addresses in a struct, it is so by the construction of the struct: `cuda_backend` and `learn`, and they alone, fill them.
 //! 3. All work goes to one stream, in order, and a buffer is freed in the order of that stream.
 
 #![allow(unsafe_code)]
