@@ -7,7 +7,7 @@ use gbrl_core::rl::policy::Policy;
 use serde_json::json;
 
 use crate::failure::{Done, Failure};
-use crate::train::run_folder;
+use crate::train::{run_folder, summary::shell};
 use crate::{compress, output, text};
 
 /// Turn a policy into C, Rust, ONNX, WebAssembly or JSON that decides by itself
@@ -102,10 +102,11 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
 
 /// How the policy becomes smaller.
 fn advice(args: &Args, model: &Path, few: Option<(usize, usize)>) -> String {
-    let model = model.display();
+    let model = shell(model);
+    let states = args.states.as_deref().map(|file| format!(" --states {}", shell(file))).unwrap_or_default();
     match few {
         Some((n, flash)) => format!(
-            "  fewer trees {n} lose at most 1 % of the return and take {flash} bytes: gbrl compress {model} --trees {n}\n\n"
+            "  fewer trees {n} lose at most 1 % of the return and take {flash} bytes: gbrl compress {model} --trees {n}{states}\n\n"
         ),
         None if args.suggest => "  fewer trees found none that play as well, or no environment to play in\n\n".into(),
         None => format!("  fewer trees --suggest says how few play as well; gbrl compress {model} makes them\n\n"),

@@ -477,9 +477,11 @@ impl Agent {
     }
 
     /// The sample as the bytes of states.safetensors: observations float32 [n, n_features] as environments show them, n at
-    /// most 4,096, and action masks uint8 [n, mask_len] where there are some. None without watch.
+    /// most 4,096, and action masks uint8 [n, mask_len] where there are some. None without watch and before a decision.
     fn states<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let bytes = apart(py, |_| lock(&self.visited).as_ref().map(Visited::to_bytes).transpose())?;
+        let bytes = apart(py, |_| {
+            lock(&self.visited).as_ref().filter(|visited| !visited.is_empty()).map(Visited::to_bytes).transpose()
+        })?;
         Ok(bytes.map(|bytes| PyBytes::new(py, &bytes)))
     }
 

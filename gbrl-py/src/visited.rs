@@ -44,6 +44,11 @@ impl Visited {
         }
     }
 
+    /// Whether no decision has been made yet.
+    pub fn is_empty(&self) -> bool {
+        self.copies.iter().all(|copy| copy.seen() == 0)
+    }
+
     /// The file states.safetensors.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         to_safetensors(&self.copies, self.n_features, self.mask_len)

@@ -270,7 +270,19 @@ def test_ctrl_c_ends_a_run_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
         gymnasium.registry.pop("Stopped-v0")
     folder = f"runs/Stopped-v0/{NAME}"
     assert code == 130 and f"python -m gbrl_rs train --resume {folder}" in said.out and "stopped after" in said.out
-    assert PPO.load(tmp_path / folder).num_timesteps > 0
+    stopped_at = PPO.load(tmp_path / folder).num_timesteps
+    assert stopped_at == 99 * 2 and stopped_at % 128 != 0
+    before = PPO.load(tmp_path / folder)._statistics.returns
+    assert len(before) > 40
+    # Its rollouts end off the grid from now on, and are written all the same.
+    gymnasium.register("Stopped-v0", lambda: Count())
+    try:
+        code, said = run(capsys, "--resume", folder, "--steps", "600", "--json")
+    finally:
+        gymnasium.registry.pop("Stopped-v0")
+    assert code == 0, said.err
+    rows = list(csv.DictReader(open(tmp_path / folder / "metrics.csv")))
+    assert [int(row["time/total_timesteps"]) for row in rows] == [128, 326, 454, 582, 710]
 
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -93,6 +93,10 @@ fn the_smallest_policy_that_plays_as_well_is_suggested() {
     assert_eq!(small["n_trees"], few["n_trees"]);
     let exported = run(folder.path(), "export small.gbrl --format c --quantize int16 --json").json();
     assert_eq!(exported["flash_bytes"], few["flash_bytes"]);
+    // States of one's own are the ones that the command fits to as well.
+    std::fs::copy(folder.path().join("run/states.safetensors"), folder.path().join("mine")).unwrap();
+    let page = run(folder.path(), &format!("{args} --states mine")).stdout;
+    assert!(page.contains(&format!("{advice} --states mine")), "{page}");
 }
 
 #[test]

@@ -71,7 +71,11 @@ impl Reservoir {
     /// Whether what a file says can be a sample of such states.
     pub fn fits(&self, n_features: usize, mask_len: usize) -> bool {
         let n = (self.seen as usize).min(self.capacity);
-        (1..=CAPACITY).contains(&self.capacity) && self.rows.len() == n * n_features && self.masks.len() == n * mask_len
+        let counts_on = self.seen < u64::MAX / 2;
+        counts_on
+            && (1..=CAPACITY).contains(&self.capacity)
+            && self.rows.len() == n * n_features
+            && self.masks.len() == n * mask_len
     }
 }
 

@@ -105,10 +105,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _whole(text: str) -> int:
     """A whole number, such as 100000, 100_000 or 1e5."""
-    number = float(text.replace("_", ""))
-    if not math.isfinite(number) or number != int(number) or number < 0:
+    try:
+        number = int(text)
+    except ValueError:
+        # Beyond 2⁵³ a float is no longer what was written.
+        fraction = float(text.replace("_", ""))
+        number = int(fraction) if math.isfinite(fraction) and fraction.is_integer() else -1
+    if number < 0:
         raise argparse.ArgumentTypeError(f"expected a whole number, such as 100000 or 1e5, got {text}")
-    return int(number)
+    return number
 
 
 def _train(options: argparse.Namespace) -> Run:

@@ -178,6 +178,7 @@ class ModelFile:
             "episodes": list(model.ep_info_buffer),
             "successes": list(model.ep_success_buffer),
             "n_episodes": model._episode_num,
+            "returns": list(model._statistics.returns),
         }
         if self._is_policy_alone:
             note["is_policy_alone"] = True
@@ -231,6 +232,7 @@ class ModelFile:
         statistics.episodes.extend(note["episodes"])
         statistics.successes.extend(note["successes"])
         statistics.n_episodes = note["n_episodes"]
+        statistics.returns.extend(note.get("returns", [episode["r"] for episode in note["episodes"]]))
         self._agent = agent
         settings = model._settings(progress)
         # What the file's agent has already needs no telling; what is new must be allowed to change.
@@ -413,6 +415,9 @@ def _note(text: str, agent: _gbrl.Agent, cls: type[ModelFile], what: str) -> dic
         got = f"one of format {kind.get('format')} for {kind.get('algorithm')}"
         raise refuse(f"a model that {cls.__name__}.save() wrote", got)
     note.setdefault("env_id", "")
+    returns = note.get("returns", [])
+    if not isinstance(returns, list) or not all(map(_is_number, returns)):
+        raise refuse("returns: numbers", returns)
     for name, (kind_of, fits) in _FIELDS.items():
         if name not in note or not fits(note[name]):
             raise refuse(f"{name}: {kind_of}", note.get(name, "none"))

@@ -196,7 +196,7 @@ class Agent:
     def states(self) -> typing.Optional[bytes]:
         r"""
         The sample as the bytes of states.safetensors: observations float32 [n, n_features] as environments show them, n at
-        most 4,096, and action masks uint8 [n, mask_len] where there are some. None without watch.
+        most 4,096, and action masks uint8 [n, mask_len] where there are some. None without watch and before a decision.
         """
     def save_model(self, path: builtins.str | os.PathLike[builtins.str], timesteps: builtins.int) -> None:
         r"""

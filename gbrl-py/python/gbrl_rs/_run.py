@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 import time
@@ -58,7 +59,7 @@ class Origin:
     @property
     def text(self) -> str:
         """For people: "preset default, max_depth 3"."""
-        return ", ".join([f"preset {self.preset}", *(f"{key} {value}" for key, value in self.changes.items())])
+        return ", ".join([f"preset {self.preset}", *(f"{key} {value.replace(', ', ',')}" for key, value in self.changes.items())])
 
     @property
     def stem(self) -> str:
@@ -182,7 +183,9 @@ class Run:
             ax.legend()
         origin = Origin(Path(self.origin.preset).name, self.origin.changes)
         ax.set_title(f"{self.model.ALGORITHM.upper()} on {self.env_id}, {origin.text}, seed {self.model.seed}")
-        figure.savefig(self.folder / "curve.svg")
+        picture = io.BytesIO()
+        figure.savefig(picture, format="svg")
+        _gbrl.write_file(self.folder / "curve.svg", picture.getvalue())
 
 
 class _Watch(BaseCallback):
@@ -198,8 +201,8 @@ class _Watch(BaseCallback):
         self._board = _board(run.folder, run.start)
         settings, rollout = run.settings, run.model.n_steps * run.model.n_envs
         n_rollouts = -(-run.total // rollout)
-        self._log_every = rollout * -(-n_rollouts // MAX_ROWS)
-        self._every = {name: int(settings[name]) for name in ("eval_every", "checkpoint_every")}
+        self._every = {"log_every": rollout * -(-n_rollouts // MAX_ROWS)}
+        self._every |= {name: int(settings[name]) for name in ("eval_every", "checkpoint_every")}
         self._rollout: dict[str, float] | None = None
         self._learnt_until = run.start
 
@@ -236,13 +239,14 @@ class _Watch(BaseCallback):
         numbers |= {key: value for key, value in recorded.items() if key.startswith("train/")}
         numbers |= {FPS: round((steps - self.run.start) / seconds), ELAPSED: self._metrics.elapsed_before + seconds}
         before, self._learnt_until = self._learnt_until, steps
+        # Rollouts that Ctrl-C cut short shift all later ones.
         due = {name: every > 0 and steps // every > before // every for name, every in self._every.items()}
         if due["eval_every"]:
             settings = self.run.settings
             n_episodes, deterministic = int(settings["eval_episodes"]), settings["eval_deterministic"] == "true"
             found = evaluated(self.model, self.run.env_id, n_episodes, deterministic)
             numbers |= dict(zip((EVALUATION, "eval/std_reward", "eval/mean_ep_length"), found, strict=True))
-        if steps % self._log_every == 0 or due["eval_every"] or is_last or steps >= self.run.total:
+        if due["log_every"] or due["eval_every"] or is_last or steps >= self.run.total:
             self._metrics.write(numbers)
             self.log({key: value for key, value in numbers.items() if key != STEPS}, steps)
         self.progress.update(steps, numbers[RETURN], self.model.n_trees)

@@ -150,6 +150,7 @@ class GBRLRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         if anew:
             self.booster_ = self._new_booster(rows.shape[1], targets.shape[1], int(random.randint(2**31)))
             self.train_score_ = np.empty(0)
+            self.__dict__.pop("validation_score_", None)
         if anew and self.n_iter_no_change is not None:
             losses, self.validation_score_ = self._fit_until(rows, targets, weights, random)
         else:
