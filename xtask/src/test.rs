@@ -22,6 +22,9 @@ pub struct Args {
 /// Set to 1 where everything must run, as in continuous integration.
 const REQUIRE: &str = "GBRL_REQUIRE_ALL";
 
+/// The extension module links Python, the CUDA backend wants a device: steps of their own test them.
+pub const TESTS: [&str; 6] = ["test", "--workspace", "--exclude", "gbrl-py", "--exclude", "gbrl-cuda"];
+
 const STEPS: [Step; 10] = [
     Step { name: "fmt", about: "cargo fmt --all --check", run: fmt },
     Step { name: "clippy", about: "lints of every target, warnings are errors", run: clippy },
@@ -80,16 +83,7 @@ fn clippy() -> Result<Outcome> {
 }
 
 fn tests() -> Result<Outcome> {
-    // The extension module links Python, the CUDA backend wants a device: steps of their own test them.
-    process::run(process::cargo().args([
-        "test",
-        "--workspace",
-        "--exclude",
-        "gbrl-py",
-        "--exclude",
-        "gbrl-cuda",
-        "--locked",
-    ]))?;
+    process::run(process::cargo().args(TESTS).arg("--locked"))?;
     process::run(process::cargo().args(["test", "--package", "gbrl-envs", "--features", "box2d", "--locked"]))?;
     Ok(Outcome::Passed)
 }

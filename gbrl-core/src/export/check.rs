@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 pub struct Disagreement {
     /// Observations.
     pub rows: usize,
-    /// Of these, how many got another action; a real-valued one differs if any bit does.
+    /// Of these, how many got another action; a real-valued one differs if any of its numbers does.
     pub actions: usize,
     /// The largest difference of a real-valued action, as a share of its bounds' distance where that is finite.
     pub action_error: f64,
@@ -17,7 +17,7 @@ pub struct Disagreement {
     pub logit_error: f64,
     /// The largest difference of a value.
     pub value_error: f64,
-    /// Whether every bit of actions, logits and values is the same.
+    /// Whether all actions are the same numbers, and every bit of logits and values is the same.
     pub exact: bool,
 }
 

@@ -144,7 +144,8 @@ impl Rows {
 ///
 /// # Errors
 /// As [`EdgePolicy::new`]; class `Value` for a name that is no identifier or states of another width; class `Device`
-/// when a compiler is missing or fails; class `Format` when the artefact decides differently although nothing was
+/// when a compiler fails, or clang is missing for WebAssembly (without another compiler or Node.js gbrl-edge stands in, and
+/// the report says so); class `Format` when the artefact decides differently although nothing was
 /// quantised.
 pub fn export(policy: &Policy, order: &Order, states: &Rows) -> Result<Exported> {
     if order.format == Format::Json && order.quantize != Quantize::None {

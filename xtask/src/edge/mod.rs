@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::steps::{self, Outcome, Step};
-use crate::{process, python};
+use crate::{process, python, test};
 
 /// Arguments of `cargo xtask edge`.
 #[derive(clap::Args)]
@@ -46,10 +46,11 @@ pub fn run(args: &Args) -> Result<()> {
     steps::run("edge", REQUIRE, &STEPS.iter().filter(chosen).collect::<Vec<_>>())
 }
 
-/// The tests of a package whose names begin with `name` and that plain `cargo test` leaves out.
-fn ignored(package: &str, target: &str, name: &str) -> Command {
+/// The tests of a target whose names begin with `name` and that plain `cargo test` leaves out; of the packages that
+/// `cargo xtask test` tests together, so that nothing is built anew.
+fn ignored(target: &str, name: &str) -> Command {
     let mut cargo = process::cargo();
-    cargo.args(["test", "--locked", "--package", package, "--test", target, "--", "--ignored", name]);
+    cargo.args(test::TESTS).args(["--locked", "--test", target, "--", "--ignored", name]);
     cargo
 }
 
@@ -57,7 +58,7 @@ fn cortex() -> Result<Outcome> {
     if let Some(missing) = tools::missing(tools::ARM) {
         return Ok(Outcome::Skipped(missing));
     }
-    process::run(&mut ignored("gbrl-edge", "exporters", "cortex::"))?;
+    process::run(&mut ignored("exporters", "cortex::"))?;
     Ok(Outcome::Passed)
 }
 
@@ -65,8 +66,8 @@ fn wasm() -> Result<Outcome> {
     if let Some(missing) = tools::missing(tools::WASM) {
         return Ok(Outcome::Skipped(missing));
     }
-    process::run(&mut ignored("gbrl-edge", "exporters", "wasm::"))?;
-    process::run(&mut ignored("gbrl-cli", "program", "export::wasm"))?;
+    process::run(&mut ignored("exporters", "wasm::"))?;
+    process::run(&mut ignored("program", "export::wasm"))?;
     Ok(Outcome::Passed)
 }
 
@@ -74,7 +75,7 @@ fn page() -> Result<Outcome> {
     let (None, Some(browser)) = (tools::missing(tools::PAGE), tools::BROWSER.find()) else {
         return Ok(Outcome::Skipped(tools::missing(tools::PAGE).unwrap_or_default()));
     };
-    process::run(ignored("gbrl-cli", "program", "export::page").env("GBRL_EDGE_BROWSER", browser))?;
+    process::run(ignored("program", "export::page").env("GBRL_EDGE_BROWSER", browser))?;
     Ok(Outcome::Passed)
 }
 
@@ -83,6 +84,6 @@ fn onnx() -> Result<Outcome> {
         return Ok(Outcome::Skipped(reason));
     }
     let python = python::install_file(ENVIRONMENT.0, ENVIRONMENT.1)?;
-    process::run(ignored("gbrl-edge", "exporters", "onnx::").env("GBRL_EDGE_PYTHON", python))?;
+    process::run(ignored("exporters", "onnx::").env("GBRL_EDGE_PYTHON", python))?;
     Ok(Outcome::Passed)
 }
