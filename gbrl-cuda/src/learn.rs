@@ -33,6 +33,8 @@ pub struct Lesson {
     update: launch::Minibatch,
     n_outputs: usize,
     n_log_std: usize,
+    /// Bytes that rows have taken, which later ones may use again.
+    kept: usize,
     /// Rows whose gradients are on the device; 0 where there are none.
     n_rows: usize,
 }
@@ -62,6 +64,12 @@ impl Updates for CudaBackend {
     fn begin(&mut self, update: &Update<'_>) -> Result<bool> {
         let (device, lesson) = (&self.device, &mut self.lesson);
         lesson.forget_gradients();
+        // Observations and their keys, and outputs, in buffers that grow by doubling. Where that is too much the rows are
+        // learnt from as before, by their bins.
+        let bytes = 2 * (2 * size_of_val(update.tiles) + size_of_val(update.outputs));
+        if bytes > device.memory()?.0 + lesson.kept {
+            return Ok(false);
+        }
         let observed = (update.tiles, update.n_features);
         lesson.rows.keep(device, &self.kernels, observed, update.outputs, update.n_outputs)?;
         let (kind, n_parts, choices) = match update.actions {
@@ -110,6 +118,7 @@ impl Updates for CudaBackend {
             value_norm: value_norm.unwrap_or(0.0),
             ..launch::Minibatch::default()
         };
+        lesson.kept = lesson.kept.max(bytes);
         Ok(true)
     }
 

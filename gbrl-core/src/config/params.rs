@@ -20,6 +20,8 @@ pub const MAX_ROLLOUT_ROWS: usize = 1 << 26;
 pub const MAX_EPISODES: usize = 10_000_000;
 /// Most states that an ensemble is distilled on.
 const MAX_COMPACTION_STATES: usize = 1 << 20;
+/// Most states times trees of a distillation, which keeps 4 bytes for each.
+const MAX_COMPACTION: usize = 1 << 30;
 
 params! {
     /// Settings of a run, whatever the algorithm.
@@ -210,8 +212,10 @@ impl Settings {
         self.run.check()?;
         self.agent.check(self.run.n_envs)?;
         self.algo.check(self.agent.n_steps * self.run.n_envs)?;
-        if self.run.max_trees.is_none() {
-            return Ok(());
+        let Some(max_trees) = self.run.max_trees else { return Ok(()) };
+        if self.run.compaction_states.saturating_mul(max_trees) > MAX_COMPACTION {
+            let rule = format!("at most {} with max_trees {max_trees}", MAX_COMPACTION / max_trees);
+            return Err(Error::parameter("compaction_states", self.run.compaction_states, rule));
         }
         let adam = [self.agent.policy_optimizer, self.agent.value_optimizer].contains(&OptimizerKind::Adam);
         let refused = |condition: &str, reason: &'static str| Err(Error::unsupported("max_trees", condition, reason));

@@ -6,7 +6,10 @@ use std::process::Command;
 use crate::case::large;
 use crate::common::backend;
 use gbrl_core::ErrorClass;
+use gbrl_core::backend::Backend;
+use gbrl_core::backend::update::{Actions, Update};
 use gbrl_core::config::GrowPolicy;
+use gbrl_core::data::Lanes;
 use gbrl_cuda::{CudaBackend, device_name};
 
 const MEMORY: &str = "GBRL_STANDIN_MEMORY";
@@ -79,5 +82,55 @@ fn little_memory() {
         assert!(refused > 0 && at_ease > 0, "{policy}: {refused} refused, {evicted} evicted, {at_ease} at ease");
         // An oblivious level needs all its histograms at once.
         assert!(policy == "oblivious" || evicted > 0, "{policy}: nothing was ever evicted");
+    }
+}
+
+/// Not a test by itself: what `an_update_that_does_not_fit_is_left_to_the_processor` runs.
+#[test]
+#[ignore = "run by an_update_that_does_not_fit_is_left_to_the_processor"]
+#[allow(clippy::print_stdout)]
+fn holds_an_update() {
+    let mut backend = CudaBackend::new(0).unwrap();
+    let (n_rows, n_features, n_outputs) = (4096, 24, 3);
+    let (tiles, outputs) =
+        (vec![Lanes::default(); n_rows / 16 * n_features], vec![Lanes::default(); n_rows / 16 * n_outputs]);
+    let (actions, acted) = (Actions::Choices(vec![2]), vec![0.0; n_rows]);
+    let update = Update {
+        outputs: &outputs,
+        n_outputs,
+        tiles: &tiles,
+        n_features,
+        batch_size: 64,
+        actions: &actions,
+        acted: &acted,
+        masks: &[],
+        policy: None,
+        value: None,
+    };
+    let held: Vec<bool> = (0..2).map(|_| backend.updates().unwrap().begin(&update).unwrap()).collect();
+    println!("held {held:?}");
+}
+
+#[test]
+#[allow(clippy::print_stderr)]
+fn an_update_that_does_not_fit_is_left_to_the_processor() {
+    if backend().is_none() {
+        return;
+    }
+    if device_name(0).unwrap() != "stand-in" {
+        eprintln!("skipped: a real device has the memory that it has");
+        return;
+    }
+    // 4,096 rows of 24 numbers and their keys: 768 KiB, and as much again for growing.
+    for (kibibytes, held) in [(1000, "held [false, false]"), (2000, "held [true, true]"), (64_000, "held [true, true]")]
+    {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "memory::holds_an_update", "--ignored", "--nocapture"])
+            .env(MEMORY, (kibibytes << 10).to_string())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.contains(held), "{kibibytes} KiB: {text}{errors}");
     }
 }

@@ -480,6 +480,12 @@ impl Agent {
         if self.stage != Stage::Finished {
             return Err(out_of_turn("update", self.stage));
         }
+        let mut interrupted = false;
+        let poll: &mut Poll<'_> = &mut || {
+            let flow = poll();
+            interrupted |= flow.is_break();
+            flow
+        };
         let lesson = Lesson {
             head: &mut self.head,
             booster: &mut self.booster,
@@ -491,7 +497,12 @@ impl Agent {
             poll,
         };
         self.learner.update(&self.settings.algo, lesson)?;
-        if let Some(small) = self.compaction.attempt(&self.booster, &self.head, &self.settings.run)? {
+        // Who wants to stop does not want to wait for a distillation; the next update tries again.
+        let small = match interrupted {
+            true => None,
+            false => self.compaction.attempt(&self.booster, &self.head, &self.settings.run)?,
+        };
+        if let Some(small) = small {
             let settings = self.settings.clone();
             self.replaced = Some(self.go_on_from(small, &settings)?.into_ensemble());
             metrics.set("train/n_trees", self.booster.n_trees() as f64);
@@ -603,6 +614,8 @@ impl Agent {
             return Err(Error::format("model", "no policy", "a policy's description", "trees without one"));
         };
         let mut state = AgentState { head: about.policy, n_trees: model.ensemble.trees().len(), ..self.state() };
+        // Its states were standardised by statistics of their own.
+        state.compaction = state.compaction.map(|compaction| compaction.afresh());
         // The value that comes along is in units of its own rewards.
         let scale = about.training.and_then(|training| training.reward_normalizer);
         if let (Some(own), Some(scale)) = (&mut state.actor.reward_normalizer, &scale) {

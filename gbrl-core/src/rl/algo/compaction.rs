@@ -85,13 +85,22 @@ impl Compaction {
         self.n_compactions > 0 || self.seen > 0
     }
 
+    /// The same without what was seen of a policy that has been replaced.
+    pub(super) fn afresh(&self) -> Self {
+        Compaction { retry_at: 0, last: None, states: Vec::new(), seen: 0, ..self.clone() }
+    }
+
     /// A saved one is of this policy.
     pub(super) fn check(&self, n_features: usize) -> Result<()> {
-        match self.states.len().is_multiple_of(n_features) {
+        let n = self.states.len() / n_features;
+        let refuse = |what, expected: String, got: String| Err(Error::format("agent's state", what, expected, got));
+        if !self.states.len().is_multiple_of(n_features) {
+            return refuse("sample of states", format!("rows of {n_features} numbers"), self.states.len().to_string());
+        }
+        match (n as u64..u64::MAX / 2).contains(&self.seen) && self.n_compactions < u64::MAX / 2 {
             true => Ok(()),
             false => {
-                let expected = format!("rows of {n_features} numbers");
-                Err(Error::format("agent's state", "sample of states", expected, self.states.len()))
+                refuse("counts of a sample", format!("at least {n}, and counts that go on"), self.seen.to_string())
             }
         }
     }
@@ -127,7 +136,8 @@ impl Compaction {
     ) -> Result<Option<Ensemble>> {
         let Some(max_trees) = run.max_trees else { return Ok(None) };
         let n_trees = booster.n_trees();
-        if n_trees <= max_trees || n_trees < self.retry_at {
+        // Without a state there is nothing to go by: the bound was set after the rollout.
+        if n_trees <= max_trees || n_trees < self.retry_at || self.states.is_empty() {
             return Ok(None);
         }
         let (fitted, held_out) = self.divide(head.n_features());
@@ -157,7 +167,8 @@ impl Compaction {
         }
     }
 
-    /// States to fit to, and those held out. Places in the sample are random already.
+    /// States to fit to, and those held out. Places tell nothing once the sample has been replaced a few times; until then
+    /// every fourth row is of whichever environment comes fourth.
     fn divide(&self, n_features: usize) -> (Vec<f32>, Vec<f32>) {
         let (mut fitted, mut held_out) = (Vec::new(), Vec::new());
         for (i, state) in self.states.chunks_exact(n_features).enumerate() {
@@ -199,6 +210,8 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use super::super::tests::{ALGOS, log, settings, walks};
     use super::*;
     use crate::ErrorClass;
@@ -316,6 +329,61 @@ mod tests {
         log(&mut free, 512);
         assert_eq!(trainer.ensemble(), free.ensemble());
         assert!(free.metrics().get("train/compactions").is_none() && free.state().agent.compaction.is_none());
+    }
+
+    #[test]
+    fn another_policy_brings_no_states_along() {
+        let mut trainer = bounded(&[]);
+        log(&mut trainer, 1024);
+        let model = trainer.model().unwrap().to_model();
+        let before = trainer.state().agent.compaction.unwrap();
+        assert!(!before.states.is_empty());
+        trainer.agent.set_policy(model).unwrap();
+        let after = trainer.state().agent.compaction.unwrap();
+        assert_eq!((after.states.len(), after.seen, after.retry_at), (0, 0, 0));
+        assert_eq!((after.n_compactions, &after.stream), (before.n_compactions, &before.stream));
+    }
+
+    #[test]
+    fn a_stop_waits_for_no_distillation_and_a_late_bound_for_states() {
+        let mut trainer = Trainer::new(walks(4), &settings(&BOUND[1..])).unwrap();
+        log(&mut trainer, 512);
+        let mut settings = trainer.settings().clone();
+        settings.set("max_trees", "24").unwrap();
+        // The rollout is over, and nobody has looked at its states.
+        trainer.agent.set_settings(settings).unwrap();
+        trainer.agent.update(0.5, &mut Metrics::default()).unwrap();
+        assert!(trainer.ensemble().trees().len() > 24);
+        let mut bounded = bounded(&[("max_trees", "8")]);
+        log(&mut bounded, 256);
+        let compactions = |trainer: &Trainer| trainer.state().agent.compaction.unwrap().n_compactions;
+        let before = compactions(&bounded);
+        let mut n = 0;
+        let mut stop = || {
+            n += 1;
+            if n > 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        for _ in 0..4 {
+            bounded.agent.update_while(0.5, &mut Metrics::default(), &mut stop).unwrap();
+        }
+        assert_eq!(compactions(&bounded), before);
+    }
+
+    #[test]
+    fn a_saved_sample_makes_sense() {
+        let mut trainer = bounded(&[]);
+        log(&mut trainer, 512);
+        let sample = trainer.state().agent.compaction.unwrap();
+        sample.check(2).unwrap();
+        let n = sample.states.len() as u64 / 2;
+        for wrong in [
+            Compaction { seen: n - 1, ..sample.clone() },
+            Compaction { seen: u64::MAX, ..sample.clone() },
+            Compaction { n_compactions: u64::MAX, ..sample.clone() },
+            Compaction { states: vec![0.0; 3], ..sample },
+        ] {
+            assert_eq!(wrong.check(2).unwrap_err().class(), ErrorClass::Format);
+        }
     }
 
     #[test]
