@@ -10,7 +10,7 @@ use gbrl_core::error::{Error, Result};
 use gbrl_core::export::c::C;
 use gbrl_core::export::{Details, EdgePolicy, Exporter, Outputs, Rows, binary, host};
 
-/// Debian's packages that [`Board::run`] needs.
+/// Debian's packages that a board needs.
 pub const PACKAGES: [&str; 3] = ["gcc-arm-none-eabi", "libnewlib-arm-none-eabi", "qemu-system-arm"];
 
 /// Rows, at most, whose instructions and stack are measured; all are decided on.
