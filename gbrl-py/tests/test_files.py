@@ -288,6 +288,7 @@ def test_notes_are_not_trusted():
             {"episodes": [1]},
             {"episodes": [{"r": 1.0}]},
             {"successes": ["x"]},
+            {"returns": ["x"]},
             {"progress_remaining": float("nan")},
             {"root_seed": 1 << 70},
             {"env_id": 3},

@@ -232,7 +232,7 @@ class ModelFile:
         statistics.episodes.extend(note["episodes"])
         statistics.successes.extend(note["successes"])
         statistics.n_episodes = note["n_episodes"]
-        statistics.returns.extend(note.get("returns", [episode["r"] for episode in note["episodes"]]))
+        statistics.returns.extend(note["returns"])
         self._agent = agent
         settings = model._settings(progress)
         # What the file's agent has already needs no telling; what is new must be allowed to change.
@@ -415,9 +415,6 @@ def _note(text: str, agent: _gbrl.Agent, cls: type[ModelFile], what: str) -> dic
         got = f"one of format {kind.get('format')} for {kind.get('algorithm')}"
         raise refuse(f"a model that {cls.__name__}.save() wrote", got)
     note.setdefault("env_id", "")
-    returns = note.get("returns", [])
-    if not isinstance(returns, list) or not all(map(_is_number, returns)):
-        raise refuse("returns: numbers", returns)
     for name, (kind_of, fits) in _FIELDS.items():
         if name not in note or not fits(note[name]):
             raise refuse(f"{name}: {kind_of}", note.get(name, "none"))
@@ -460,6 +457,7 @@ def _policy_note(policy: dict[str, Any], agent: _gbrl.Agent, cls: type[ModelFile
         "episodes": [],
         "successes": [],
         "n_episodes": 0,
+        "returns": [],
         "is_policy_alone": True,
     }
 
@@ -496,4 +494,5 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "successes": ("numbers", lambda value: isinstance(value, list) and all(map(_is_number, value))),
     "n_episodes": ("a whole number", _is_whole),
+    "returns": ("numbers", lambda value: isinstance(value, list) and all(map(_is_number, value))),
 }
