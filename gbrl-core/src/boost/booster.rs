@@ -182,18 +182,12 @@ impl Booster {
         self.ensemble.learn(feature_idx, text)
     }
 
-    /// Calls columns, codes and outputs by other names; see [`Ensemble::describe`] and [`Ensemble::name_outputs`].
+    /// Calls columns, codes and outputs by other names; see [`Ensemble::describe`].
     ///
     /// # Errors
-    /// Theirs; nothing has changed then.
-    pub fn describe(&mut self, features: FeatureSchema, outputs: Vec<String>) -> Result<()> {
-        let before = self.ensemble.output_names().to_vec();
-        self.ensemble.name_outputs(outputs)?;
-        let described = self.ensemble.describe(features);
-        if described.is_err() {
-            self.ensemble.name_outputs(before)?;
-        }
-        described
+    /// Those of [`Ensemble::describe`].
+    pub fn describe(&mut self, features: FeatureSchema, output_names: Vec<String>) -> Result<()> {
+        self.ensemble.describe(features, output_names)
     }
 
     /// The settings.

@@ -89,9 +89,7 @@ impl FeatureSchema {
 
     /// Whether the columns of `other` are of the same kinds in the same order, whatever they are called.
     pub fn has_kinds_of(&self, other: &FeatureSchema) -> bool {
-        let kinds =
-            |schema: &FeatureSchema| schema.features.iter().map(|feature| feature.kind.clone()).collect::<Vec<_>>();
-        kinds(self) == kinds(other)
+        self.features.iter().map(Feature::kind).eq(other.features.iter().map(Feature::kind))
     }
 
     /// The columns, in order.

@@ -102,17 +102,18 @@ impl Ensemble {
         Ok(())
     }
 
-    /// Calls columns and codes by other names.
+    /// Calls columns, codes and outputs by other names; the latter as [`name_outputs`](Ensemble::name_outputs) does.
     ///
     /// # Errors
-    /// Class `Value` for columns of other kinds.
-    pub fn describe(&mut self, schema: FeatureSchema) -> Result<()> {
+    /// Class `Value` for columns of other kinds, and another number of outputs; nothing has changed then.
+    pub fn describe(&mut self, schema: FeatureSchema, output_names: Vec<String>) -> Result<()> {
         if !schema.has_kinds_of(&self.schema) {
             let kinds = |schema: &FeatureSchema| {
                 format!("{:?}", schema.features().iter().map(Feature::kind).collect::<Vec<_>>())
             };
             return Err(Error::parameter("features", kinds(&schema), kinds(&self.schema)));
         }
+        self.name_outputs(output_names)?;
         self.schema = schema;
         Ok(())
     }

@@ -132,7 +132,6 @@ impl Rollout {
             ("terminated", n, step.terminated.len()),
             ("truncated", n, step.truncated.len()),
             ("final_observations", n * self.n_features, step.final_observations.len()),
-            ("ignored", if step.ignored.is_empty() { 0 } else { n }, step.ignored.len()),
         ])?;
         self.check_ignored(step.ignored)?;
         for env in 0..n {
@@ -155,8 +154,12 @@ impl Rollout {
     /// Whether rows may be ignored in the step to come.
     ///
     /// # Errors
+    /// [`ErrorKind::Shape`](crate::error::ErrorKind::Shape) for another number of environments than all or none, and
     /// [`ErrorKind::Parameter`](crate::error::ErrorKind::Parameter) for one that follows no end.
     pub(super) fn check_ignored(&self, ignored: &[bool]) -> Result<()> {
+        if !ignored.is_empty() {
+            check_lengths(&[("ignored", self.n_envs, ignored.len())])?;
+        }
         let before = self.n_rows().checked_sub(self.n_envs).map(|first| &self.ends[first..]);
         let follows_no_end = |&(_, (&ignored, &ended)): &(usize, (&bool, &bool))| ignored && !ended;
         match ignored.iter().zip(before.unwrap_or_default()).enumerate().find(follows_no_end) {

@@ -11,8 +11,8 @@ use crate::rng::Stream;
 /// States that a run's sample has at most.
 pub const CAPACITY: usize = 4096;
 
-/// A uniform sample of the rows that one copy of an environment showed the policy, with their action masks, by Vitter's
-/// algorithm R. Its random numbers are its own, so a sample depends neither on threads nor on time.
+/// A uniform sample of the rows that one copy of an environment showed the policy, with their action masks.
+/// Its random numbers are its own, so a sample depends neither on threads nor on time.
 ///
 /// ```
 /// use gbrl_core::rl::visited::Reservoir;
@@ -50,11 +50,7 @@ impl Reservoir {
     /// Offers a state that the policy is about to act in; `mask` is asked for where it is kept.
     pub fn offer(&mut self, row: &[f32], mask: impl FnOnce() -> Vec<bool>) {
         let n = self.rows.len() / row.len().max(1);
-        self.seen += 1;
-        let at = if n < self.capacity { n } else { self.stream.below(self.seen) as usize };
-        if at >= self.capacity {
-            return;
-        }
+        let Some(at) = place(&mut self.stream, &mut self.seen, n, self.capacity) else { return };
         let mask = mask();
         if at == n {
             self.rows.extend(row.iter().map(|x| x.to_bits()));
@@ -77,6 +73,14 @@ impl Reservoir {
             && self.rows.len() == n * n_features
             && self.masks.len() == n * mask_len
     }
+}
+
+/// Where the next of `seen` things goes in a uniform sample of `capacity` that holds `n`; `None` where it is left out. Vitter
+/// (1985), algorithm R.
+pub(super) fn place(stream: &mut Stream, seen: &mut u64, n: usize, capacity: usize) -> Option<usize> {
+    *seen += 1;
+    let at = if n < capacity { n } else { stream.below(*seen) as usize };
+    (at < capacity).then_some(at)
 }
 
 /// The samples of all copies as a safetensors file: `observations` `[n, n_features]` f32 and, where there are masks,

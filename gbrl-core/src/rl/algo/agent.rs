@@ -370,9 +370,6 @@ impl Agent {
                 return Err(Error::shape(what, n_envs, len));
             }
         }
-        if !step.ignored.is_empty() && step.ignored.len() != n_envs {
-            return Err(Error::shape("ignored", n_envs, step.ignored.len()));
-        }
         if let Some(reward) = step.rewards.iter().find(|reward| !reward.is_finite()) {
             return Err(Error::environment(&self.env, "reward", "a finite number", reward));
         }

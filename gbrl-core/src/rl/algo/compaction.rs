@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::rl::event::Metrics;
 use crate::rl::exact::f32_text;
 use crate::rl::policy::{PolicyHead, PolicyView};
+use crate::rl::visited::place;
 use crate::rng::Stream;
 
 /// `max_trees` is divided by these, one after the other, until the distilled policy is near enough. How near it comes to
@@ -32,7 +33,7 @@ const HELD_OUT: usize = 4;
 
 /// A sample of visited states, and what came of earlier compactions.
 ///
-/// The sample is uniform over all states since the last compaction (Vitter's algorithm R), with those it held then
+/// The sample is uniform over all states since the last compaction, with those it held then
 /// counting as so many visited ones: it forgets slowly, so that a policy keeps what it knows of states that it has
 /// learnt to avoid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,14 +117,11 @@ impl Compaction {
         self.seen = self.seen.max((self.states.len() / width) as u64);
         for row in 0..rows.n_rows() {
             let n = self.states.len() / width;
-            self.seen += 1;
-            let at = if n < capacity { n } else { self.stream.below(self.seen) as usize };
-            if n < capacity {
+            let Some(at) = place(&mut self.stream, &mut self.seen, n, capacity) else { continue };
+            if at == n {
                 self.states.resize((n + 1) * width, 0.0);
             }
-            if let Some(state) = self.states.chunks_exact_mut(width).nth(at) {
-                rows.read_row(row, state);
-            }
+            rows.read_row(row, &mut self.states[at * width..][..width]);
         }
     }
 
