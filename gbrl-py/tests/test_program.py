@@ -263,7 +263,7 @@ def test_sizes_and_times_for_people():
 
 def test_ctrl_c_ends_a_run_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    gymnasium.register("Stopped-v0", lambda: Stopped())
+    gymnasium.register("Stopped-v0", lambda: Failing(KeyboardInterrupt()))
     try:
         code, said = run(capsys, "Stopped-v0", *QUICK, "--steps", "1e4")
     finally:
@@ -292,15 +292,17 @@ def test_ctrl_c_ends_a_run_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     assert code == 130 and said.err == "stopped; what was learnt is in a\n" and PPO.load("a").num_timesteps == 128
 
 
-class Stopped(Count):
-    def __init__(self):
+class Failing(Count):
+    """Raises an error in its 100th step."""
+
+    def __init__(self, error):
         super().__init__()
-        self.steps = 0
+        self.steps, self.error = 0, error
 
     def step(self, action):
         self.steps += 1
         if self.steps == 100:
-            raise KeyboardInterrupt
+            raise self.error
         return super().step(action)
 
 
@@ -322,7 +324,7 @@ def test_a_resumed_run_takes_changes(tmp_path, capsys, monkeypatch):
 
 def test_what_an_environment_raises_comes_through_and_the_model_is_kept(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    gymnasium.register("Failing-v0", lambda: Failing())
+    gymnasium.register("Failing-v0", lambda: Failing(ValueError("the 100th step")))
     try:
         with pytest.raises(ValueError, match="^the 100th step$"):
             run(capsys, "Failing-v0", *QUICK, "--steps", "1e4", "--quiet")
@@ -330,18 +332,6 @@ def test_what_an_environment_raises_comes_through_and_the_model_is_kept(tmp_path
         gymnasium.registry.pop("Failing-v0")
     folder = tmp_path / "runs" / "Failing-v0" / NAME
     assert (folder / "model.gbrl").exists() and len(list((folder / "checkpoints").iterdir())) == 1
-
-
-class Failing(Count):
-    def __init__(self):
-        super().__init__()
-        self.steps = 0
-
-    def step(self, action):
-        self.steps += 1
-        if self.steps == 100:
-            raise ValueError("the 100th step")
-        return super().step(action)
 
 
 @pytest.mark.parametrize("steps", ["1e400", "nan", "-1", "1.5", "x"])

@@ -14,6 +14,20 @@ use gbrl_cuda::{CudaBackend, device_name};
 
 const MEMORY: &str = "GBRL_STANDIN_MEMORY";
 
+/// What an ignored test prints on a device of so much memory; `policy` is how it grows trees.
+fn printed_in(kibibytes: usize, test: &str, policy: &str) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env(MEMORY, (kibibytes << 10).to_string())
+        .env("GBRL_TEST_POLICY", policy)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{test}, {policy} in {kibibytes} KiB: {text}{errors}");
+    text
+}
+
 /// Not a test by itself: what `little_memory` runs with less and less memory. Prints what came of it.
 #[test]
 #[ignore = "run by little_memory"]
@@ -59,15 +73,7 @@ fn little_memory() {
     for policy in ["oblivious", "depthwise", "bestfirst"] {
         let (mut refused, mut evicted, mut at_ease) = (0, 0, 0);
         for kibibytes in [40, 100, 400, 600, 1000, 2000, 64_000] {
-            let output = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "memory::grows_or_says_what_is_lacking", "--ignored", "--nocapture"])
-                .env(MEMORY, (kibibytes << 10).to_string())
-                .env("GBRL_TEST_POLICY", policy)
-                .output()
-                .unwrap();
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let errors = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{policy} in {kibibytes} KiB: {text}{errors}");
+            let text = printed_in(kibibytes, "memory::grows_or_says_what_is_lacking", policy);
             match text.lines().find_map(|line| line.split_once("grown with ").or(line.split_once("refused: "))) {
                 Some((_, "0 evictions")) => at_ease += 1,
                 Some((_, text)) if text.ends_with(" evictions") => evicted += 1,
@@ -124,13 +130,7 @@ fn an_update_that_does_not_fit_is_left_to_the_processor() {
     // 4,096 rows of 24 numbers and their keys: 768 KiB, and as much again for growing.
     for (kibibytes, held) in [(1000, "held [false, false]"), (2000, "held [true, true]"), (64_000, "held [true, true]")]
     {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "memory::holds_an_update", "--ignored", "--nocapture"])
-            .env(MEMORY, (kibibytes << 10).to_string())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && text.contains(held), "{kibibytes} KiB: {text}{errors}");
+        let text = printed_in(kibibytes, "memory::holds_an_update", "");
+        assert!(text.contains(held), "{kibibytes} KiB: {text}");
     }
 }
