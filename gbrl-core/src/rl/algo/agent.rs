@@ -16,6 +16,7 @@ use crate::rl::algo::Poll;
 use crate::rl::algo::actor::{Actor, ActorState, Decision};
 use crate::rl::algo::compaction::Compaction;
 use crate::rl::algo::learner::{Learner, LearnerState, Lesson};
+use crate::rl::algo::noise;
 use crate::rl::event::Metrics;
 use crate::rl::normalize::RewardNormalizer;
 use crate::rl::policy::{About, Policy, PolicyHead, PolicyView, Training};
@@ -248,6 +249,7 @@ impl Agent {
         settings: &Settings,
     ) -> Result<Self> {
         settings.check()?;
+        noise::check(&head.distribution, settings.agent.noise_correlation)?;
         let n_envs = settings.run.n_envs;
         let compaction = Compaction::new(settings.run.seed);
         let booster = new_booster(backend, ensemble, settings, &compaction)?;
@@ -527,7 +529,7 @@ impl Agent {
         Ok(before)
     }
 
-    /// Forgets the running return of an environment that started a new episode without ending the old one.
+    /// Forgets the running return and the noise of an environment that started a new episode without ending the old one.
     pub(super) fn restart(&mut self, env_idx: usize) {
         self.actor.restart(env_idx);
     }
@@ -538,7 +540,7 @@ impl Agent {
     /// # Errors
     /// As [`AgentState::set_settings`]; the settings are then as before.
     pub fn set_settings(&mut self, settings: Settings) -> Result<()> {
-        check_change(&self.settings, &settings)?;
+        check_change(&self.settings, &settings, &self.head)?;
         let old = &self.settings;
         if old.run.device != settings.run.device {
             let (device, own) = (settings.run.device.print(), old.run.device.print());
@@ -557,6 +559,9 @@ impl Agent {
             self.booster.set_rate(i, group.rate)?;
         }
         self.actor.set_discounts(settings.agent.gamma, settings.agent.gae_lambda);
+        if settings.agent.noise_correlation != self.settings.agent.noise_correlation {
+            self.actor.set_noise_correlation(settings.agent.noise_correlation, &self.head.distribution)?;
+        }
         if let (AlgoParams::Awr(awr), Some(replay)) = (&settings.algo, &mut self.learner.replay) {
             replay.set_capacity(awr.buffer_size);
         }
@@ -719,14 +724,15 @@ impl AgentState {
     /// Class `Value` for a setting out of range, and for a change of one that is part of the state, such as `n_envs` or
     /// `norm_obs`; the settings are then as before.
     pub fn set_settings(&mut self, settings: Settings) -> Result<()> {
-        check_change(&self.settings, &settings)?;
+        check_change(&self.settings, &settings, &self.head)?;
         self.settings = settings;
         Ok(())
     }
 }
 
-fn check_change(old: &Settings, new: &Settings) -> Result<()> {
+fn check_change(old: &Settings, new: &Settings, head: &PolicyHead) -> Result<()> {
     new.check()?;
+    noise::check(&head.distribution, new.agent.noise_correlation)?;
     if old.algorithm() != new.algorithm() {
         let rule = format!("{}, as the run began", old.algorithm().name());
         return Err(Error::parameter("algo", new.algorithm().name(), rule));

@@ -55,13 +55,18 @@ pub(super) fn evaluate(params: &[f64], action: &[f32], work: &mut [f64]) -> Resu
     Ok(total)
 }
 
-/// Draws a raw action and evaluates it as stored, that is, rounded to f32.
+/// Makes a raw action of standard normal draws, one per dimension, and evaluates it as stored, that is, rounded to f32.
 #[inline]
-pub(super) fn sample(params: &[f64], stream: &mut Stream, work: &mut [f64], action: &mut [f32]) -> Result<Evaluation> {
+pub(super) fn sample(
+    params: &[f64],
+    mut normal: impl FnMut(usize) -> f64,
+    work: &mut [f64],
+    action: &mut [f32],
+) -> Result<Evaluation> {
     let n = action.len();
     for i in 0..n {
         let s = params[n + i].clamp(-LOG_STD_LIMIT, LOG_STD_LIMIT);
-        action[i] = (params[i] + math::exp(s) * stream.normal()) as f32;
+        action[i] = (params[i] + math::exp(s) * normal(i)) as f32;
     }
     evaluate(params, action, work)
 }
@@ -114,7 +119,7 @@ impl RowDistribution for DiagGaussian {
         work: &mut [f64],
         action: &mut [f32],
     ) -> Result<Evaluation> {
-        sample(params, stream, work, action)
+        sample(params, |_| stream.normal(), work, action)
     }
 
     fn evaluate(&self, params: &[f64], _mask: &[bool], action: &[f32], work: &mut [f64]) -> Result<Evaluation> {

@@ -276,6 +276,30 @@ impl Distribution {
         each!(self, inner => inner.sample(params, mask, stream, work, action))
     }
 
+    /// [`sample`](Distribution::sample) of a Gaussian whose standard normal draws are given, one per action dimension:
+    /// noise that is correlated over time, say. Evaluated as if it were independent.
+    ///
+    /// # Errors
+    /// As [`mode`](Distribution::mode); [`ErrorKind::Unsupported`] for a distribution that is no Gaussian.
+    pub fn sample_with(
+        &self,
+        params: &[f64],
+        noise: &[f64],
+        work: &mut [f64],
+        action: &mut [f32],
+    ) -> Result<Evaluation> {
+        self.check(params, &[], action)?;
+        self.check_work(work)?;
+        if noise.len() != self.action_len() {
+            return Err(Error::shape("noise", self.action_len(), noise.len()));
+        }
+        match self {
+            Distribution::DiagGaussian(_) => diag_gaussian::sample(params, |i| noise[i], work, action),
+            Distribution::SquashedGaussian(_) => SquashedGaussian::sample_with(params, noise, work, action),
+            _ => Err(Error::unsupported("sampling with given noise", "for discrete actions", "a Gaussian takes it")),
+        }
+    }
+
     /// ln π(action) and the entropy; see [`RowDistribution::evaluate`].
     ///
     /// # Errors
@@ -563,6 +587,29 @@ pub(super) mod tests {
             let params: Vec<f64> = (0..distribution.n_params()).map(|_| stream.range(-1.0, 1.0)).collect();
             let drawn = distribution.sample(&params, &[], &mut stream, &mut work, &mut action).unwrap();
             assert_eq!(distribution.evaluate(&params, &[], &action, &mut work).unwrap(), drawn);
+        }
+    }
+
+    #[test]
+    fn sampling_with_the_streams_own_normals_is_sampling() {
+        for (space, squash) in spaces() {
+            let distribution = Distribution::for_space(&space, squash).unwrap();
+            let (mut work, mut same) = (vec![0.0; distribution.work_len()], vec![0.0; distribution.work_len()]);
+            let (mut action, mut again) = (vec![0.0; distribution.action_len()], vec![0.0; distribution.action_len()]);
+            let (mut stream, mut normals) = (Stream::new(7, "test", 0), Stream::new(7, "test", 0));
+            let params: Vec<f64> = (0..distribution.n_params()).map(|i| i as f64 * 0.3 - 0.5).collect();
+            for _ in 0..20 {
+                let drawn = distribution.sample(&params, &[], &mut stream, &mut work, &mut action).unwrap();
+                let noise: Vec<f64> = (0..distribution.action_len()).map(|_| normals.normal()).collect();
+                match (distribution.gaussian_len(), distribution.sample_with(&params, &noise, &mut same, &mut again)) {
+                    (Some(_), with) => assert_eq!((with.unwrap(), &again, &same), (drawn, &action, &work)),
+                    (None, with) => assert_eq!(with.unwrap_err().class(), crate::ErrorClass::Unsupported),
+                }
+            }
+            if distribution.gaussian_len().is_some() {
+                let error = distribution.sample_with(&params, &[], &mut same, &mut again).unwrap_err().to_string();
+                assert!(error.starts_with("noise: expected shape "), "{error}");
+            }
         }
     }
 

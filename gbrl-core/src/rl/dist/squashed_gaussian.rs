@@ -46,6 +46,17 @@ impl SquashedGaussian {
         Ok(SquashedGaussian { bounds: Bounds::new(low, high) })
     }
 
+    /// [`sample`](RowDistribution::sample) with the given draws.
+    pub(super) fn sample_with(
+        params: &[f64],
+        noise: &[f64],
+        work: &mut [f64],
+        action: &mut [f32],
+    ) -> Result<Evaluation> {
+        let at = diag_gaussian::sample(params, |i| noise[i], work, action)?;
+        Ok(Self::correct(params, action, at))
+    }
+
     /// Adds Σ E ln(1 − tanh² u), and −Σ ln(1 − tanh² a) to the log-probability.
     fn correct(params: &[f64], action: &[f32], mut at: Evaluation) -> Evaluation {
         let n = action.len();
@@ -95,7 +106,7 @@ impl RowDistribution for SquashedGaussian {
         work: &mut [f64],
         action: &mut [f32],
     ) -> Result<Evaluation> {
-        let at = diag_gaussian::sample(params, stream, work, action)?;
+        let at = diag_gaussian::sample(params, |_| stream.normal(), work, action)?;
         Ok(Self::correct(params, action, at))
     }
 
