@@ -45,7 +45,8 @@ class Origin:
     @staticmethod
     def of(source: str) -> Origin:
         """What :attr:`text` said, at the end of a config.toml's `source`."""
-        preset, changes = source.partition("preset ")[2], {}
+        preset = source.partition("preset ")[2]
+        changes: dict[str, str] = {}
         known = frozenset(parameter["name"] for parameter in _gbrl.parameters())
         while True:
             # From the end: the path of a preset may hold what stands between two changes.
