@@ -654,8 +654,11 @@ impl Agent {
         })
     }
 
-    /// The model as it was in an earlier `state` of this agent, at most one rollout ago.
-    pub(super) fn earlier_model(&self, state: &AgentState, timesteps: u64) -> Result<Model> {
+    /// The model as it was in an earlier `state` of this agent, at most one rollout ago. Its trees are copied.
+    ///
+    /// # Errors
+    /// As [`model`](Agent::model).
+    pub fn earlier_model(&self, state: &AgentState, timesteps: u64) -> Result<Model> {
         let n_compactions = state.compaction.as_ref().map_or(0, |compaction| compaction.n_compactions);
         let ensemble = match &self.replaced {
             Some(replaced) if n_compactions < self.compaction.n_compactions => replaced,
