@@ -113,6 +113,7 @@ impl Actor {
             let text = |n: Option<usize>| n.map_or("none".to_owned(), |n| format!("one for {n} environments"));
             return Err(Error::format("agent's state", "reward normaliser", text(expected), text(got)));
         }
+        state.reward_normalizer.as_ref().map_or(Ok(()), RewardNormalizer::check)?;
         if let Some(noise) = &mut self.noise {
             noise.restore(state.noise.as_ref())?;
         }

@@ -614,8 +614,9 @@ impl Agent {
             return Err(Error::format("model", "no policy", "a policy's description", "trees without one"));
         };
         let mut state = AgentState { head: about.policy, n_trees: model.ensemble.trees().len(), ..self.state() };
-        // Its states were standardised by statistics of their own.
+        // Their states were standardised by statistics of their own, and their rewards had a scale of their own.
         state.compaction = state.compaction.map(|compaction| compaction.afresh());
+        state.learner.replay = None;
         // The value that comes along is in units of its own rewards.
         let scale = about.training.and_then(|training| training.reward_normalizer);
         if let (Some(own), Some(scale)) = (&mut state.actor.reward_normalizer, &scale) {

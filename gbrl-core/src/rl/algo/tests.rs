@@ -565,6 +565,18 @@ fn awr_grows_trees_of_one_group_each() {
     assert_eq!(trainer.ensemble().trees().len(), 0);
 }
 
+/// The old rows were standardised by other statistics, and their rewards had another scale.
+#[test]
+fn another_policy_begins_with_an_empty_replay() {
+    let pairs = [("algo", "awr"), ("norm_obs", "true"), ("buffer_size", "1024")];
+    let mut trainer = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+    trainer.run(256, &mut |_| Control::Continue).unwrap();
+    let rows = |trainer: &Trainer| trainer.agent.learner.replay.as_ref().unwrap().learnt_rows().count();
+    assert_eq!(rows(&trainer), 256);
+    trainer.agent.set_policy(trainer.model().unwrap().to_model()).unwrap();
+    assert_eq!(rows(&trainer), 0);
+}
+
 #[test]
 fn a_replay_survives_other_trees_and_another_size() {
     let mut trainer = Trainer::new(walks(4), &settings(&[("algo", "awr")])).unwrap();
