@@ -33,7 +33,7 @@ pub fn tree_params(given: &BTreeMap<String, String>) -> PyResult<TreeParams> {
 }
 
 /// Every setting there is, or those of an algorithm with its defaults: a dictionary each with its section, name, kind,
-/// default, rule, unit and doc.
+/// default, rule, unit and doc, and as "decides" whether ("true" or "false") another value makes another experiment.
 ///
 /// Raises ValueError for an unknown algorithm.
 #[gen_stub_pyfunction(module = "gbrl_rs._gbrl")]
@@ -51,6 +51,7 @@ pub fn parameters(algo: Option<&str>) -> PyResult<Vec<BTreeMap<&'static str, Str
             ("rule", def.rule.to_owned()),
             ("unit", def.unit.to_owned()),
             ("doc", def.doc.trim().to_owned()),
+            ("decides", def.decides().to_string()),
         ])
     };
     Ok(match &settings {

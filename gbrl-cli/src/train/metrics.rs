@@ -25,6 +25,8 @@ impl MetricsFile {
         let writer = BufWriter::new(file.map_err(|error| Error::file(path, error))?);
         let mut metrics = MetricsFile { path: path.to_owned(), columns, writer };
         metrics.line(&metrics.columns.join(","))?;
+        // Without its first line the file could not be read again.
+        metrics.flush()?;
         Ok(metrics)
     }
 

@@ -25,9 +25,9 @@ impl Origin {
         Ok(origin)
     }
 
-    /// Notes what differs. Lengths, seeds, threads and reports make no other experiment.
+    /// Notes what differs and makes another experiment.
     pub fn change(&mut self, from: &Settings, to: &Settings) {
-        for def in to.defs().filter(|def| def.section != "run" || def.name == "n_envs") {
+        for def in to.defs().filter(|def| def.decides()) {
             let value = to.get(def.name).unwrap_or_default();
             if from.get(def.name).as_ref() != Some(&value) {
                 self.changes.insert(def.name.to_owned(), value);
@@ -86,5 +86,10 @@ mod tests {
         }
         origin.change(&before, &to);
         assert_eq!((origin.changes["max_depth"].as_str(), origin.stem().as_str()), ("2", "quick-4-changes"));
+        let mut bounded = Settings::default();
+        bounded.set("max_trees", "24").unwrap();
+        let mut origin = Origin { preset: "default".into(), changes: BTreeMap::new() };
+        origin.change(&Settings::default(), &bounded);
+        assert_eq!(origin.stem(), "default-max_trees-24");
     }
 }

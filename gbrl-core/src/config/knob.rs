@@ -21,6 +21,14 @@ pub struct ParamDef {
     pub doc: &'static str,
 }
 
+impl ParamDef {
+    /// Whether another value makes another experiment. Lengths, seeds, threads, devices and reports do not.
+    pub fn decides(&self) -> bool {
+        const DECIDING: [&str; 4] = ["n_envs", "max_trees", "compaction_states", "max_compaction_change"];
+        self.section != "run" || DECIDING.contains(&self.name)
+    }
+}
+
 /// A type that a setting can have: how it is written and read.
 pub trait ParamValue: Sized {
     /// How a value is written, for documentation.

@@ -88,6 +88,12 @@ def names(section: str) -> frozenset[str]:
 
 
 @functools.cache
+def deciding() -> frozenset[str]:
+    """The settings that decide what is learnt; lengths, seeds, threads, devices and reports do not."""
+    return frozenset(parameter["name"] for parameter in _gbrl.parameters() if parameter["decides"] == "true")
+
+
+@functools.cache
 def of_models(algo: str) -> frozenset[str]:
     """The settings that a model's constructor takes."""
     return names("agent") | names(algo) | names("tree") | (names("run") - ELSEWHERE.keys())

@@ -57,10 +57,9 @@ class Origin:
             preset, changes[key] = rest, value
 
     def change(self, before: dict[str, str], now: dict[str, str]) -> None:
-        """Notes what differs. Lengths, seeds, threads and reports make no other experiment."""
+        """Notes what differs and makes another experiment."""
         for key, value in sorted(now.items()):
-            counts = key == "n_envs" or key not in _options.names("run")
-            if counts and key in before and not _options.same(before[key], value):
+            if key in _options.deciding() and key in before and not _options.same(before[key], value):
                 self.changes[key] = value
 
     @property
