@@ -200,23 +200,22 @@ def test_going_on_after_a_file_equals_never_stopping(tmp_path):
     assert policy_of(second) == policy_of(whole)
 
 
-def test_noise_that_lasts_goes_on_after_a_file_and_is_for_numbers_alone(tmp_path):
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "CartPole-v1"])
+def test_noise_that_lasts_goes_on_after_a_file(env_id, tmp_path):
     def model(**more):
-        return small(make_vec("Pendulum-v1", 4), noise_correlation=0.9, **more)
+        return small(make_vec(env_id, 4), noise_correlation=0.9, **more)
 
     whole = model().learn(1024)
     first = model().learn(512)
     first.save(tmp_path / "half")
-    second = PPO.load(tmp_path / "half", env=make_vec("Pendulum-v1", 4), force_reset=False)
+    second = PPO.load(tmp_path / "half", env=make_vec(env_id, 4), force_reset=False)
     assert second.settings["noise_correlation"] == 0.9
     second.learn(512, reset_num_timesteps=False)
     assert policy_of(second) == policy_of(whole)
-    # Means are 0 before the first tree: an action is its noise, which one step passes on to the next.
+    # All parameters are 0 before the first tree: an action is its noise, which one step passes on to the next.
     fresh = model(n_steps=100, policy_lr=0.0).learn(400)
     actions = fresh.rollout_buffer.actions[:, :, 0]
     assert np.corrcoef(actions[1:].ravel(), actions[:-1].ravel())[0, 1] > 0.7
-    with pytest.raises(NotImplementedError, match="noise_correlation is not available for discrete actions"):
-        small(noise_correlation=0.9)
 
 
 def test_a_policy_stays_small_while_it_learns(tmp_path):

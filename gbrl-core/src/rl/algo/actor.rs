@@ -201,8 +201,8 @@ impl Actor {
             let mask = &masks[env * flags..][..flags];
             let drawn = match &mut self.noise {
                 Some(noise) => {
-                    let epsilon = noise.next(env, &mut self.stream);
-                    head.distribution.sample_with(&s.row, epsilon, &mut s.work, stored)
+                    let mut numbers = noise.next(env, &mut self.stream);
+                    head.distribution.sample(&s.row, mask, &mut numbers, &mut s.work, stored)
                 }
                 None => head.distribution.sample(&s.row, mask, &mut self.stream, &mut s.work, stored),
             };

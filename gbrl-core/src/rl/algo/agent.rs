@@ -16,7 +16,6 @@ use crate::rl::algo::Poll;
 use crate::rl::algo::actor::{Actor, ActorState, Decision};
 use crate::rl::algo::compaction::Compaction;
 use crate::rl::algo::learner::{Learner, LearnerState, Lesson};
-use crate::rl::algo::noise;
 use crate::rl::event::Metrics;
 use crate::rl::normalize::RewardNormalizer;
 use crate::rl::policy::{About, Policy, PolicyHead, PolicyView, Training};
@@ -249,7 +248,6 @@ impl Agent {
         settings: &Settings,
     ) -> Result<Self> {
         settings.check()?;
-        noise::check(&head.distribution, settings.agent.noise_correlation)?;
         let n_envs = settings.run.n_envs;
         let compaction = Compaction::new(settings.run.seed);
         let booster = new_booster(backend, ensemble, settings, &compaction)?;
@@ -540,7 +538,7 @@ impl Agent {
     /// # Errors
     /// As [`AgentState::set_settings`]; the settings are then as before.
     pub fn set_settings(&mut self, settings: Settings) -> Result<()> {
-        check_change(&self.settings, &settings, &self.head)?;
+        check_change(&self.settings, &settings)?;
         let old = &self.settings;
         if old.run.device != settings.run.device {
             let (device, own) = (settings.run.device.print(), old.run.device.print());
@@ -656,8 +654,11 @@ impl Agent {
         })
     }
 
-    /// The model as it was in an earlier `state` of this agent, at most one rollout ago.
-    pub(super) fn earlier_model(&self, state: &AgentState, timesteps: u64) -> Result<Model> {
+    /// The model as it was in an earlier `state` of this agent, at most one rollout ago. Its trees are copied.
+    ///
+    /// # Errors
+    /// As [`model`](Agent::model).
+    pub fn earlier_model(&self, state: &AgentState, timesteps: u64) -> Result<Model> {
         let n_compactions = state.compaction.as_ref().map_or(0, |compaction| compaction.n_compactions);
         let ensemble = match &self.replaced {
             Some(replaced) if n_compactions < self.compaction.n_compactions => replaced,
@@ -724,15 +725,14 @@ impl AgentState {
     /// Class `Value` for a setting out of range, and for a change of one that is part of the state, such as `n_envs` or
     /// `norm_obs`; the settings are then as before.
     pub fn set_settings(&mut self, settings: Settings) -> Result<()> {
-        check_change(&self.settings, &settings, &self.head)?;
+        check_change(&self.settings, &settings)?;
         self.settings = settings;
         Ok(())
     }
 }
 
-fn check_change(old: &Settings, new: &Settings, head: &PolicyHead) -> Result<()> {
+fn check_change(old: &Settings, new: &Settings) -> Result<()> {
     new.check()?;
-    noise::check(&head.distribution, new.agent.noise_correlation)?;
     if old.algorithm() != new.algorithm() {
         let rule = format!("{}, as the run began", old.algorithm().name());
         return Err(Error::parameter("algo", new.algorithm().name(), rule));

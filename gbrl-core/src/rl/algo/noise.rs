@@ -1,41 +1,34 @@
-//! Exploration that keeps its direction for a while: a Gaussian policy's noise, correlated over the steps of an episode.
+//! Exploration that keeps its direction for a while: the random numbers that actions are made of, correlated over the
+//! steps of an episode, for each environment and number of its action by itself.
 //!
-//! An episode starts with ε₀ = ξ₀ and goes on with ε_t = ρ·ε_{t−1} + √(1 − ρ²)·ξ_t, ξ_t ~ N(0, 1), for each environment
-//! and action dimension by itself. Every ε_t is N(0, 1), so the action μ + σ·ε_t has the density that the policy states,
-//! which is the one stored; only successive actions depend on one another, over about 1/(1 − ρ) steps. Learning takes
-//! them for independent, as with other noise in on-policy learning (Hollenstein et al. 2023, *Colored noise in PPO*).
+//! A Gaussian's go on as ε_t = ρ·ε_{t−1} + √(1 − ρ²)·ξ_t with ξ_t ~ N(0, 1); the uniform number that a discrete choice
+//! is made by stays what it was with probability ρ and is drawn anew otherwise. Either way every number has the
+//! distribution of an independent one, so an action has the probability that the policy states, which is the one stored;
+//! only successive actions depend on one another, over about 1/(1 − ρ) steps. Learning takes them for independent, as
+//! with other noise in on-policy learning (Hollenstein et al. 2023, *Colored noise in PPO*).
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::rl::dist::Distribution;
+use crate::rl::dist::{Distribution, Draw};
 use crate::rng::Stream;
 
-/// ε of every environment, and how it goes on.
+/// The numbers of every environment, and how they go on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Noise {
     correlation: f64,
-    /// Of the step before, `[n_envs, n_actions]`.
-    epsilon: Vec<f64>,
+    /// Of the step before, `[n_envs, action_len]`.
+    numbers: Vec<f64>,
     /// Environments whose next step is the first of an episode.
     fresh: Vec<bool>,
-}
-
-/// Refuses a correlation other than 0 for a policy that has no such noise.
-pub(super) fn check(distribution: &Distribution, correlation: f64) -> Result<()> {
-    if correlation == 0.0 || distribution.gaussian_len().is_some() {
-        return Ok(());
-    }
-    let reason = "only Gaussian policies, which Box actions have, draw noise that can last";
-    Err(Error::unsupported("noise_correlation", "for discrete actions", reason))
 }
 
 impl Noise {
     /// Noise that starts anew everywhere; `None` where draws are independent.
     pub(super) fn new(distribution: &Distribution, n_envs: usize, correlation: f64) -> Option<Self> {
-        let n_actions = distribution.gaussian_len().filter(|_| correlation > 0.0)?;
-        Some(Noise { correlation, epsilon: vec![0.0; n_envs * n_actions], fresh: vec![true; n_envs] })
+        let numbers = vec![0.0; n_envs * distribution.action_len()];
+        (correlation > 0.0).then(|| Noise { correlation, numbers, fresh: vec![true; n_envs] })
     }
 
     /// Goes on from `state` by its own correlation; where independent draws came before, it starts anew.
@@ -44,7 +37,7 @@ impl Noise {
             self.fresh.fill(true);
             return Ok(());
         };
-        let (expected, got) = ((self.fresh.len(), self.epsilon.len()), (state.fresh.len(), state.epsilon.len()));
+        let (expected, got) = ((self.fresh.len(), self.numbers.len()), (state.fresh.len(), state.numbers.len()));
         if expected != got {
             let text = |(n_envs, n): (usize, usize)| format!("{n} numbers for {n_envs} environments");
             return Err(Error::format("agent's state", "exploration noise", text(expected), text(got)));
@@ -58,16 +51,34 @@ impl Noise {
         self.fresh[env_idx] = true;
     }
 
-    /// ε of one environment's next step. Draws one normal per action dimension.
-    pub(super) fn next(&mut self, env_idx: usize, stream: &mut Stream) -> &[f64] {
-        let n = self.epsilon.len() / self.fresh.len();
+    /// The numbers of one environment's next step.
+    pub(super) fn next<'a>(&'a mut self, env_idx: usize, stream: &'a mut Stream) -> Correlated<'a> {
+        let n = self.numbers.len() / self.fresh.len();
         let kept = if std::mem::take(&mut self.fresh[env_idx]) { 0.0 } else { self.correlation };
-        let drawn = (1.0 - kept * kept).sqrt();
-        let epsilon = &mut self.epsilon[env_idx * n..][..n];
-        for x in epsilon.iter_mut() {
-            *x = kept * *x + drawn * stream.normal();
+        Correlated { kept, numbers: &mut self.numbers[env_idx * n..][..n], stream }
+    }
+}
+
+/// A step's numbers, made of those of the step before.
+pub(super) struct Correlated<'a> {
+    /// ρ, or 0 at the start of an episode.
+    kept: f64,
+    numbers: &'a mut [f64],
+    stream: &'a mut Stream,
+}
+
+impl Draw for Correlated<'_> {
+    fn normal(&mut self, i: usize) -> f64 {
+        self.numbers[i] = self.kept * self.numbers[i] + (1.0 - self.kept * self.kept).sqrt() * self.stream.normal();
+        self.numbers[i]
+    }
+
+    fn uniform(&mut self, i: usize) -> f64 {
+        let (turn, new) = (self.stream.uniform(), self.stream.uniform());
+        if turn >= self.kept {
+            self.numbers[i] = new;
         }
-        epsilon
+        self.numbers[i]
     }
 }
 
@@ -81,9 +92,9 @@ mod tests {
         Distribution::for_space(&Space::unbounded(n), false).unwrap()
     }
 
-    /// ε is the weighted sum of all that was drawn: ρ^t·ξ₀ + √(1 − ρ²)·Σ ρ^(t − k)·ξ_k.
+    /// A normal number is the weighted sum of all that was drawn: ρ^t·ξ₀ + √(1 − ρ²)·Σ ρ^(t − k)·ξ_k.
     #[test]
-    fn it_is_the_sum_of_everything_drawn_since_the_episode_began() {
+    fn a_normal_number_is_the_sum_of_everything_drawn_since_the_episode_began() {
         let rho: f64 = 0.8;
         let mut noise = Noise::new(&gaussian(2), 3, rho).unwrap();
         let (mut stream, mut same) = (Stream::new(1, "test", 0), Stream::new(1, "test", 0));
@@ -94,30 +105,35 @@ mod tests {
                     noise.restart(env);
                     drawn[env].clear();
                 }
-                let epsilon = noise.next(env, &mut stream).to_vec();
                 drawn[env].push([same.normal(), same.normal()]);
-                for (i, &epsilon) in epsilon.iter().enumerate() {
+                let mut now = noise.next(env, &mut stream);
+                for i in 0..2 {
                     let t = drawn[env].len() - 1;
                     let term = |k: usize| {
                         let weight = if k == 0 { 1.0 } else { (1.0 - rho * rho).sqrt() };
                         weight * rho.powi((t - k) as i32) * drawn[env][k][i]
                     };
                     let expected: f64 = (0..=t).map(term).sum();
-                    assert!((epsilon - expected).abs() < 1e-12, "step {step}, environment {env}");
+                    assert!((now.normal(i) - expected).abs() < 1e-12, "step {step}, environment {env}");
                 }
             }
         }
     }
 
     #[test]
-    fn every_step_is_standard_normal_and_remembers_as_told() {
-        for rho in [0.5, 0.95] {
+    fn every_step_has_the_distribution_of_independent_draws_and_remembers_as_told() {
+        // In units of its standard deviation, 1/√12, a uniform number has the moments of a standard normal one.
+        let uniform = |draw: &mut Correlated<'_>| (draw.uniform(0) - 0.5) * 12f64.sqrt();
+        let normal = |draw: &mut Correlated<'_>| draw.normal(0);
+        for (rho, number) in
+            [(0.5, &normal as &dyn Fn(&mut Correlated<'_>) -> f64), (0.95, &normal), (0.5, &uniform), (0.95, &uniform)]
+        {
             let n = 4000;
             let mut noise = Noise::new(&gaussian(1), n, rho).unwrap();
             let mut stream = Stream::new(2, "test", 0);
             let mut before = vec![0.0; n];
             for step in 0..6 {
-                let now: Vec<f64> = (0..n).map(|env| noise.next(env, &mut stream)[0]).collect();
+                let now: Vec<f64> = (0..n).map(|env| number(&mut noise.next(env, &mut stream))).collect();
                 let mean = |of: &dyn Fn(usize) -> f64| (0..n).map(of).sum::<f64>() / n as f64;
                 // Standard deviations of these means are 0.016, 0.022 and at most 0.016.
                 assert!(mean(&|i| now[i]).abs() < 0.08, "{rho} {step}");
@@ -130,14 +146,15 @@ mod tests {
     }
 
     #[test]
-    fn independent_draws_need_none_and_discrete_actions_have_none() {
+    fn a_choice_is_made_again_until_its_number_is_drawn_anew() {
+        let mut noise = Noise::new(&gaussian(1), 1, 0.9).unwrap();
+        let mut stream = Stream::new(4, "test", 0);
+        let numbers: Vec<f64> = (0..20_000).map(|_| noise.next(0, &mut stream).uniform(0)).collect();
+        let kept = numbers.windows(2).filter(|pair| pair[0] == pair[1]).count();
+        assert!((kept as f64 / 20_000.0 - 0.9).abs() < 0.01, "{kept}");
+        noise.restart(0);
+        assert_ne!(noise.next(0, &mut stream).uniform(0), numbers[19_999]);
         assert_eq!(Noise::new(&gaussian(1), 2, 0.0), None);
-        let discrete = Distribution::for_space(&Space::discrete(2), false).unwrap();
-        check(&discrete, 0.0).unwrap();
-        check(&gaussian(1), 0.9).unwrap();
-        let error = check(&discrete, 0.9).unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Unsupported);
-        assert!(error.to_string().contains("noise_correlation"), "{error}");
     }
 
     #[test]
@@ -147,9 +164,9 @@ mod tests {
             assert_eq!(noise.restore(other.as_ref()).unwrap_err().class(), ErrorClass::Format);
         }
         let mut moved = Noise::new(&gaussian(2), 2, 0.9).unwrap();
-        moved.next(1, &mut Stream::new(3, "test", 0));
+        moved.next(1, &mut Stream::new(3, "test", 0)).normal(0);
         noise.restore(Some(&moved)).unwrap();
-        assert_eq!((noise.correlation, &noise.epsilon, &noise.fresh), (0.5, &moved.epsilon, &vec![true, false]));
+        assert_eq!((noise.correlation, &noise.numbers, &noise.fresh), (0.5, &moved.numbers, &vec![true, false]));
         noise.restore(None).unwrap();
         assert_eq!(noise.fresh, [true, true]);
     }

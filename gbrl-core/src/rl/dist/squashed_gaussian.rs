@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bounds, Evaluation, RowDistribution, diag_gaussian};
+use super::{Bounds, Draw, Evaluation, RowDistribution, diag_gaussian};
 use crate::error::{Error, Result};
 use crate::math;
-use crate::rng::Stream;
 
 /// Nodes above 0 and weights of the 16-point Gauss–Hermite rule for the standard normal; the rule is symmetric.
 const NODES: [(f64, f64); 8] = [
@@ -44,17 +43,6 @@ impl SquashedGaussian {
             return Err(Error::unsupported("squashing actions", condition, "the bounds must be finite"));
         }
         Ok(SquashedGaussian { bounds: Bounds::new(low, high) })
-    }
-
-    /// [`sample`](RowDistribution::sample) with the given draws.
-    pub(super) fn sample_with(
-        params: &[f64],
-        noise: &[f64],
-        work: &mut [f64],
-        action: &mut [f32],
-    ) -> Result<Evaluation> {
-        let at = diag_gaussian::sample(params, |i| noise[i], work, action)?;
-        Ok(Self::correct(params, action, at))
     }
 
     /// Adds Σ E ln(1 − tanh² u), and −Σ ln(1 − tanh² a) to the log-probability.
@@ -102,11 +90,11 @@ impl RowDistribution for SquashedGaussian {
         &self,
         params: &[f64],
         _mask: &[bool],
-        stream: &mut Stream,
+        draw: &mut impl Draw,
         work: &mut [f64],
         action: &mut [f32],
     ) -> Result<Evaluation> {
-        let at = diag_gaussian::sample(params, |_| stream.normal(), work, action)?;
+        let at = diag_gaussian::sample(params, draw, work, action)?;
         Ok(Self::correct(params, action, at))
     }
 
