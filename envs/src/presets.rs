@@ -21,7 +21,7 @@ static PRESETS: [(&str, &str); 12] = [
 
 const MINIGRID_1M: &str = include_str!("../presets/MiniGrid-1M.toml");
 
-/// The presets for environments that have none of the same name and algorithm of their own.
+/// The presets `generic` of every environment, which stand in for `default` where it has none for an algorithm.
 pub const GENERIC: &str = include_str!("../presets/generic.toml");
 
 /// The preset file of an environment, where it has one.

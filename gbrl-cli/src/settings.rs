@@ -23,7 +23,7 @@ pub struct Preset {
 impl Preset {
     /// The preset `name` of an environment.
     ///
-    /// What an environment has no preset of its own for is in the generic file.
+    /// Every environment has `generic`, and goes by it where it has no `default` of its own.
     pub fn of(env_id: &str, algorithm: Algorithm, name: &str) -> Result<Self, Failure> {
         let mut tables = built_in(env_id, algorithm)?;
         match tables.iter().position(|(known, _)| known == name) {
@@ -101,13 +101,13 @@ fn built_in(env_id: &str, algorithm: Algorithm) -> Result<Vec<(String, Table)>, 
         },
         _ => None,
     };
-    let mut tables: Vec<(String, Table)> = Vec::new();
-    for text in [envs::presets::of(env_id).unwrap_or_default(), envs::presets::GENERIC] {
-        for (name, values) in parse(env_id, text)?.into_iter().filter_map(table) {
-            if tables.iter().all(|(known, _)| *known != name) {
-                tables.push((name, values));
-            }
+    let own = parse(env_id, envs::presets::of(env_id).unwrap_or_default())?;
+    let mut tables: Vec<(String, Table)> = own.into_iter().filter_map(table).collect();
+    for (name, values) in parse("generic presets", envs::presets::GENERIC)?.into_iter().filter_map(table) {
+        if tables.iter().all(|(known, _)| known != "default") {
+            tables.insert(0, ("default".to_owned(), values.clone()));
         }
+        tables.push((name, values));
     }
     Ok(tables)
 }
@@ -223,7 +223,10 @@ mod tests {
         for spec in envs::specs() {
             for algorithm in Algorithm::ALL {
                 let names = names(spec.id, algorithm).unwrap();
-                assert!(names.iter().any(|(name, _)| name == "default"), "{} {}", spec.id, algorithm.name());
+                for wanted in ["default", "generic"] {
+                    let n = names.iter().filter(|(name, _)| name == wanted).count();
+                    assert_eq!(n, 1, "{wanted} of {} {}", spec.id, algorithm.name());
+                }
                 for (name, source) in names {
                     let settings = Preset::of(spec.id, algorithm, &name).unwrap().settings().unwrap();
                     settings.check().unwrap();
@@ -232,6 +235,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_generic_preset_is_one_for_all_and_the_default_of_who_has_none() {
+        let of = |env: &str, name| Preset::of(env, Algorithm::Ppo, name).unwrap().settings().unwrap();
+        let generic = of("CartPole-v1", "generic");
+        assert_ne!(of("CartPole-v1", "default"), generic);
+        assert_eq!((of("Taxi-v3", "default"), of("Taxi-v3", "generic")), (generic.clone(), generic));
     }
 
     #[test]

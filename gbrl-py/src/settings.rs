@@ -67,8 +67,8 @@ pub fn environments() -> Vec<&'static str> {
     envs::specs().iter().filter(|spec| spec.is_available()).map(|spec| spec.id).collect()
 }
 
-/// Settings of the preset `name` ("paper" or "default") of an algorithm for the environment `env`; those that have none of
-/// their own share one.
+/// Settings of the preset `name` ("paper", "default" or "generic") of an algorithm for the environment `env`; "generic" is the
+/// same for all, and the default of those that have none of their own.
 ///
 /// Raises ValueError for a preset that there is not.
 #[gen_stub_pyfunction(module = "gbrl_rs._gbrl")]
@@ -76,8 +76,9 @@ pub fn environments() -> Vec<&'static str> {
 #[pyo3(signature = (env, name = "default", algo = "ppo"))]
 pub fn preset(env: &str, name: &str, algo: &str) -> PyResult<BTreeMap<String, String>> {
     let algo = Algorithm::parse(algo).map_err(to_py)?.name();
-    let mut known = Vec::new();
-    for file in [envs::presets::of(env).unwrap_or_default(), envs::presets::GENERIC] {
+    let mut known = vec!["default".to_owned()];
+    let stand_in = if name == "default" { "generic" } else { name };
+    for (file, name) in [(envs::presets::of(env).unwrap_or_default(), name), (envs::presets::GENERIC, stand_in)] {
         let tables: Table =
             file.parse().map_err(|error| PyValueError::new_err(format!("presets of {env}: {error}")))?;
         if let Some(Value::Table(values)) = tables.get(name).and_then(|of| of.get(algo)) {
@@ -85,9 +86,9 @@ pub fn preset(env: &str, name: &str, algo: &str) -> PyResult<BTreeMap<String, St
             let settings = values.iter().filter(|(key, _)| *key != "source");
             return Ok(settings.map(|(key, value)| (key.clone(), text(value))).collect());
         }
-        known.extend(tables.into_iter().filter(|(_, of)| of.get(algo).is_some()).map(|(name, _)| name));
+        let of_algo = tables.into_iter().filter(|(name, of)| name != "default" && of.get(algo).is_some());
+        known.extend(of_algo.map(|(name, _)| name));
     }
-    known.dedup();
     let near = Error::unknown_name(format!("preset of {env}"), name, known.iter().map(String::as_str));
     Err(PyValueError::new_err(format!("{near} (there is {})", known.join(", "))))
 }

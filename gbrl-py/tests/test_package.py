@@ -47,6 +47,8 @@ def test_parameters_environments_and_presets():
     assert "max_depth" in names and "policy_lr" in names
     assert "CartPole-v1" in gbrl_rs.environments()
     assert gbrl_rs.preset("CartPole-v1", "paper")["n_steps"] == 128
+    generic = gbrl_rs.preset("CartPole-v1", "generic")
+    assert generic == gbrl_rs.preset("Blackjack-v1") != gbrl_rs.preset("CartPole-v1")
     with pytest.raises(ValueError, match="CartPole-v1"):
         gbrl_rs.make_vec("CartPole-v9")
 

@@ -61,9 +61,13 @@ fn presets() {
     write("gamma = [1, 2]\n");
     refused(folder.path(), train, &["gamma: expected a number, a text, true or false, got array"]);
     refused(folder.path(), "train CartPole-v1 --preset there/is/none.toml", &["there/is/none.toml"]);
-    let unknown = "unknown preset of CartPole-v1 'papr'; did you mean 'paper'? (there is default, paper;";
+    let unknown = "unknown preset of CartPole-v1 'papr'; did you mean 'paper'? (there is default, paper, generic;";
     refused(folder.path(), "train CartPole-v1 --preset papr", &[unknown]);
-    refused(folder.path(), "train Taxi-v3 --preset paper", &["unknown preset of Taxi-v3 'paper'", "there is default;"]);
+    refused(
+        folder.path(),
+        "train Taxi-v3 --preset paper",
+        &["unknown preset of Taxi-v3 'paper'", "there is default, generic;"],
+    );
     refused(folder.path(), "presets paper", &["--env"]);
     assert!(!folder.path().join("runs").exists());
 }

@@ -95,7 +95,7 @@ class AlgorithmModel(OnPolicyModel):
 
     @classmethod
     def from_preset(cls: type[Self], env: Any, name: str = "default", **overrides: Any) -> Self:
-        """A model with the settings of a preset: "default" or "paper", see envs/presets.
+        """A model with the settings of a preset: "default", "paper" or "generic", see envs/presets.
 
         Args:
             env: an id, of which as many copies are made as the preset says, or environments as in the constructor. The

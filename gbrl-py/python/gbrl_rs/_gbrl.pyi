@@ -462,8 +462,8 @@ def parameters(algo: typing.Optional[builtins.str] = None) -> builtins.list[buil
 
 def preset(env: builtins.str, name: builtins.str = 'default', algo: builtins.str = 'ppo') -> builtins.dict[builtins.str, builtins.str]:
     r"""
-    Settings of the preset `name` ("paper" or "default") of an algorithm for the environment `env`; those that have none of
-    their own share one.
+    Settings of the preset `name` ("paper", "default" or "generic") of an algorithm for the environment `env`; "generic" is the
+    same for all, and the default of those that have none of their own.
 
     Raises ValueError for a preset that there is not.
     """

@@ -25,8 +25,9 @@ def preset(env: str, name: str = "default", algo: str = "ppo") -> Preset:
     """The preset of an environment, see envs/presets.
 
     Args:
-        env: its id; those that have none of their own share a generic one.
-        name: "default", or "paper" where there is one.
+        env: its id.
+        name: "default"; "paper" where there is one; or "generic", the same for all and the default of those that have none
+            of their own.
         algo: "ppo", "a2c" or "awr".
 
     Raises:
