@@ -104,7 +104,8 @@ def test_nullable_columns_are_numbers_with_missing_values():
     frame = pandas.DataFrame({"speed": pandas.array(speed, dtype="Int64"), "colour": colour})
     booster = Booster()
     booster.fit(frame, Y[:, 0], 10)
-    plain = np.array([[np.nan if x is None else float(x), c if isinstance(c, str) else None] for x, c in zip(speed, colour, strict=True)], dtype=object)
+    texts = [text if isinstance(text, str) else None for text in colour]
+    plain = np.array(list(zip(speed, texts, strict=True)), dtype=object)
     other = Booster(features=[("speed", "numeric"), ("colour", "strings")])
     other.fit(plain, Y[:, 0], 10)
     assert booster.to_bytes() == other.to_bytes()
