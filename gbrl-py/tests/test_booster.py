@@ -97,6 +97,39 @@ def test_data_frames_name_the_columns():
     assert booster.feature_importances()[1] > 0.9
 
 
+def test_nullable_columns_are_numbers_with_missing_values():
+    pandas = pytest.importorskip("pandas")
+    speed = [None if i % 3 == 0 else i for i in range(300)]
+    colour = [pandas.NA if i % 5 == 0 else "red" if i % 2 else "blue" for i in range(300)]
+    frame = pandas.DataFrame({"speed": pandas.array(speed, dtype="Int64"), "colour": colour})
+    booster = Booster()
+    booster.fit(frame, Y[:, 0], 10)
+    texts = [text if isinstance(text, str) else None for text in colour]
+    plain = np.array(list(zip(speed, texts, strict=True)), dtype=object)
+    other = Booster(features=[("speed", "numeric"), ("colour", "strings")])
+    other.fit(plain, Y[:, 0], 10)
+    assert booster.to_bytes() == other.to_bytes()
+    # A value between two others goes the way of its neighbours: no text is asked about.
+    assert booster.dump(0).count("speed ==") == 0
+    alone = Booster()
+    alone.fit(frame[["speed"]], Y[:, 0], 10)
+    narrow = np.array([[np.float32("nan")] if x is None else [np.float32(x)] for x in speed], dtype=object)
+    np.testing.assert_array_equal(alone.predict(narrow), alone.predict(frame[["speed"]]))
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), np.float32("nan"), np.float16("nan")], ids=repr)
+def test_what_is_missing_among_objects_makes_no_category(nothing):
+    numbers = np.array([[nothing], [1], [2.5], [nothing]] * 20, dtype=object)
+    words = np.array([[nothing], ["a"], ["b"], [nothing]] * 20, dtype=object)
+    target = np.tile([3.0, 1.0, 2.0, 3.0], 20)
+    for rows, of_nothing in ((numbers, [[np.nan]]), (words, [[None]])):
+        booster = Booster(learning_rate=1.0)
+        booster.fit(rows, target, 20)
+        np.testing.assert_allclose(booster.predict(rows)[:, 0], target, atol=0.02)
+        np.testing.assert_array_equal(booster.predict(of_nothing), booster.predict(rows[:1]))
+    assert Booster().fit(np.full((4, 1), nothing, dtype=object), np.ones(4), 1).shape == (1,)
+
+
 def test_one_tree_at_a_time_equals_all_at_once():
     whole = Booster(n_outputs=2).fit(X, Y, 6)
     parts = Booster(n_outputs=2)

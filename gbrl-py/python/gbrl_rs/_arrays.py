@@ -74,6 +74,9 @@ def as_float32(values: Any, what: str) -> NDArray[np.float32]:
         return array
     if array.dtype.kind in "UST":
         raise TypeError(f"{what}: expected numbers, got strings ({array.dtype})")
+    if array.dtype.kind == "O":
+        there = [None if is_missing(item) else item for item in array.flat]
+        array = np.fromiter(there, dtype=object, count=array.size).reshape(array.shape)
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             return np.ascontiguousarray(array, dtype=np.float32).reshape(array.shape)
@@ -101,8 +104,8 @@ def as_flags(values: Any, shape: tuple[int, ...], what: str) -> NDArray[np.bool_
 def as_mixed_rows(values: Any, is_string: list[bool], encode: Encode, learn: bool, what: str) -> Rows:
     """Rows of which some columns hold strings (or any objects): those become their codes.
 
-    An object counts as its text, so 1 and "1" are one category, and 1 and 1.0 are two; None and NaN are "missing". Codes are asked for in
-    the order in which the strings first appear, column by column.
+    An object counts as its text, so 1 and "1" are one category, and 1 and 1.0 are two; see :func:`is_missing` for what is
+    none. Codes are asked for in the order in which the strings first appear, column by column.
 
     Args:
         values: `[n, columns]`, usually of dtype object or str.
@@ -137,7 +140,7 @@ def codes(texts: NDArray[Any], feature_idx: int, encode: Encode, learn: bool) ->
     known: dict[str, float] = {}
     out = np.empty(len(texts), dtype=np.float32)
     for i, item in enumerate(texts.tolist()):
-        if _is_missing(item):
+        if is_missing(item):
             out[i] = np.nan
             continue
         # By its text: 1, 1.0 and True are equal in Python.
@@ -153,8 +156,12 @@ def _text(item: Any) -> str:
     return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
 
 
-def _is_missing(item: Any) -> bool:
-    return item is None or (isinstance(item, float) and item != item)
+def is_missing(item: Any) -> bool:
+    """Whether an object stands for a value that is not there: None, NaN of any width, pandas' NA and NaT."""
+    if isinstance(item, (float, np.floating)):
+        return bool(item != item)
+    # By name: pandas need not be installed.
+    return item is None or type(item).__name__ in ("NAType", "NaTType")
 
 
 def _converted(values: Any, what: str) -> NDArray[Any]:

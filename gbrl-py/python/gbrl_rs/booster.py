@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gbrl_rs import _gbrl, _options
-from gbrl_rs._arrays import Rows, as_float32, as_mixed_rows, as_rows, to_numpy
+from gbrl_rs._arrays import Rows, as_float32, as_mixed_rows, as_rows, is_missing, to_numpy
 
 Self = TypeVar("Self", bound="_Trees")
 
@@ -479,12 +479,12 @@ def _column(values: Any, n_columns: int, what: str) -> Any:
 
 def _holds_strings(column: NDArray[Any]) -> bool:
     if column.dtype.kind in "USTO":
-        return any(isinstance(item, (str, bytes)) or not _is_number(item) for item in column.tolist())
+        return any(not is_missing(item) and not _is_number(item) for item in column.tolist())
     return False
 
 
 def _is_number(item: Any) -> bool:
-    return item is None or isinstance(item, (int, float, np.number, np.bool_))
+    return isinstance(item, (int, float, np.number, np.bool_))
 
 
 def _column_names(observations: Any) -> list[str] | None:
