@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 use gbrl_core::error::{Error, Result};
 use gbrl_core::io::checkpoint::from_either;
-use gbrl_core::io::{Checkpoint, model};
+use gbrl_core::io::{Checkpoint, ModelRef, model};
 use gbrl_core::rl::algo::{self, AgentState};
 use gbrl_core::rl::event::Metrics;
 use gbrl_core::rl::rollout::StepRows;
@@ -23,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::arrays::{matrix, rows, slice};
 use crate::doorway::{Stop, apart, long};
 use crate::error::to_py;
+use crate::moment::Moment;
+use crate::shared::Shared;
 use crate::stub::{FilePath, Flags, NamedArrays};
 use crate::vec_env::VecEnv;
 use crate::visited::Visited;
@@ -43,8 +45,7 @@ use crate::{look, policy_file, settings};
 #[gen_stub_pyclass]
 #[pyclass(module = "gbrl_rs._gbrl", frozen)]
 pub struct Agent {
-    /// Locked for writing only by work that waits for nobody: never while Python code may run on the same thread.
-    inner: RwLock<algo::Agent>,
+    inner: Shared<algo::Agent>,
     /// What predictions that sample draw from; locked after `inner`.
     predictions: Mutex<Stream>,
     /// A sample of what was decided about, where somebody asked for it.
@@ -64,7 +65,7 @@ pub struct Agent {
 }
 
 /// Rows times trees that take less time than a thread of their own pays for.
-const SHORT: usize = 1 << 17;
+pub const SHORT: usize = 1 << 17;
 
 /// Rows between two looks at whether to stop.
 const PIECE: usize = 1 << 12;
@@ -411,19 +412,34 @@ impl Agent {
         Ok(PyArray1::from_vec(py, log_std))
     }
 
-    /// Everything that is needed to go on learning (trees, optimizers, statistics, random streams), and the caller's note.
-    #[pyo3(signature = (note, timesteps = 0))]
-    fn to_bytes<'py>(&self, py: Python<'py>, note: String, timesteps: u64) -> PyResult<Bound<'py, PyBytes>> {
+    /// Where the agent and its environments stand together, between two rollouts.
+    fn moment(&self, py: Python<'_>, envs: &Bound<'_, VecEnv>) -> PyResult<Moment> {
+        let (envs, _) = envs.get().parts();
+        self.look(py, 0, |agent, _| {
+            let predictions = lock(&self.predictions).clone();
+            Ok(Moment { agent: agent.state(), predictions, environments: lock(envs).save() })
+        })
+    }
+
+    /// Everything that is needed to go on learning (trees, optimizers, statistics, random streams), and the caller's note:
+    /// as it is now, or as it was at a moment before the last rollout (a sample of visited states as it is now even then).
+    #[pyo3(signature = (note, timesteps = 0, moment = None))]
+    fn to_bytes<'py>(
+        &self,
+        py: Python<'py>,
+        note: String,
+        timesteps: u64,
+        moment: Option<&Bound<'py, Moment>>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let moment = moment.map(Bound::get);
         let bytes = apart(py, |_| {
             let agent = self.read();
-            let saved = Saved { agent: agent.state(), predictions: lock(&self.predictions).clone(), note };
-            let state = serde_json::to_value(&saved)
-                .map_err(|error| Error::parameter("state", error, "numbers that JSON can hold"))?;
-            let mut checkpoint = Checkpoint::new(agent.model(timesteps)?, state);
-            if let Some(visited) = lock(&self.visited).as_ref() {
-                checkpoint.blobs.insert(VISITED.to_owned(), json(visited)?.into_bytes());
-            }
-            checkpoint.to_bytes()
+            let Some(moment) = moment else {
+                let predictions = lock(&self.predictions).clone();
+                return self.checkpoint(agent.model(timesteps)?, Saved { agent: agent.state(), predictions, note });
+            };
+            let (state, predictions) = (moment.agent.clone(), moment.predictions.clone());
+            self.checkpoint(agent.earlier_model(&state, timesteps)?, Saved { agent: state, predictions, note })
         })?;
         Ok(PyBytes::new(py, &bytes))
     }
@@ -443,7 +459,7 @@ impl Agent {
         device: &str,
     ) -> PyResult<(Agent, String)> {
         let data = data.as_bytes();
-        long(py, |_| {
+        long(py, || {
             let mut read = from_either(data)?;
             if read.state.get("agent").is_none() {
                 let (inner, note) = policy_file::agent(read.model, n_threads, device)?;
@@ -532,7 +548,7 @@ impl Agent {
             action_len: inner.head().distribution.action_len(),
             n_envs: inner.settings().run.n_envs,
             has_masks: inner.has_masks(),
-            inner: RwLock::new(inner),
+            inner: Shared::new(inner),
             predictions: Mutex::new(predictions),
             visited: Mutex::new(None),
         }
@@ -553,40 +569,41 @@ impl Agent {
         self.n_features
     }
 
+    /// The bytes of a model and of what it goes on with.
+    fn checkpoint<M>(&self, model: M, saved: Saved) -> Result<Vec<u8>>
+    where
+        for<'a> ModelRef<'a>: From<&'a M>,
+    {
+        let state = serde_json::to_value(&saved)
+            .map_err(|error| Error::parameter("state", error, "numbers that JSON can hold"))?;
+        let mut checkpoint = Checkpoint::new(model, state);
+        if let Some(visited) = lock(&self.visited).as_ref() {
+            checkpoint.blobs.insert(VISITED.to_owned(), json(visited)?.into_bytes());
+        }
+        checkpoint.to_bytes()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, algo::Agent> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+        self.inner.read()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, algo::Agent> {
-        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+        self.inner.write()
     }
 
-    /// Looks at the agent for the sake of `k` rows: here and now where that is short and nobody changes it, apart
-    /// otherwise.
+    /// Looks at the agent for the sake of `k` rows.
     pub(crate) fn look<T: Send>(
         &self,
         py: Python<'_>,
         k: usize,
         work: impl FnOnce(&algo::Agent, &Stop) -> Result<T> + Send,
     ) -> PyResult<T> {
-        let free = match self.inner.try_read() {
-            Ok(agent) => Some(agent),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        match free.filter(|agent| k.saturating_mul(agent.ensemble().trees().len() + 1) <= SHORT) {
-            Some(agent) => work(&agent, &Stop::default()).map_err(to_py),
-            None => apart(py, |stop| work(&self.read(), stop)),
-        }
+        self.inner.look(py, |agent| k.saturating_mul(agent.ensemble().trees().len() + 1) <= SHORT, work)
     }
 
-    /// Changes the agent in no time: here and now where nobody else has it, apart otherwise.
+    /// Changes the agent in no time.
     fn change<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut algo::Agent) -> Result<T> + Send) -> PyResult<T> {
-        match self.inner.try_write() {
-            Ok(mut agent) => work(&mut agent).map_err(to_py),
-            Err(TryLockError::Poisoned(poisoned)) => work(&mut poisoned.into_inner()).map_err(to_py),
-            Err(TryLockError::WouldBlock) => apart(py, |_| work(&mut self.write())),
-        }
+        self.inner.change(py, work)
     }
 
     /// Gives `work` some rows after the other, with their masks, until it is to stop.

@@ -1,7 +1,7 @@
 //! numpy's memory as slices, and slices as numpy arrays.
 
 use numpy::ndarray::Dimension;
-use numpy::{Element, Ix1, Ix2, PyArray, PyArrayMethods, PyReadonlyArray, PyUntypedArrayMethods};
+use numpy::{Element, Ix2, PyArray, PyArrayMethods, PyReadonlyArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -33,9 +33,4 @@ pub fn rows<'a, T: Element>(what: &str, array: &'a PyReadonlyArray<'_, T, Ix2>, 
 pub fn matrix<T: Element>(py: Python<'_>, values: Vec<T>, width: usize) -> PyResult<Bound<'_, PyArray<T, Ix2>>> {
     let n = values.len().checked_div(width).unwrap_or(0);
     PyArray::from_vec(py, values).reshape([n, width])
-}
-
-/// A copy of `values` as an array.
-pub fn vector<'py, T: Element + Copy>(py: Python<'py>, values: &[T]) -> Bound<'py, PyArray<T, Ix1>> {
-    PyArray::from_slice(py, values)
 }

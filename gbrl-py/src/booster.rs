@@ -14,9 +14,11 @@ use pyo3::types::PyBytes;
 use pyo3_stub_gen::derive::{gen_stub_pyclass, gen_stub_pymethods};
 use serde_json::Value;
 
-use crate::arrays::{matrix, rows, slice, vector};
-use crate::doorway::long;
+use crate::agent::SHORT;
+use crate::arrays::{matrix, rows, slice};
+use crate::doorway::{apart, long};
 use crate::error::to_py;
+use crate::shared::Shared;
 use crate::stub::FilePath;
 use crate::{look, settings};
 
@@ -32,11 +34,19 @@ type Curves<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>);
 /// follow one another; settings are those of the section "tree". n_threads 0 means one per processor and changes no byte
 /// of any result.
 ///
+/// Threads and handlers of signals may use it at once: they get their turn when another's step or fit is done.
+///
 /// Raises ValueError for anything out of range.
 #[gen_stub_pyclass]
-#[pyclass(module = "gbrl_rs._gbrl")]
+#[pyclass(module = "gbrl_rs._gbrl", frozen)]
 pub struct Booster {
-    inner: boost::Booster,
+    inner: Shared<boost::Booster>,
+    /// Input columns.
+    #[pyo3(get)]
+    n_features: usize,
+    /// Output columns.
+    #[pyo3(get)]
+    n_outputs: usize,
 }
 
 #[gen_stub_pymethods]
@@ -54,7 +64,7 @@ impl Booster {
         let params = settings::tree_params(&settings)?;
         let ensemble = ensemble(features, groups).map_err(to_py)?;
         let inner = boost::Booster::new(ensemble, params, seed, n_threads).map_err(to_py)?;
-        Ok(Booster { inner })
+        Ok(Booster::around(inner))
     }
 
     /// Adds a tree fitted to gradients, float32 [n, n_outputs], of observations, float32 [n, n_features]: d loss_row /
@@ -64,16 +74,16 @@ impl Booster {
     /// number of trees already there, unless control variates or Adam need what those said.
     #[pyo3(signature = (observations, gradients, weights = None))]
     fn step(
-        &mut self,
+        &self,
         py: Python<'_>,
         observations: PyReadonlyArray2<'_, f32>,
         gradients: PyReadonlyArray2<'_, f32>,
         weights: Option<PyReadonlyArray1<'_, f32>>,
     ) -> PyResult<BTreeMap<&'static str, usize>> {
-        let observations = rows("observations", &observations, self.n_features())?;
-        let gradients = rows("gradients", &gradients, self.n_outputs())?;
+        let observations = rows("observations", &observations, self.n_features)?;
+        let gradients = rows("gradients", &gradients, self.n_outputs)?;
         let weights = weights.as_ref().map(|weights| slice("weights", weights)).transpose()?;
-        let report = long(py, |_| self.inner.step_once(observations, gradients, weights))?;
+        let report = long(py, || self.inner.write().step_once(observations, gradients, weights))?;
         Ok(BTreeMap::from([
             ("n_trees", report.n_trees),
             ("n_leaves", report.n_leaves),
@@ -91,7 +101,7 @@ impl Booster {
     /// between two trees; those that are there stay.
     #[pyo3(signature = (x, y, n_trees, weights = None, validation = None, patience = None, tol = 0.0))]
     fn fit<'py>(
-        &mut self,
+        &self,
         py: Python<'py>,
         x: PyReadonlyArray2<'py, f32>,
         y: PyReadonlyArray2<'py, f32>,
@@ -103,10 +113,10 @@ impl Booster {
     ) -> PyResult<Curves<'py>> {
         let training = targets(&x, &y, weights.as_ref())?;
         let held_out = validation.as_ref().map(|(x, y, weights)| targets(x, y, weights.as_ref())).transpose()?;
-        let (losses, held_out) = long(py, |signals| {
+        let (losses, held_out) = apart(py, |stop| {
             let (mut losses, mut others) = (Vec::new(), Vec::new());
             let (mut best, mut since) = (f64::INFINITY, 0);
-            self.inner.fit_while(&training, held_out.as_ref(), |last| {
+            self.inner.write().fit_while(&training, held_out.as_ref(), |last| {
                 losses.extend(last.map(|last| last.training));
                 if let Some(loss) = last.and_then(|last| last.validation) {
                     others.push(loss);
@@ -114,7 +124,7 @@ impl Booster {
                     best = best.min(loss);
                 }
                 let is_enough = losses.len() >= n_trees || patience.is_some_and(|patience| since >= patience);
-                if is_enough { ControlFlow::Break(()) } else { signals.poll() }
+                if is_enough { ControlFlow::Break(()) } else { stop.poll() }
             })?;
             Ok((losses, others))
         })?;
@@ -130,11 +140,13 @@ impl Booster {
         start: usize,
         stop: Option<usize>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let width = self.n_outputs();
-        let mut out = vec![0.0; observations.as_array().nrows() * width];
-        let given = rows("observations", &observations, self.n_features())?;
-        let trees = start..stop.unwrap_or(self.inner.n_trees());
-        long(py, |_| self.inner.predict_range(given, trees, 0..width, &mut out))?;
+        let (n, width) = (observations.as_array().nrows(), self.n_outputs);
+        let given = rows("observations", &observations, self.n_features)?;
+        let out = self.look(py, n, |booster| {
+            let mut out = vec![0.0; n * width];
+            booster.predict_range(given, start..stop.unwrap_or(booster.n_trees()), 0..width, &mut out)?;
+            Ok(out)
+        })?;
         matrix(py, out, width)
     }
 
@@ -144,99 +156,95 @@ impl Booster {
         py: Python<'py>,
         observations: PyReadonlyArray2<'py, f32>,
     ) -> PyResult<Bound<'py, PyArray2<u32>>> {
-        let (n, width) = (observations.as_array().nrows(), self.n_features());
+        let (n, width) = (observations.as_array().nrows(), self.n_features);
         let given = rows("observations", &observations, width)?;
-        let trees = self.inner.ensemble().trees();
-        let leaves = long(py, |_| {
+        let (leaves, n_trees) = self.look(py, n, |booster| {
+            let trees = booster.ensemble().trees();
             let of_row = |row: &[f32]| trees.iter().map(|tree| tree.leaf_idx(row) as u32).collect::<Vec<_>>();
-            Ok(given.chunks_exact(width).flat_map(of_row).collect::<Vec<u32>>())
+            Ok((given.chunks_exact(width).flat_map(of_row).collect::<Vec<u32>>(), trees.len()))
         })?;
         let array = PyArray1::from_vec(py, leaves);
-        numpy::PyArrayMethods::reshape(&array, [n, trees.len()])
+        numpy::PyArrayMethods::reshape(&array, [n, n_trees])
     }
 
     /// Where every output starts, float32 [n_outputs].
     #[getter]
-    fn bias<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f32>> {
-        vector(py, self.inner.ensemble().bias())
+    fn bias<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f32>>> {
+        Ok(PyArray1::from_vec(py, self.look(py, 0, |booster| Ok(booster.ensemble().bias().to_vec()))?))
     }
 
     /// Sets where every output starts, float32 [n_outputs].
-    fn set_bias(&mut self, bias: PyReadonlyArray1<'_, f32>) -> PyResult<()> {
-        self.inner.set_bias(slice("bias", &bias)?).map_err(to_py)
+    fn set_bias(&self, py: Python<'_>, bias: PyReadonlyArray1<'_, f32>) -> PyResult<()> {
+        let bias = slice("bias", &bias)?;
+        self.inner.change(py, |booster| booster.set_bias(bias))
     }
 
     /// Gives a group another learning rate, for the trees to come.
-    fn set_rate(&mut self, group_idx: usize, schedule: &str) -> PyResult<()> {
+    fn set_rate(&self, py: Python<'_>, group_idx: usize, schedule: &str) -> PyResult<()> {
         let rate = settings::schedule("learning_rate", schedule).map_err(to_py)?;
-        self.inner.set_rate(group_idx, rate).map_err(to_py)
+        self.inner.change(py, |booster| booster.set_rate(group_idx, rate))
     }
 
     /// Where the run stands, 0 to 1: what learning-rate schedules go by.
-    fn set_progress(&mut self, progress: f64) {
-        self.inner.set_progress(progress);
+    fn set_progress(&self, py: Python<'_>, progress: f64) -> PyResult<()> {
+        self.inner.change(py, |booster| {
+            booster.set_progress(progress);
+            Ok(())
+        })
     }
 
     /// Another root of the subsampling, for the trees to come.
-    fn set_seed(&mut self, seed: u64) {
-        self.inner.set_seed(seed);
+    fn set_seed(&self, py: Python<'_>, seed: u64) -> PyResult<()> {
+        self.inner.change(py, |booster| {
+            booster.set_seed(seed);
+            Ok(())
+        })
     }
 
     /// The code of a string in a column of strings; a new one gets the next code where learn is true, −1 otherwise.
     #[pyo3(signature = (feature_idx, text, learn = false))]
-    fn encode(&mut self, feature_idx: usize, text: &str, learn: bool) -> PyResult<f32> {
+    fn encode(&self, py: Python<'_>, feature_idx: usize, text: &str, learn: bool) -> PyResult<f32> {
         match learn {
-            true => self.inner.learn(feature_idx, text).map_err(to_py),
-            false => look::code(self.inner.ensemble(), feature_idx, text).map_err(to_py),
+            true => self.inner.change(py, |booster| booster.learn(feature_idx, text)),
+            false => self.look(py, 0, |booster| look::code(booster.ensemble(), feature_idx, text)),
         }
     }
 
     /// Names of the output columns.
     #[getter]
-    fn output_names(&self) -> Vec<String> {
-        look::output_names(self.inner.ensemble())
+    fn output_names(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.look(py, 0, |booster| Ok(look::output_names(booster.ensemble())))
     }
 
     /// Names of the input columns.
     #[getter]
-    fn feature_names(&self) -> Vec<String> {
-        look::feature_names(self.inner.ensemble())
-    }
-
-    /// Input columns.
-    #[getter]
-    fn n_features(&self) -> usize {
-        self.inner.ensemble().n_features()
-    }
-
-    /// Output columns.
-    #[getter]
-    fn n_outputs(&self) -> usize {
-        self.inner.ensemble().n_outputs()
+    fn feature_names(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.look(py, 0, |booster| Ok(look::feature_names(booster.ensemble())))
     }
 
     /// Trees so far.
     #[getter]
-    fn n_trees(&self) -> usize {
-        self.inner.n_trees()
+    fn n_trees(&self, py: Python<'_>) -> PyResult<usize> {
+        self.look(py, 0, |booster| Ok(booster.n_trees()))
     }
 
     /// Importance of every feature, "gain" or "count", float64 [n_features], normalised to a sum of 1.
     #[pyo3(signature = (kind = "gain"))]
     fn importance<'py>(&self, py: Python<'py>, kind: &str) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        Ok(PyArray1::from_vec(py, look::importance(self.inner.ensemble(), kind).map_err(to_py)?))
+        let importance = self.look(py, usize::MAX, |booster| look::importance(booster.ensemble(), kind))?;
+        Ok(PyArray1::from_vec(py, importance))
     }
 
     /// A tree as "text", "dot" or "json".
     #[pyo3(signature = (tree_idx, format = "text"))]
-    fn tree(&self, tree_idx: usize, format: &str) -> PyResult<String> {
-        look::tree(self.inner.ensemble(), tree_idx, format).map_err(to_py)
+    fn tree(&self, py: Python<'_>, tree_idx: usize, format: &str) -> PyResult<String> {
+        self.look(py, 0, |booster| look::tree(booster.ensemble(), tree_idx, format))
     }
 
     /// The bytes of a model file; note is kept with it.
     #[pyo3(signature = (note = ""))]
     fn to_bytes<'py>(&self, py: Python<'py>, note: &str) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = long(py, |_| model::to_bytes(self.model(note)))?;
+        let bytes = self.look(py, usize::MAX, |booster| model::to_bytes(model_of(booster, note)))?;
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -250,39 +258,55 @@ impl Booster {
         n_threads: usize,
     ) -> PyResult<(Booster, String)> {
         let data = data.as_bytes();
-        long(py, |_| Booster::from_model(model::from_bytes(data)?, seed, n_threads))
+        long(py, || Booster::from_model(model::from_bytes(data)?, seed, n_threads))
     }
 
     /// Writes a model file, exactly at path, in one step.
     #[pyo3(signature = (path, note = ""))]
     fn save(&self, py: Python<'_>, path: FilePath, note: &str) -> PyResult<()> {
-        long(py, |_| model::save(path.0, self.model(note)))
+        self.look(py, usize::MAX, |booster| model::save(path.0, model_of(booster, note)))
     }
 
     /// A booster from a model file, and its note. Every altered byte is refused with a FormatError.
     #[staticmethod]
     #[pyo3(signature = (path, seed = 0, n_threads = 0))]
     fn load(py: Python<'_>, path: FilePath, seed: u64, n_threads: usize) -> PyResult<(Booster, String)> {
-        long(py, |_| Booster::from_model(model::load(path.0)?, seed, n_threads))
+        long(py, || Booster::from_model(model::load(path.0)?, seed, n_threads))
     }
 }
 
 impl Booster {
-    fn model(&self, note: &str) -> ModelRef<'_> {
-        let extra = if note.is_empty() { Value::Null } else { Value::from(note) };
-        ModelRef {
-            ensemble: self.inner.ensemble(),
-            params: Some(self.inner.params()),
-            fixed_edges: self.inner.fixed_edges(),
-            extra: std::borrow::Cow::Owned(extra),
-        }
+    fn around(inner: boost::Booster) -> Self {
+        let (n_features, n_outputs) = (inner.ensemble().n_features(), inner.ensemble().n_outputs());
+        Booster { inner: Shared::new(inner), n_features, n_outputs }
+    }
+
+    /// Looks at the trees for the sake of `k` rows.
+    fn look<T: Send>(
+        &self,
+        py: Python<'_>,
+        k: usize,
+        work: impl FnOnce(&boost::Booster) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        let is_short = |booster: &boost::Booster| k.saturating_mul(booster.n_trees() + 1) <= SHORT;
+        self.inner.look(py, is_short, |booster, _| work(booster))
     }
 
     fn from_model(model: Model, seed: u64, n_threads: usize) -> Result<(Self, String)> {
         let note = model.extra.as_str().unwrap_or_default().to_owned();
         let mut inner = boost::Booster::new(model.ensemble, model.params.unwrap_or_default(), seed, n_threads)?;
         inner.set_fixed_edges(model.fixed_edges)?;
-        Ok((Booster { inner }, note))
+        Ok((Booster::around(inner), note))
+    }
+}
+
+fn model_of<'a>(booster: &'a boost::Booster, note: &str) -> ModelRef<'a> {
+    let extra = if note.is_empty() { Value::Null } else { Value::from(note) };
+    ModelRef {
+        ensemble: booster.ensemble(),
+        params: Some(booster.params()),
+        fixed_edges: booster.fixed_edges(),
+        extra: std::borrow::Cow::Owned(extra),
     }
 }
 

@@ -5,7 +5,7 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gbrl_core::Result;
 use pyo3::prelude::*;
@@ -18,38 +18,17 @@ const PERIOD: Duration = Duration::from_millis(50);
 /// Runs `work` while other Python threads run too.
 ///
 /// # Errors
-/// What `work` returns, or what a signal's handler raised while it ran (`KeyboardInterrupt` after Ctrl-C).
-pub fn long<T: Send>(py: Python<'_>, work: impl FnOnce(&mut Signals) -> Result<T> + Send) -> PyResult<T> {
-    let mut signals = Signals { next: Instant::now() + PERIOD, raised: None };
-    let result = py.detach(|| work(&mut signals));
-    match signals.raised {
-        Some(raised) => Err(raised),
-        None => result.map_err(to_py),
-    }
-}
-
-/// Python's signals, for work that can stop between two of its parts.
-pub struct Signals {
-    next: Instant,
-    raised: Option<PyErr>,
-}
-
-impl Signals {
-    /// Whether to go on; `Break` once a handler has raised something.
-    pub fn poll(&mut self) -> ControlFlow<()> {
-        if self.raised.is_none() && Instant::now() >= self.next {
-            self.raised = Python::attach(|py| py.check_signals()).err();
-            self.next = Instant::now() + PERIOD;
-        }
-        if self.raised.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
+/// What `work` returns.
+pub fn long<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    py.detach(work).map_err(to_py)
 }
 
 /// [`long`] on a thread of its own, while this one listens. The handlers of signals hold nothing then that `work` has
 /// locked, so they may ask for it, and wait like any other thread.
 ///
 /// # Errors
-/// As [`long`], and `OSError` where the system gives no thread.
+/// What `work` returns, what a signal's handler raised while it ran (`KeyboardInterrupt` after Ctrl-C), and `OSError` where
+/// the system gives no thread.
 pub fn apart<T: Send>(py: Python<'_>, work: impl FnOnce(&Stop) -> Result<T> + Send) -> PyResult<T> {
     let stop = &Stop::default();
     py.detach(|| {

@@ -10,8 +10,10 @@ mod doorway;
 mod error;
 mod export;
 mod look;
+mod moment;
 mod policy_file;
 mod settings;
+mod shared;
 mod stub;
 mod vec_env;
 mod visited;
@@ -28,6 +30,8 @@ mod module {
     use crate::error::{DeviceError, EnvironmentContractError, FormatError};
     #[pymodule_export]
     use crate::export::export_policy;
+    #[pymodule_export]
+    use crate::moment::Moment;
     #[pymodule_export]
     use crate::settings::{environments, parameters, preset, schedule_at, write_file};
     #[pymodule_export]

@@ -83,8 +83,8 @@ impl VecEnv {
     /// Steps every copy with its row of actions, float32 [n_envs, action_len]: indices for discrete parts.
     ///
     /// Returns observations float32 [n_envs, n_features] (after a reset, where an episode ended), rewards float32
-    /// [n_envs], terminated bool [n_envs], truncated bool [n_envs], and the last observations of the episodes that ended,
-    /// or None where none did (rows of other copies are stale).
+    /// [n_envs], terminated bool [n_envs], truncated bool [n_envs], the last observations of the episodes that ended, or
+    /// None where none did (rows of other copies are stale), and those episodes: index of the copy, return, length.
     #[expect(clippy::type_complexity, reason = "what Gymnasium's step returns")]
     fn step<'py>(
         &self,
@@ -96,13 +96,15 @@ impl VecEnv {
         NewFlags<'py, Ix1>,
         NewFlags<'py, Ix1>,
         Option<Bound<'py, PyArray2<f32>>>,
+        Vec<(usize, f64, u64)>,
     )> {
         let actions = rows("actions", &actions, self.action_len)?;
-        let (observations, rewards, terminated, truncated, finals) = self.with(py, |envs| {
+        let (observations, rewards, terminated, truncated, finals, ended) = self.with(py, |envs| {
             envs.step(actions, &self.threads)?;
             let finals = (!envs.finished().is_empty()).then(|| envs.final_observations().to_vec());
+            let ended = envs.finished().iter().map(|end| (end.env_idx, end.total_reward, end.length)).collect();
             let (terminated, truncated) = (envs.terminated().to_vec(), envs.truncated().to_vec());
-            Ok((envs.observations().to_vec(), envs.rewards().to_vec(), terminated, truncated, finals))
+            Ok((envs.observations().to_vec(), envs.rewards().to_vec(), terminated, truncated, finals, ended))
         })?;
         Ok((
             matrix(py, observations, self.n_features)?,
@@ -110,6 +112,7 @@ impl VecEnv {
             NewFlags(PyArray1::from_vec(py, terminated)),
             NewFlags(PyArray1::from_vec(py, truncated)),
             finals.map(|finals| matrix(py, finals, self.n_features)).transpose()?,
+            ended,
         ))
     }
 

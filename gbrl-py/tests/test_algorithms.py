@@ -7,7 +7,7 @@ from gymnasium import spaces
 from gymnasium.vector import SyncVectorEnv
 from toys import Identity
 
-from gbrl_rs import A2C, AWR, PPO, FormatError, evaluate_policy, make_vec, make_vec_env, parameters, preset
+from gbrl_rs import A2C, AWR, PPO, BaseCallback, FormatError, evaluate_policy, make_vec, make_vec_env, parameters, preset
 
 SMALL = {
     PPO: {"n_steps": 32, "batch_size": 32, "n_epochs": 2},
@@ -102,16 +102,28 @@ def test_a_seed_fixes_the_bytes_whatever_the_threads(algorithm):
     assert len(policies) == 1
 
 
+HALVES = [None, BaseCallback]  # environments that are stepped in Rust, and through Python
+
+
 @ALGORITHMS
-def test_continued_equals_uninterrupted(algorithm, tmp_path):
-    whole = small(algorithm, make_vec("CartPole-v1", 4)).learn(1024)
+@pytest.mark.parametrize("first", HALVES)
+@pytest.mark.parametrize("second", HALVES)
+def test_continued_equals_uninterrupted(algorithm, first, second, tmp_path):
+    def made():
+        return small(algorithm, make_vec("CartPole-v1", 4), norm_obs=True, norm_reward=True)
+
+    whole = made().learn(1024)
     # Schedules stand where the first half left them: there are none here.
-    half = small(algorithm, make_vec("CartPole-v1", 4)).learn(512)
+    half = made().learn(512, callback=first and first())
     path = half.save(tmp_path / "half")
     loaded = algorithm.load(path, env=make_vec("CartPole-v1", 4), force_reset=False)
     assert (type(loaded), loaded.num_timesteps, loaded._n_updates) == (algorithm, 512, half._n_updates)
-    loaded.learn(512, reset_num_timesteps=False)
-    assert policy_of(loaded) == policy_of(whole)
+    for model in (loaded, half):
+        model.learn(512, callback=second and second(), reset_num_timesteps=False)
+        assert policy_of(model) == policy_of(whole)
+        # Also those that began in one way and ended in the other.
+        ends = [[(episode["r"], episode["l"]) for episode in each.ep_info_buffer] for each in (model, whole)]
+        assert ends[0] == ends[1]
 
 
 @ALGORITHMS

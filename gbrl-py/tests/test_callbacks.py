@@ -302,6 +302,21 @@ def test_monitors_write_what_they_see(tmp_path):
     assert [(row["r"], row["l"], row["is_success"]) for row in rows] == [("9.0", "3", "True"), ("9.0", "3", "False")]
 
 
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("there", "there/monitor.csv"), ("new/", "new/monitor.csv"), ("new/a", "new/a.monitor.csv"), ("monitor.csv", "monitor.csv")],
+)
+def test_monitors_write_where_sb3s_do(name, file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    env = Monitor(Count(1), name)
+    env.reset()
+    env.step(2)
+    env.close()
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*monitor.csv")] == [file]
+    assert (tmp_path / file).read_text().splitlines()[2].startswith("2.0,1,")
+
+
 def test_monitors_know_the_rules():
     env = Monitor(Count(2), allow_early_resets=False)
     with pytest.raises(RuntimeError, match="expected reset"):

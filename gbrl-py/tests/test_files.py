@@ -230,6 +230,13 @@ def test_another_number_of_steps_makes_a_new_learner(tmp_path):
     assert alone.learn(32).rollout_buffer.values.shape == (32, 1)
 
 
+def test_another_number_of_environments_starts_new_episodes(tmp_path):
+    path = small(make_vec("CartPole-v1", 2)).learn(256).save(tmp_path / "m")
+    more = [PPO.load(path, env=make_vec("CartPole-v1", 3), force_reset=force_reset) for force_reset in (True, False)]
+    policies = [model.learn(192, reset_num_timesteps=False).get_parameters() for model in more]
+    assert more[0].n_envs == 3 and policies[0] == policies[1]
+
+
 @pytest.mark.parametrize(
     "clone", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "copy", "pickle"]
 )
@@ -264,7 +271,7 @@ def crafted(model, note):
 
 def test_notes_are_not_trusted():
     model = small().learn(64)
-    note = json.loads(json.dumps(model._note()))
+    note = json.loads(json.dumps(model._note(model._standing(None))))
     assert PPO.load(crafted(model, note)).num_timesteps == 64
     bad = [{key: value for key, value in note.items() if key != missing} for missing in note if missing != "env_id"]
     box = note["observation_space"]
@@ -292,6 +299,9 @@ def test_notes_are_not_trusted():
             {"progress_remaining": float("nan")},
             {"root_seed": 1 << 70},
             {"env_id": 3},
+            {"environments": "no base 64"},
+            {"environments": 3},
+            {"seen": 1},
             {"arguments": {}},
             {"arguments": {**arguments, "learning_rate": {"function": "f"}}},
             {"arguments": {**arguments, "policy": "x"}},

@@ -92,12 +92,26 @@ def test_every_rust_environment_trains(name):
 
 
 def test_threads_are_an_argument_and_nothing_of_the_process():
-    program = (
-        "import os, gbrl_rs; before = dict(os.environ); "
-        "gbrl_rs.PPO('MlpPolicy', 'CartPole-v1', n_threads=1, n_steps=64).learn(128); "
-        "print(before == dict(os.environ))"
-    )
-    assert python(program) == "True\n"
+    program = """
+import gc, os, subprocess, sys
+from gbrl_rs import PPO, make_vec
+
+def process():
+    # What C code sets, os.environ does not see, and a child inherits.
+    inherited = subprocess.check_output([sys.executable, "-c", "import os; print(sorted(os.environ.items()))"])
+    status = "/proc/self/status"
+    threads = [line for line in open(status) if line.startswith("Threads:")] if os.path.exists(status) else []
+    return inherited, threads
+
+before = process()
+model = PPO("MlpPolicy", make_vec("CartPole-v1", 8), n_threads=1, n_steps=64, n_epochs=1).learn(1024)
+print(process() == before)
+pooled = PPO("MlpPolicy", "CartPole-v1", n_threads=3, n_steps=64, n_epochs=1).learn(128)
+print(process()[0] == before[0], process()[1] != before[1] or not before[1])
+del pooled; gc.collect()
+print(process() == before)
+"""
+    assert python(program) == "True\nTrue True\nTrue\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")

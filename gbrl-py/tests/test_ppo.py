@@ -200,6 +200,24 @@ def test_going_on_after_a_file_equals_never_stopping(tmp_path):
     assert policy_of(second) == policy_of(whole)
 
 
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "CartPole-v1"])
+def test_noise_that_lasts_goes_on_after_a_file(env_id, tmp_path):
+    def model(**more):
+        return small(make_vec(env_id, 4), noise_correlation=0.9, **more)
+
+    whole = model().learn(1024)
+    first = model().learn(512)
+    first.save(tmp_path / "half")
+    second = PPO.load(tmp_path / "half", env=make_vec(env_id, 4), force_reset=False)
+    assert second.settings["noise_correlation"] == 0.9
+    second.learn(512, reset_num_timesteps=False)
+    assert policy_of(second) == policy_of(whole)
+    # All parameters are 0 before the first tree: an action is its noise, which one step passes on to the next.
+    fresh = model(n_steps=100, policy_lr=0.0).learn(400)
+    actions = fresh.rollout_buffer.actions[:, :, 0]
+    assert np.corrcoef(actions[1:].ravel(), actions[:-1].ravel())[0, 1] > 0.7
+
+
 def test_a_policy_stays_small_while_it_learns(tmp_path):
     class Watch(BaseCallback):
         def _on_rollout_end(self):
@@ -418,7 +436,8 @@ def test_attributes_changed_by_a_callback_count_from_the_next_update():
         ({"policy_kwargs": {"max_dept": 1}}, TypeError, "policy_kwargs got an unexpected.*max_depth"),
         ({"max_depth": 99}, ValueError, "max_depth"),
         ({"gamma": "x"}, ValueError, "gamma"),
-        ({"use_sde": True}, NotImplementedError, "use_sde: expected False.*network"),
+        ({"use_sde": True}, NotImplementedError, "use_sde: expected False.*network.*noise_correlation"),
+        ({"noise_correlation": 1.0}, ValueError, "noise_correlation: expected at least 0, below 1"),
         ({"device": "tpu"}, gbrl_rs.DeviceError, "expected 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
         ({"device": "cuda:99"}, gbrl_rs.DeviceError, "device cuda:99: "),
         ({"rollout_buffer_class": list}, NotImplementedError, "rollout_buffer_class"),

@@ -17,7 +17,7 @@ import gbrl_rs
 from gbrl_rs import PPO, Booster
 from gbrl_rs.__main__ import main
 from gbrl_rs._report import Progress, duration, size, thousands
-from gbrl_rs._run import Origin, _Metrics
+from gbrl_rs._run import Origin, _Metrics, evaluated
 
 NAME = "ppo-default-4-changes-seed3"
 QUICK = ["--set", "n_steps=64", "--set", "batch_size=64", "--set", "n_epochs=1", "--n-envs", "2", "--seed", "3"]
@@ -120,21 +120,29 @@ def test_the_files_are_those_of_the_program(env, tmp_path, capsys, monkeypatch):
     assert columns == COLUMNS
     names = {path.name.split(".")[0] for path in folder.iterdir()} - {"curve", "events"}
     assert names == {"model", "config", "metrics", "states", "checkpoints"}
-    data = (folder / "states.safetensors").read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    n, width = header["observations"]["shape"]
-    assert header["observations"]["dtype"] == "F32" and n == 512
-    first, end = header["observations"]["data_offsets"]
-    rows = np.frombuffer(data[8 + length :][first:end], dtype="<f4").reshape(n, width)
-    assert PPO.load(folder).observation_space.shape == (width,) and np.isfinite(rows).all()
+    rows, masks = rows_of(folder / "states.safetensors")
+    assert PPO.load(folder).observation_space.shape == rows.shape[1:] and len(rows) == 512 and np.isfinite(rows).all()
     if env == "Masked-v0":
-        first, end = header["masks"]["data_offsets"]
-        masks = np.frombuffer(data[8 + length :][first:end], dtype=np.uint8).reshape(n, 4)
         # Raw, although the trees see standardised ones: step t allows the action t, and the episode of 8 has two of each.
         assert (masks.argmax(axis=1) == rows[:, 0]).all() and (masks.sum(axis=1) == 1).all()
     else:
-        assert "masks" not in header
+        assert masks is None
+
+
+def rows_of(path):
+    """Observations and masks of a states.safetensors, whose layout is simple enough to read here."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
+
+    def tensor(name, code, dtype):
+        if name not in header:
+            return None
+        assert header[name]["dtype"] == code
+        first, end = header[name]["data_offsets"]
+        return np.frombuffer(body[first:end], dtype=dtype).reshape(header[name]["shape"])
+
+    return tensor("observations", "F32", "<f4"), tensor("masks", "U8", np.uint8)
 
 
 COLUMNS = (
@@ -155,8 +163,12 @@ def test_the_sample_of_states_goes_on_with_the_run(tmp_path, capsys, monkeypatch
             assert run(capsys, "--resume", out, "--steps", more, "--quiet")[0] == 0
         paths.append(tmp_path / out)
     # Schedules stretch to the total, which the second run learnt later; what it saw first is the same.
-    states = [(path / "states.safetensors").read_bytes() for path in paths]
-    assert len(states[0]) == len(states[1])
+    states = [rows_of(path / "states.safetensors")[0] for path in paths]
+    assert states[0].shape == states[1].shape == (512, states[0].shape[1])
+    # Grouped by copy: of the two copies' 256 rows each, the first run's half.
+    for first in (slice(0, 128), slice(256, 384)):
+        np.testing.assert_array_equal(states[0][first], states[1][first])
+    assert not np.array_equal(states[1][:128], states[1][128:256])
     rows = [list(csv.DictReader(open(path / "metrics.csv"))) for path in paths]
     assert [row["time/total_timesteps"] for row in rows[0]] == [row["time/total_timesteps"] for row in rows[1]]
     assert float(rows[1][-1]["time/time_elapsed"]) > float(rows[1][0]["time/time_elapsed"])
@@ -249,6 +261,13 @@ def test_a_preset_and_its_changes_name_a_run():
     assert (again.preset, again.changes) == (origin.preset, origin.changes)
     again.change(before, {**before, "n_envs": "3", "n_bins": "9"})
     assert again.stem == "quick-4-changes"
+    odd = Origin("mine, yours, preset x/a, b.toml", {"max_depth": "7", "feature_weights": "1, 2", "policy_lr": "0.1"})
+    again = Origin.of(f"python -m gbrl_rs train X-v0, {odd.text}")
+    assert again.preset == odd.preset and list(again.changes.items()) == [
+        ("max_depth", "7"),
+        ("feature_weights", "1,2"),
+        ("policy_lr", "0.1"),
+    ]
 
 
 @pytest.mark.parametrize(("number", "text"), [(492.13, "492"), (12.34, "12.3"), (0.1234, "0.123"), (1e6, "1,000,000"), (-0.5, "-0.500")])
@@ -292,6 +311,63 @@ def test_ctrl_c_ends_a_run_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     assert code == 130 and said.err == "stopped; what was learnt is in a\n" and PPO.load("a").num_timesteps == 128
 
 
+def test_ctrl_c_in_the_last_update_saves_first_and_evaluates_no_more(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train, evaluated = PPO.train, []
+
+    def interrupted_at(steps):
+        def interrupted(model):
+            if model.num_timesteps == steps:
+                raise KeyboardInterrupt
+            train(model)
+
+        return interrupted
+
+    def evaluate(*_):
+        saved = [path.stem for path in tmp_path.glob("*/checkpoints/*.gbrl")]
+        evaluated.append(sorted(saved, key=int))
+        return 1.0, 0.0, 1.0
+
+    monkeypatch.setattr("gbrl_rs._run.evaluated", evaluate)
+    for steps, word in ((256, "--resume a --steps 512"), (128, "--resume b ")):
+        folder = {256: "a", 128: "b"}[steps]
+        monkeypatch.setattr(PPO, "train", interrupted_at(steps))
+        every = ["--set", "eval_every=256" if steps == 256 else "eval_every=128"]
+        code, said = run(capsys, "CartPole-v1", *QUICK, *every, "--steps", "256", "--out", folder)
+        assert code == 130 and f"stopped after {steps} steps" in said.out and "evaluation" not in said.out
+        assert word in said.out and evaluated == []
+        rows = list(csv.DictReader(open(tmp_path / folder / "metrics.csv")))
+        assert int(rows[-1]["time/total_timesteps"]) == steps and rows[-1]["eval/mean_reward"] == ""
+        assert PPO.load(folder).num_timesteps == steps
+    # One that fails on the way leaves its model all the same.
+    monkeypatch.setattr(PPO, "train", train)
+    monkeypatch.setattr("gbrl_rs._run._Watch.settle", broken_settle)
+    with pytest.raises(ZeroDivisionError):
+        run(capsys, "CartPole-v1", *QUICK, "--steps", "256", "--out", "c")
+    assert PPO.load("c").num_timesteps == 256
+
+
+def broken_settle(watch, is_last=False, evaluates=True):
+    if watch.model.num_timesteps == 256:
+        raise ZeroDivisionError
+
+
+def test_equal_runs_report_equal_numbers(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    every = ["--set", "eval_every=128", "--set", "eval_episodes=3"]
+    results, rows = [], []
+    for out in ("a", "b"):
+        code, said = run(capsys, "CartPole-v1", *QUICK, *every, "--steps", "256", "--json", "--out", out)
+        assert code == 0
+        result = json.loads(said.out)
+        results.append([result[key] for key in ("eval_return_mean", "eval_return_std", "model_sha256")])
+        found = csv.DictReader(open(tmp_path / out / "metrics.csv"))
+        rows.append([[value for key, value in row.items() if key not in ("time/fps", "time/time_elapsed")] for row in found])
+    assert results[0] == results[1] and rows[0] == rows[1]
+    model = PPO.load("a")
+    assert evaluated(model, "CartPole-v1", 20, True) == evaluated(model, "CartPole-v1", 20, True)
+
+
 class Failing(Count):
     """Raises an error in its 100th step."""
 
@@ -317,7 +393,13 @@ def test_a_resumed_run_takes_changes(tmp_path, capsys, monkeypatch):
     model = PPO.load(folder / "checkpoints" / "512")
     assert model.n_epochs == 3 and model.n_trees == 2 * 2 + 2 * 2 * 3 and model.vf_coef == 0.4
     assert (folder / "checkpoints" / "384.gbrl").exists() and 'n_epochs = "3"' in (folder / "config.toml").read_text()
-    for change, message in (("n_epocs=3", "n_epochs"), ("norm_obs=true", "norm_obs"), ("n_epochs=x", "n_epochs")):
+    for change, message in (
+        ("n_epocs=3", "n_epochs"),
+        ("norm_obs=true", "norm_obs"),
+        ("n_epochs=x", "n_epochs"),
+        ("n_envs=3", "--set n_envs: expected nothing beside --resume"),
+        ("seed=3", "--set seed: expected nothing beside --resume"),
+    ):
         code, said = run(capsys, "--resume", str(folder), "--steps", "1024", "--set", change)
         assert code == 2 and message in said.err
 

@@ -6,8 +6,10 @@ import time
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
-from gbrl_rs import PPO, make_vec
+from gbrl_rs import PPO, BaseCallback, Booster, make_vec
+from gbrl_rs._spaces import FlatSpace
 
 LONG = {"n_steps": 512, "batch_size": 64, "n_epochs": 8, "seed": 0, "n_threads": 1}
 needs_alarms = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
@@ -57,20 +59,70 @@ def test_other_threads_predict_and_look_while_it_learns():
 @needs_alarms
 def test_the_handler_of_a_signal_saves_while_it_learns(tmp_path):
     """What a scheduler's warning before the end of a job leads to."""
-    model, saved = learner(), []
+    # Rollouts take longer than what is learnt from them.
+    short = {"n_epochs": 1, "batch_size": 256, "norm_obs": True}
+    model, saved = learner(**short), []
 
     def save(number, frame):
-        model.predict(np.zeros(4))
-        path = model.save(tmp_path / str(len(saved)))
-        saved.append((path, model.n_trees))
+        model.predict(np.zeros(4), deterministic=True)
+        saved.append(model.save(tmp_path / str(len(saved))))
+        signal.setitimer(signal.ITIMER_REAL, 0.003)  # not before this one is done with
 
-    alarmed(save, lambda: model.learn(3 * 4096))
-    assert saved and model.num_timesteps == 3 * 4096
-    for path, n_trees in saved:
+    alarmed(save, lambda: model.learn(8 * 4096), first=0.003, interval=0)
+    assert len(saved) > 4 and model.num_timesteps == 8 * 4096
+    assert_goes_on(saved, learner(**short).learn(8 * 4096), model)
+
+
+def assert_goes_on(saved, whole, *models):
+    """From every file the whole is learnt, as if nothing had been saved."""
+    for model in models:
+        assert model.get_parameters() == whole.get_parameters()
+    contents = {open(path, "rb").read(): path for path in saved}
+    for path in contents.values():
         again = PPO.load(path, env=make_vec("CartPole-v1", 8), force_reset=False)
-        assert again.n_trees == n_trees
-    again.learn(4096, reset_num_timesteps=False)
-    assert learner().learn(3 * 4096).get_parameters() == model.get_parameters()
+        left = whole.num_timesteps - again.num_timesteps
+        assert left % 4096 == 0 and again.n_trees == again._n_updates * 4096 // whole.batch_size
+        again.learn(left, reset_num_timesteps=False)
+        assert again.get_parameters() == whole.get_parameters()
+        ends = [[(episode["r"], episode["l"]) for episode in each.ep_info_buffer] for each in (again, whole)]
+        assert ends[0] == ends[1]
+
+
+def test_other_threads_save_while_it_learns(tmp_path):
+    for callback in (None, BaseCallback()):
+        model, saved, stop = learner(norm_obs=True), [], threading.Event()
+
+        def save(model=model, saved=saved, stop=stop):
+            while not stop.is_set():
+                saved.append(model.save(tmp_path / str(len(saved))))
+                time.sleep(0.01)
+
+        thread = threading.Thread(target=save)
+        thread.start()
+        model.learn(3 * 4096, callback=callback)
+        stop.set()
+        thread.join()
+        assert len(saved) > 2
+        assert_goes_on(saved, learner(norm_obs=True).learn(3 * 4096), model)
+
+
+def test_callbacks_save_what_they_see(tmp_path):
+    class Save(BaseCallback):
+        needs_steps = False
+
+        def __init__(self):
+            super().__init__()
+            self.saved = []
+
+        def _on_rollout_end(self):
+            path = self.model.save(tmp_path / str(self.num_timesteps))
+            self.saved.append((path, self.num_timesteps, self.model.get_parameters()))
+
+    callback = Save()
+    learner(norm_obs=True).learn(2 * 4096, callback=callback)
+    for path, num_timesteps, parameters in callback.saved:
+        again = PPO.load(path)
+        assert again.num_timesteps == num_timesteps and again.get_parameters() == parameters
 
 
 @needs_alarms
@@ -143,3 +195,74 @@ def test_pieces_of_a_batch_are_what_the_whole_is():
         np.testing.assert_array_equal(all_of_them[9999], one[0])
     with pytest.raises(ValueError, match="action_masks"):
         model.predict(rows, action_masks=np.ones((3, 2), dtype=bool))
+
+
+def test_threads_share_a_booster():
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(20_000, 3)).astype(np.float32)
+    mixed = np.array([[word, x] for word, x in zip("abcde" * 40, rng.normal(size=200), strict=True)], dtype=object)
+    shared, words = Booster(n_features=3, seed=0), Booster(features=[("word", "strings"), ("x", "numeric")])
+    words.step(mixed, np.ones((200, 1)))
+    stop, errors, answers = threading.Event(), [], []
+
+    def ask(name):
+        while not stop.is_set():
+            try:
+                outputs = shared.predict(numbers[:64])
+                assert outputs.shape == (64, 1) and np.isfinite(outputs).all()
+                assert Booster.from_bytes(shared.to_bytes()).n_trees <= shared.n_trees
+                assert shared.leaf_index(numbers[:5]).shape[0] == 5 and shared.feature_importances().shape == (3,)
+                words.step(np.array([[f"{name} {len(answers)}", 0.5]], dtype=object), np.ones((1, 1)))
+                words.predict([["never seen", 0.5]])
+                answers.append(words.n_trees)
+            except Exception as error:
+                errors.append(error)
+                return
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    losses = shared.fit(numbers, numbers.sum(axis=1), n_trees=200)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert errors == [] and len(answers) > 2 and words.n_trees == 1 + len(answers)
+    alone = Booster(n_features=3, seed=0)
+    np.testing.assert_array_equal(alone.fit(numbers, numbers.sum(axis=1), n_trees=200), losses)
+    np.testing.assert_array_equal(alone.predict(numbers), shared.predict(numbers))
+
+
+@needs_alarms
+def test_the_handler_of_a_signal_looks_at_a_booster_while_it_fits():
+    x = np.random.default_rng(0).normal(size=(20_000, 8)).astype(np.float32)
+    booster, seen = Booster(n_features=8), []
+
+    def look(number, frame):
+        seen.append((booster.n_trees, booster.predict(x[:10]).shape, len(booster.to_bytes()) > 0))
+
+    # They get their turn when the fit is done.
+    losses = alarmed(look, lambda: booster.fit(x, x[:, 0], n_trees=300), first=0.02, interval=0)
+    assert seen == [(300, (10, 1), True)] and len(losses) == 300
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        alarmed(interrupt, lambda: booster.fit(x, x[:, 1], n_trees=100_000), first=0.1, interval=0)
+    assert 300 < booster.n_trees < 100_300
+
+
+def test_what_one_thread_learns_another_does_not():
+    """A policy with texts predicts in one thread and observes in another: only the one that observes gives codes."""
+    asked = []
+
+    def encode(feature_idx, text, learn):
+        asked.append(learn)
+        if text == "outer":
+            flat.rows(["inner"], 1, learn=False)
+        return 0.0
+
+    flat = FlatSpace(spaces.Text(8))
+    flat.encode = encode
+    flat.rows(["outer", "last"], 2, learn=True)
+    assert asked == [True, False, True]

@@ -53,6 +53,10 @@ params! {
         #[serde(with = "super::knob::schedule")]
         log_std_lr: Schedule = Schedule::Linear { start: 0.0017, end: 0.000475 }, "", "0 to 3.4e38",
             |x| ends_hold(x, is_rate);
+        /// Correlation ρ of the random numbers that actions are made of from one step of an episode to the next, for goals
+        /// that a random walk does not find: 0.9 keeps pushing one way for about 10 steps, 0.98 for 50. How likely single
+        /// actions are does not change.
+        noise_correlation: f64 = 0.0, "", "at least 0, below 1", |x| (0.0..1.0).contains(x);
         /// Squash continuous actions into their bounds by tanh instead of clipping them.
         squash_actions: bool = false, "", "true or false", |_| true;
         /// Standardise numeric observations by their running mean and variance.

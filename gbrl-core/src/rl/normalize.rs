@@ -52,6 +52,12 @@ impl Moments {
         self.count = count;
     }
 
+    /// Whether these can be the moments of anything.
+    fn make_sense(&self) -> bool {
+        let finite = [self.count, self.mean, self.squares].iter().all(|x| x.is_finite());
+        finite && self.count > 0.0 && self.squares >= 0.0
+    }
+
     /// The mean.
     pub fn mean(&self) -> f64 {
         self.mean
@@ -95,8 +101,9 @@ impl ObservationNormalizer {
     /// Checks statistics that came from a file against the schema they are for.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`](crate::error::ErrorKind::Format) when they belong to other columns.
+    /// [`ErrorKind::Format`](crate::error::ErrorKind::Format) when they belong to other columns, or are none of anything.
     pub fn check(&self, schema: &FeatureSchema) -> Result<()> {
+        check_statistics("observation normaliser", self.limit, &self.moments)?;
         let expected = ObservationNormalizer::new(schema, self.limit);
         if (&self.columns, self.moments.len(), self.n_features)
             == (&expected.columns, expected.moments.len(), expected.n_features)
@@ -155,6 +162,14 @@ impl RewardNormalizer {
         RewardNormalizer { gamma, limit, moments: Moments::default(), returns: vec![0.0; n_envs] }
     }
 
+    /// Checks statistics that came from a file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`](crate::error::ErrorKind::Format) when they are none of anything.
+    pub fn check(&self) -> Result<()> {
+        check_statistics("reward normaliser", self.limit, std::slice::from_ref(&self.moments))
+    }
+
     /// The same scale without the environments' running returns: what a policy's file keeps.
     pub fn statistics(&self) -> Self {
         RewardNormalizer { returns: Vec::new(), ..self.clone() }
@@ -209,10 +224,48 @@ impl RewardNormalizer {
     }
 }
 
+fn check_statistics(what: &str, limit: f64, moments: &[Moments]) -> Result<()> {
+    if !(limit > 0.0 && limit.is_finite()) {
+        return Err(Error::format(what, "limit", "a finite number above 0", limit));
+    }
+    match moments.iter().find(|moments| !moments.make_sense()) {
+        None => Ok(()),
+        Some(wrong) => {
+            let expected = "finite numbers, a count above 0 and a sum of squares of at least 0";
+            Err(Error::format(what, "moments", expected, format!("{wrong:?}")))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::schema::Feature;
+
+    #[test]
+    fn statistics_of_nothing_are_refused() {
+        let schema = FeatureSchema::numeric(1);
+        let moments = Moments { count: 2.0, mean: 1.0, squares: 0.0 };
+        let (observations, rewards) = (ObservationNormalizer::new(&schema, 5.0), RewardNormalizer::new(1, 0.9, 5.0));
+        let check = |limit: f64, moments: Moments| {
+            let own = ObservationNormalizer { limit, moments: vec![moments], ..observations.clone() }.check(&schema);
+            let other = RewardNormalizer { limit, moments, ..rewards.clone() }.check();
+            assert_eq!(own.is_ok(), other.is_ok());
+            own.map_err(|error| error.class())
+        };
+        assert_eq!(check(5.0, moments), Ok(()));
+        for limit in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(check(limit, moments), Err(crate::ErrorClass::Format));
+        }
+        for wrong in [
+            Moments { count: 0.0, ..moments },
+            Moments { count: f64::NAN, ..moments },
+            Moments { mean: f64::INFINITY, ..moments },
+            Moments { squares: -1e-9, ..moments },
+        ] {
+            assert_eq!(check(5.0, wrong), Err(crate::ErrorClass::Format));
+        }
+    }
 
     #[test]
     fn batches_merge_to_the_moments_of_all() {

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::schema::{Feature, FeatureSchema, MAX_CATEGORIES, UNSEEN};
+use crate::ensemble::MAX_FEATURES;
 use crate::error::{Error, Result};
 
 /// A set of values that observations or actions are drawn from.
@@ -81,15 +82,15 @@ impl Space {
         Space::Discrete { n, start: 0 }
     }
 
-    /// Columns of the flattened value.
+    /// Columns of the flattened value; `usize::MAX` where there are more than that.
     pub fn flat_len(&self) -> usize {
         match self {
-            Space::Box { shape, .. } => shape.iter().product(),
+            Space::Box { shape, .. } => shape.iter().fold(1, |n, &size| n.saturating_mul(size)),
             Space::Discrete { .. } | Space::Text => 1,
             Space::MultiDiscrete { nvec } => nvec.len(),
             Space::MultiBinary { n } => *n,
-            Space::Dict(parts) => parts.iter().map(|(_, part)| part.flat_len()).sum(),
-            Space::Tuple(parts) => parts.iter().map(Space::flat_len).sum(),
+            Space::Dict(parts) => parts.iter().fold(0, |n, (_, part)| n.saturating_add(part.flat_len())),
+            Space::Tuple(parts) => parts.iter().fold(0, |n, part| n.saturating_add(part.flat_len())),
         }
     }
 
@@ -131,14 +132,18 @@ impl Space {
         }
     }
 
-    /// Checks that the space itself makes sense: bounds ordered and complete, no empty discrete set.
+    /// Checks that the space itself makes sense: no more columns than an ensemble may have, bounds ordered and complete,
+    /// no empty discrete set.
     ///
     /// # Errors
     /// A [`Error`] of class `Value` naming `what` and the first thing that is wrong.
     pub fn check(&self, what: &str) -> Result<()> {
+        let n = self.flat_len();
+        if n > MAX_FEATURES {
+            return Err(Error::parameter(format!("{what}'s columns"), n, format!("at most {MAX_FEATURES}")));
+        }
         match self {
-            Space::Box { shape, low, high } => {
-                let n: usize = shape.iter().product();
+            Space::Box { low, high, .. } => {
                 for (side, bounds) in [("low", low), ("high", high)] {
                     if bounds.len() != n {
                         return Err(Error::shape(format!("{what}.{side}"), n, bounds.len()));
@@ -281,6 +286,22 @@ mod tests {
     fn crossed_bounds_are_refused() {
         let error = Space::bounded(&[0.0, 2.0], &[1.0, 1.0]).unwrap_err();
         assert_eq!(error.to_string(), "space.low[0, 1]: expected at most high = 1, got 2");
+    }
+
+    #[test]
+    fn spaces_of_more_columns_than_an_ensemble_may_have_are_refused_before_anything_is_made_of_them() {
+        let many = Space::MultiBinary { n: 1 << 60 };
+        let shape = vec![usize::MAX, 3];
+        for space in [
+            many.clone(),
+            Space::Tuple(vec![many.clone(), Space::MultiBinary { n: usize::MAX }]),
+            Space::Box { shape, low: vec![], high: vec![] },
+        ] {
+            let error = space.check("observation_space").unwrap_err();
+            assert_eq!(error.class(), crate::ErrorClass::Value);
+            assert!(error.to_string().starts_with("observation_space's columns: expected at most 1048576"), "{error}");
+        }
+        Space::MultiBinary { n: MAX_FEATURES }.check("space").unwrap();
     }
 
     #[test]

@@ -117,6 +117,60 @@ impl Env for Target {
     }
 }
 
+/// A point that actions push along two axes, both rewarded near 0. Continuous, never ends by itself, can be saved.
+pub struct Drift {
+    observation_space: Space,
+    action_space: Space,
+    at: [f32; 2],
+}
+
+impl Drift {
+    pub fn new() -> Self {
+        Drift {
+            observation_space: Space::unbounded(2),
+            action_space: Space::bounded(&[-1.0; 2], &[1.0; 2]).unwrap(),
+            at: [0.0; 2],
+        }
+    }
+}
+
+impl Env for Drift {
+    fn name(&self) -> &str {
+        "Drift-v0"
+    }
+
+    fn observation_space(&self) -> &Space {
+        &self.observation_space
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.action_space
+    }
+
+    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
+        let mut stream = Stream::new(seed, "drift", 0);
+        self.at = [0; 2].map(|_| stream.range(-3.0, 3.0) as f32);
+        observation.copy_from_slice(&self.at);
+        Ok(())
+    }
+
+    fn step(&mut self, action: Action<'_>, observation: &mut [f32]) -> Result<Step> {
+        self.at.iter_mut().zip(action.continuous()?).for_each(|(at, push)| *at += push);
+        observation.copy_from_slice(&self.at);
+        Ok(Step { reward: -self.at[0].abs() - self.at[1].abs(), terminated: false, truncated: false })
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec(&self.at).ok()
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        let read = serde_json::from_slice(state);
+        self.at = read.map_err(|_| Error::format("drift", "unreadable", "two numbers", state.len()))?;
+        Ok(())
+    }
+}
+
 /// Breaks the contract as told; cannot be saved.
 pub struct Broken {
     pub reward: f32,

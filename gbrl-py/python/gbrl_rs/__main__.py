@@ -15,6 +15,7 @@ import gymnasium
 
 from gbrl_rs import _gbrl, _options
 from gbrl_rs._algorithm import AlgorithmModel
+from gbrl_rs._envs import adapt
 from gbrl_rs._report import summary
 from gbrl_rs._run import Origin, Run, checkpoint_of, new_folder
 from gbrl_rs.a2c import A2C
@@ -147,7 +148,14 @@ def _resume(options: argparse.Namespace) -> Run:
     changes = _changes(options, algo)
     before = {key: value for key, value in config.items() if key not in _options.REMARKS}
     settings = {**before, **changes}
-    if _algorithm(algo).load(checkpoint)._is_policy_alone:
+    for key in FIRST:
+        if key in changes:
+            raise ValueError(
+                f"--set {key}: expected nothing beside --resume, since a run goes on as it began, got {changes[key]}"
+            )
+    arguments = {**_options.keywords(changes), "device": settings["device"]}
+    model, note = _algorithm(algo)._from_bytes(checkpoint.read_bytes(), str(checkpoint), arguments)
+    if model._is_policy_alone:
         raise ValueError(
             f"--resume {folder}: expected a run of python -m gbrl_rs, got one of the program gbrl; go on with it by "
             f"gbrl train --resume {folder}"
@@ -155,8 +163,7 @@ def _resume(options: argparse.Namespace) -> Run:
     origin = Origin.of(config.get("source", ""))
     origin.change(before, settings)
     env = make_copies(env_id, int(settings["n_envs"]), int(settings["seed"]))
-    arguments = {**_options.keywords(changes), "device": settings["device"], "force_reset": False}
-    model = _algorithm(algo).load(checkpoint, env=env, **arguments)
+    model._go_on_with(adapt(env), note, force_reset=False)
     total = int(settings["total_timesteps"])
     if model.num_timesteps >= total:
         raise ValueError(

@@ -135,7 +135,7 @@ class AlgorithmModel(OnPolicyModel):
         if given.pop("use_sde", False):
             raise NotImplementedError(
                 "use_sde: expected False, got True: generalized State-Dependent Exploration (gSDE) draws its noise "
-                "from the last layer of a network, and trees have none"
+                "from the last layer of a network, and trees have none; noise_correlation=0.9 makes noise last"
             )
         for name, default in _FIXED:
             value = given.pop(name, default)

@@ -397,27 +397,27 @@ class RustEnvs(Envs):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space, env)
         self.env = env
         self.has_masks = env.has_masks
+        self._started = time.time()
 
     def reset(self, seed: int | None) -> Any:
-        self._tally.restart()
         return self.env.reset(seed=seed)[0]
 
     def step(self, actions: Any) -> Step:
         flat = self.env.flat_observations
         check_count(self, self.n_envs, actions)
         rows = self.env.flat_actions.rows(actions, self.n_envs)
-        observations, rewards, terminated, truncated, finals = self.env.core.step(rows)
+        observations, rewards, terminated, truncated, finals, ended = self.env.core.step(rows)
         last = None if finals is None else flat.values(finals)
-        episodes = self._tally.step(rewards, terminated | truncated)
+        elapsed = round(time.time() - self._started, 6)
 
         @functools.cache
         def infos() -> list[Info]:
             described: list[Info] = [{} for _ in range(self.n_envs)]
             if last is not None:
                 each = list(unstack(self.observation_space, last, self.n_envs))
-                for i in np.flatnonzero(terminated | truncated):
+                for i, total, length in ended:
                     _with_end(described[i], each[i], bool(terminated[i]), bool(truncated[i]))
-                    described[i]["episode"] = episodes[int(i)]
+                    described[i]["episode"] = {"r": total, "l": length, "t": elapsed}
             return described
 
         return Step(flat.values(observations), rewards, terminated, truncated, last, infos)

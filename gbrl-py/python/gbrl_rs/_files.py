@@ -17,10 +17,11 @@ import json
 import math
 import os
 import platform
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -43,6 +44,17 @@ SB3_ATTRIBUTES = frozenset(
 Self = TypeVar("Self", bound="ModelFile")
 
 
+class Standing(NamedTuple):
+    """Where a model stands: what changes while it learns."""
+
+    counters: dict[str, Any]
+    progress_remaining: float
+    statistics: dict[str, Any]
+    seen: bool
+    moment: _gbrl.Moment | None
+    """Where the agent and its environments stand together; None means as they are."""
+
+
 class ModelFile:
     """save() and load() of a model."""
 
@@ -57,6 +69,10 @@ class ModelFile:
 
     def save(self, path: Any, exclude: Any = None, include: Any = None) -> str | None:
         """Writes everything that is needed to go on learning.
+
+        Any thread and any signal's handler may save while the model learns. Where the environments are Rust's, the file then
+        is of the moment before the rollout that is not learnt from yet, and what is loaded from it learns what this one
+        does. Callbacks save the model as it is when they are called.
 
         Args:
             path: a path, which gets the ending ``.gbrl`` if it has none, or a file open for writing bytes.
@@ -104,7 +120,7 @@ class ModelFile:
                 Attributes of SB3's models that have no meaning here are ignored with one warning.
             print_system_info: print versions.
             force_reset: whether the next learn() starts new episodes; False goes on in the middle of them, where the
-                environments are Rust's.
+                environments are Rust's and as many as before.
             **kwargs: as `custom_objects`. Another `n_steps` makes a new learner around the same policy; a `seed` starts
                 all random numbers from it.
 
@@ -118,20 +134,26 @@ class ModelFile:
             print(system_info())
         given = _meaningful({**(custom_objects or {}), **kwargs}, custom_objects or {})
         data, what = _read(path)
+        model, note = cls._from_bytes(data, what, {**given, "device": device})
+        if env is not None:
+            model._go_on_with(adapt(env), note, force_reset)
+        return model
+
+    @classmethod
+    def _from_bytes(cls: type[Self], data: bytes, what: str, given: dict[str, Any]) -> tuple[Self, dict[str, Any]]:
+        """The model in a file that is called `what`, without environments, and the file's note."""
         try:
-            agent, text = _gbrl.Agent.from_bytes(data, given.get("n_threads"), _options.device(device))
+            agent, text = _gbrl.Agent.from_bytes(data, given.get("n_threads"), _options.device(given["device"]))
         except _gbrl.FormatError as error:
             raise _gbrl.FormatError(f"{what}: {str(error).removeprefix('checkpoint: ')}") from None
         note = _note(text, agent, cls, what)
         model = cls.__new__(cls)
         model._is_policy_alone = note.get("is_policy_alone") is True
-        model._restore(agent, note, {**given, "device": device}, what)
-        if env is not None:
-            model._go_on_with(adapt(env), note, force_reset)
-        return model
+        model._restore(agent, note, given, what)
+        return model, note
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _from_bytes, (type(self), self._bytes(), self._thread_count())
+        return _unpickled, (type(self), self._bytes(), self._thread_count())
 
     def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
         """The model without its environments, functions among the arguments included."""
@@ -143,7 +165,13 @@ class ModelFile:
         return self.__deepcopy__({})
 
     def _bytes(self) -> bytes:
-        return self._agent.to_bytes(json.dumps(self._note()), self._counters()["num_timesteps"])
+        model: Any = self
+        # While this lock is held no rollout begins, and none that has begun is done with.
+        with model._steady:
+            before = None if model._caller == threading.get_ident() else model._before
+            standing = before or self._standing(None)
+            text = json.dumps(self._note(standing))
+            return self._agent.to_bytes(text, standing.counters["num_timesteps"], standing.moment)
 
     def _thread_count(self) -> int:
         return int(self._agent.get("n_threads"))
@@ -161,29 +189,38 @@ class ModelFile:
     def _counters(self) -> dict[str, Any]:
         return {name: int(getattr(self, name)) for name in COUNTERS}
 
-    def _note(self) -> dict[str, Any]:
+    def _standing(self, moment: _gbrl.Moment | None) -> Standing:
         model: Any = self
-        progress = model._current_progress_remaining
+        statistics = {
+            "episodes": list(model.ep_info_buffer),
+            "successes": list(model.ep_success_buffer),
+            "n_episodes": model._episode_num,
+            "returns": list(model._statistics.returns),
+        }
+        return Standing(self._counters(), model._current_progress_remaining, statistics, model._seen, moment)
+
+    def _note(self, standing: Standing) -> dict[str, Any]:
+        model: Any = self
+        progress = standing.progress_remaining
         note = {
             "format": FORMAT,
             "algorithm": self.ALGORITHM,
             "arguments": {name: _noted(value, progress) for name, value in self._arguments().items()},
-            "counters": self._counters(),
+            "counters": standing.counters,
             "progress_remaining": progress,
             "root_seed": model._root_seed,
             "env_id": model._env_id,
             "n_envs": model.n_envs,
             "observation_space": pack(model.observation_space),
             "action_space": pack(model.action_space),
-            "episodes": list(model.ep_info_buffer),
-            "successes": list(model.ep_success_buffer),
-            "n_episodes": model._episode_num,
-            "returns": list(model._statistics.returns),
+            **standing.statistics,
         }
         if self._is_policy_alone:
             note["is_policy_alone"] = True
-        if isinstance(self._envs, RustEnvs) and model._in_rust:
-            note["environments"] = base64.b64encode(self._envs.env.core.save()).decode()
+        if isinstance(self._envs, RustEnvs) and model._last_obs is not None:
+            moment = standing.moment
+            state = self._envs.env.core.save() if moment is None else moment.environments()
+            note |= {"environments": base64.b64encode(state).decode(), "seen": standing.seen}
         return note
 
     def _restore(self, agent: _gbrl.Agent, note: dict[str, Any], given: dict[str, Any], what: str) -> None:
@@ -219,7 +256,7 @@ class ModelFile:
                 f"a file holds no functions; these schedules stay at their last values: {'; '.join(lost)}. "
                 "Pass them to load() to go on with them",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         self._configure({**arguments, **given})
         model._root_seed = note["root_seed"]
@@ -263,17 +300,21 @@ class ModelFile:
         if self._is_policy_alone:
             model._take_spaces_like_its_own(envs)
         model._check_spaces(envs)
-        if envs.n_envs != model.n_envs or envs.has_masks != self._agent.has_masks:
+        is_alike = envs.n_envs == model.n_envs and envs.has_masks == self._agent.has_masks
+        if not is_alike:
             self._begin_anew(model._pushed, envs.n_envs, envs.has_masks)
             model.n_envs = envs.n_envs
             model._connect_agent()
         self._is_policy_alone = False
         model._take_envs(envs)
         model._next_seed = model.seed
-        state = note.get("environments")
-        if not force_reset and state is not None and isinstance(envs, RustEnvs):
-            envs.env.core.restore(base64.b64decode(state))
-            model._in_rust = model._seen = True
+        # The state of other environments is of no use to these.
+        is_alike = is_alike and envs.env_id == model._env_id
+        if not force_reset and is_alike and note.get("environments") and isinstance(envs, RustEnvs):
+            core = envs.env.core
+            core.restore(base64.b64decode(note["environments"]))
+            model._last_obs = envs.env.flat_observations.values(core.observations())
+            model._seen = note["seen"]
             model._next_seed = None
 
 
@@ -325,7 +366,7 @@ def last_checkpoint(run: Path) -> Path | None:
     return max(numbered, key=lambda path: int(path.stem), default=None)
 
 
-def _from_bytes(model: type[Self], data: bytes, n_threads: int) -> Self:
+def _unpickled(model: type[Self], data: bytes, n_threads: int) -> Self:
     return model.load(io.BytesIO(data), n_threads=n_threads)
 
 
@@ -415,6 +456,9 @@ def _note(text: str, agent: _gbrl.Agent, cls: type[ModelFile], what: str) -> dic
         got = f"one of format {kind.get('format')} for {kind.get('algorithm')}"
         raise refuse(f"a model that {cls.__name__}.save() wrote", got)
     note.setdefault("env_id", "")
+    # Where the environments are not Rust's, and in older files.
+    note.setdefault("environments", "")
+    note.setdefault("seen", True)
     for name, (kind_of, fits) in _FIELDS.items():
         if name not in note or not fits(note[name]):
             raise refuse(f"{name}: {kind_of}", note.get(name, "none"))
@@ -470,6 +514,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
+def _is_base64(value: Any) -> bool:
+    try:
+        base64.b64decode(value, validate=True)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, str)
+
+
 def _is_episode(value: Any) -> bool:
     return isinstance(value, dict) and all(_is_number(value.get(key)) for key in "rlt")
 
@@ -495,4 +547,6 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "successes": ("numbers", lambda value: isinstance(value, list) and all(map(_is_number, value))),
     "n_episodes": ("a whole number", _is_whole),
     "returns": ("numbers", lambda value: isinstance(value, list) and all(map(_is_number, value))),
+    "environments": ("their state in base 64", _is_base64),
+    "seen": ("true or false", lambda value: isinstance(value, bool)),
 }

@@ -13,6 +13,7 @@ __all__ = [
     "DeviceError",
     "EnvironmentContractError",
     "FormatError",
+    "Moment",
     "VecEnv",
     "environments",
     "export_policy",
@@ -174,9 +175,14 @@ class Agent:
         r"""
         The code of a string in a column of strings; a new one gets the next code where learn is true, −1 otherwise.
         """
-    def to_bytes(self, note: builtins.str, timesteps: builtins.int = 0) -> bytes:
+    def moment(self, envs: VecEnv) -> Moment:
         r"""
-        Everything that is needed to go on learning (trees, optimizers, statistics, random streams), and the caller's note.
+        Where the agent and its environments stand together, between two rollouts.
+        """
+    def to_bytes(self, note: builtins.str, timesteps: builtins.int = 0, moment: typing.Optional[Moment] = None) -> bytes:
+        r"""
+        Everything that is needed to go on learning (trees, optimizers, statistics, random streams), and the caller's note:
+        as it is now, or as it was at a moment before the last rollout (a sample of visited states as it is now even then).
         """
     @staticmethod
     def from_bytes(data: bytes, n_threads: typing.Optional[builtins.int] = None, device: builtins.str = 'cpu') -> tuple[Agent, builtins.str]:
@@ -232,8 +238,20 @@ class Booster:
     follow one another; settings are those of the section "tree". n_threads 0 means one per processor and changes no byte
     of any result.
 
+    Threads and handlers of signals may use it at once: they get their turn when another's step or fit is done.
+
     Raises ValueError for anything out of range.
     """
+    @property
+    def n_features(self) -> builtins.int:
+        r"""
+        Input columns.
+        """
+    @property
+    def n_outputs(self) -> builtins.int:
+        r"""
+        Output columns.
+        """
     @property
     def bias(self) -> numpy.typing.NDArray[numpy.float32]:
         r"""
@@ -248,16 +266,6 @@ class Booster:
     def feature_names(self) -> builtins.list[builtins.str]:
         r"""
         Names of the input columns.
-        """
-    @property
-    def n_features(self) -> builtins.int:
-        r"""
-        Input columns.
-        """
-    @property
-    def n_outputs(self) -> builtins.int:
-        r"""
-        Output columns.
         """
     @property
     def n_trees(self) -> builtins.int:
@@ -357,6 +365,17 @@ class FormatError(builtins.ValueError):
     ...
 
 @typing.final
+class Moment:
+    r"""
+    Where an agent and its environments stand before a rollout: what is saved while they make it. No tree is copied: the
+    agent still has them, until the rollout after that begins.
+    """
+    def environments(self) -> bytes:
+        r"""
+        What VecEnv.restore takes.
+        """
+
+@typing.final
 class VecEnv:
     r"""
     Copies of an environment written in Rust, with autoreset in the same step.
@@ -392,13 +411,13 @@ class VecEnv:
         Starts the next episode of every copy and returns the first observations, float32 [n_envs, n_features]. With a
         seed, everything starts again from the first episode of that seed.
         """
-    def step(self, actions: numpy.typing.NDArray[numpy.float32]) -> tuple[numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.bool_], numpy.typing.NDArray[numpy.bool_], typing.Optional[numpy.typing.NDArray[numpy.float32]]]:
+    def step(self, actions: numpy.typing.NDArray[numpy.float32]) -> tuple[numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.bool_], numpy.typing.NDArray[numpy.bool_], typing.Optional[numpy.typing.NDArray[numpy.float32]], builtins.list[tuple[builtins.int, builtins.float, builtins.int]]]:
         r"""
         Steps every copy with its row of actions, float32 [n_envs, action_len]: indices for discrete parts.
 
         Returns observations float32 [n_envs, n_features] (after a reset, where an episode ended), rewards float32
-        [n_envs], terminated bool [n_envs], truncated bool [n_envs], and the last observations of the episodes that ended,
-        or None where none did (rows of other copies are stale).
+        [n_envs], terminated bool [n_envs], truncated bool [n_envs], the last observations of the episodes that ended, or
+        None where none did (rows of other copies are stale), and those episodes: index of the copy, return, length.
         """
     def observations(self) -> numpy.typing.NDArray[numpy.float32]:
         r"""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from gbrl_rs import _gbrl, _options
 from gbrl_rs._envs import Envs, RustEnvs, Step, adapt, broken, is_sb3_vec_env
 from gbrl_rs._episodes import EpisodeStatistics
 from gbrl_rs._export import ModelExport
-from gbrl_rs._files import ModelFile
+from gbrl_rs._files import ModelFile, Standing
 from gbrl_rs._model_env import ModelVecEnv, introduce_to_sb3
 from gbrl_rs._rollout import RolloutView
 from gbrl_rs._spaces import FlatSpace, as_columns
@@ -68,6 +69,9 @@ class OnPolicyModel(ModelFile, ModelExport):
 
     _seen: bool
     """Whether normalisation has counted the observations that the environments show now."""
+
+    _caller: int | None = None
+    """The thread in which a callback looks at the model as it is now."""
 
     # -- set up ----------------------------------------------------------------------------------------------------
 
@@ -122,10 +126,11 @@ class OnPolicyModel(ModelFile, ModelExport):
         self._last_obs: Any = None
         self._last_episode_starts: NDArray[np.bool_] | None = None
         self._stage_begun = False
-        self._in_rust = False
         self._seen = False
 
     def _reset_counters(self) -> None:
+        self._steady = threading.RLock()
+        self._before: Standing | None = None
         self.num_timesteps = 0
         self._total_timesteps = 0
         self._num_timesteps_at_start = 0
@@ -199,14 +204,19 @@ class OnPolicyModel(ModelFile, ModelExport):
         )
         callback.on_training_start(locals(), globals())
         iteration = 0
-        while self.num_timesteps < total_timesteps:
-            if not self.collect_rollouts(self.env, callback, self.rollout_buffer, self.n_steps):
-                break
-            iteration += 1
-            self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
-            if log_interval is not None and iteration % log_interval == 0:
-                self.dump_logs(iteration)
-            self.train()
+        try:
+            while self.num_timesteps < total_timesteps:
+                self._stand()
+                if not self.collect_rollouts(self.env, callback, self.rollout_buffer, self.n_steps):
+                    break
+                iteration += 1
+                self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
+                if log_interval is not None and iteration % log_interval == 0:
+                    self.dump_logs(iteration)
+                self.train()
+        finally:
+            with self._steady:
+                self._before = None
         callback.on_training_end()
         return self
 
@@ -220,26 +230,27 @@ class OnPolicyModel(ModelFile, ModelExport):
             False if the callback stopped it.
         """
         envs = self._require_envs()
-        assert self._last_obs is not None or self._in_rust, "No previous observation was provided"
+        assert self._last_obs is not None, "No previous observation was provided"
         starts = self._last_episode_starts
         self.rollout_buffer.begin(np.zeros(self.n_envs, dtype=np.bool_) if starts is None else starts)
-        callback.on_rollout_start()
+        self._call(callback.on_rollout_start)
         if isinstance(envs, RustEnvs) and not getattr(callback, "needs_steps", True):
-            go_on = self._collect_in_rust(envs, callback)
+            self._collect_in_rust(envs)
+            go_on = bool(self._call(callback.on_step))
         else:
             go_on = self._collect(envs, callback)
         if not go_on:
             return False
         self.rollout_buffer.end()
         callback.update_locals({"self": self, "env": self.env, "rollout_buffer": self.rollout_buffer})
-        callback.on_rollout_end()
+        self._call(callback.on_rollout_end)
         return True
 
     def train(self) -> None:
         """Learns from the last rollout: every minibatch adds a tree."""
         self._push_settings()
-        metrics = self._agent.update(min(1.0 - self._current_progress_remaining, 1.0))
         self._n_updates += self._updates_per_rollout()
+        metrics = self._agent.update(min(1.0 - self._current_progress_remaining, 1.0))
         for key, value in metrics:
             self.logger.record(key, int(value) if key in ("train/n_trees", "train/compactions") else value)
         if self._uses_learning_rate():
@@ -280,8 +291,7 @@ class OnPolicyModel(ModelFile, ModelExport):
             total_timesteps += self.num_timesteps
         self._total_timesteps = total_timesteps
         self._num_timesteps_at_start = self.num_timesteps
-        goes_on_in_rust = self._in_rust and not getattr(callback, "needs_steps", True)
-        if reset_num_timesteps or (self._last_obs is None and not goes_on_in_rust):
+        if reset_num_timesteps or self._last_obs is None:
             self._reset_envs(envs)
         if self._custom_logger is None:
             self._logger = configure_run(self.verbose, self.tensorboard_log, tb_log_name, reset_num_timesteps)
@@ -293,8 +303,22 @@ class OnPolicyModel(ModelFile, ModelExport):
         self._last_episode_starts = np.ones(self.n_envs, dtype=np.bool_)
         self._next_seed = None
         self._stage_begun = False
-        self._in_rust = False
         self._seen = False
+
+    def _stand(self) -> None:
+        """A rollout begins: until it is learnt from, what threads and handlers of signals save is how the model stands now. A
+        foreign environment's state nobody knows, so there it is saved as it is."""
+        moment = self._agent.moment(self._envs.env.core) if isinstance(self._envs, RustEnvs) else None
+        with self._steady:
+            self._before = None if moment is None else self._standing(moment)
+
+    def _call(self, callback: Callable[[], Any]) -> Any:
+        """Calls one that may save the model, as it is at that point."""
+        self._caller = threading.get_ident()
+        try:
+            return callback()
+        finally:
+            self._caller = None
 
     def _collect(self, envs: Envs, callback: BaseCallback) -> bool:
         agent, n = self._agent, self.n_envs
@@ -303,7 +327,6 @@ class OnPolicyModel(ModelFile, ModelExport):
             self._seen = True
         # Until the rollout is whole: whatever stops it in the middle, the next one begins anew.
         self._stage_begun = False
-        self._in_rust = False
         shows_steps = getattr(callback, "needs_steps", True)
         n_steps, full = 0, False
         while not full:
@@ -329,7 +352,7 @@ class OnPolicyModel(ModelFile, ModelExport):
         self._stage_begun = True
         agent.finish()
         if not shows_steps:
-            return bool(callback.on_step())
+            return bool(self._call(callback.on_step))
         return True
 
     def _observed(self, envs: Envs, batch: Any) -> NDArray[np.float32]:
@@ -368,24 +391,23 @@ class OnPolicyModel(ModelFile, ModelExport):
         if getattr(callback, "needs_values", True):
             shown["values"] = self.policy.predict_values(self._last_obs)
         callback.update_locals(shown)
-        return bool(callback.on_step())
+        return bool(self._call(callback.on_step))
 
-    def _collect_in_rust(self, envs: RustEnvs, callback: BaseCallback) -> bool:
+    def _collect_in_rust(self, envs: RustEnvs) -> None:
         agent, core = self._agent, envs.env.core
-        if not (self._in_rust and self._stage_begun):
+        if not self._stage_begun:
             agent.begin(core.observations(), learn=not self._seen)
             self._seen = True
-        self._in_rust = True
         self._stage_begun = False
-        # Where the environments stand until the rollout is whole, only they know.
-        self._last_obs = self._last_episode_starts = None
-        for _, total, length, _ in agent.collect(core):
-            self._statistics.add_episode(total, length)
+        self._last_episode_starts = None
+        try:
+            for _, total, length, _ in agent.collect(core):
+                self._statistics.add_episode(total, length)
+        finally:
+            self._last_obs = self._flat_observations.values(core.observations())
         self._stage_begun = True
-        self._last_obs = self._flat_observations.values(core.observations())
         self.num_timesteps += self.n_steps * self.n_envs
         agent.finish()
-        return bool(callback.on_step())
 
     def _push_settings(self) -> None:
         """Tells the agent what schedules say now, and what a callback may have changed."""

@@ -81,7 +81,7 @@ def summary(result: dict[str, Any], origin: str, total: int) -> str:
     go_on = f"python -m gbrl_rs train --resume {folder}"
     load = f'gbrl_rs.{result["algo"].upper()}.load("{result["run"]}")'
     commands = [(load, "in Python: predict, evaluate_policy, learn on")]
-    if result["interrupted"]:
+    if result["interrupted"] and result["steps"] < total:
         commands.insert(0, (go_on, "go on where it stopped"))
     else:
         commands.append((f"{go_on} --steps {2 * total}", "train on; schedules stretch to the new total"))

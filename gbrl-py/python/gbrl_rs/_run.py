@@ -45,9 +45,16 @@ class Origin:
     @staticmethod
     def of(source: str) -> Origin:
         """What :attr:`text` said, at the end of a config.toml's `source`."""
-        preset, *changes = source.partition("preset ")[2].split(", ")
-        pairs = (change.partition(" ") for change in changes)
-        return Origin(preset, {key: value for key, _, value in pairs})
+        preset = source.partition("preset ")[2]
+        changes: dict[str, str] = {}
+        known = frozenset(parameter["name"] for parameter in _gbrl.parameters())
+        while True:
+            # From the end: the path of a preset may hold what stands between two changes.
+            rest, _, change = preset.rpartition(", ")
+            key, _, value = change.partition(" ")
+            if not rest or key not in known:
+                return Origin(preset, dict(reversed(changes.items())))
+            preset, changes[key] = rest, value
 
     def change(self, before: dict[str, str], now: dict[str, str]) -> None:
         """Notes what differs. Lengths, seeds, threads and reports make no other experiment."""
@@ -108,12 +115,13 @@ class Run:
                 reset_num_timesteps=self.start == 0,
             )
         except KeyboardInterrupt:
-            self.interrupted = self.model.num_timesteps < self.total
+            self.interrupted = True
         finally:
             seconds = time.perf_counter() - began
-            watch.settle()
             watch.progress.say("saving")
             self._save()
+            # What is left where something ended the training, who does not wait for an evaluation now.
+            watch.settle(evaluates=False)
             watch.progress.clear()
         mean, std = None, None
         if not self.interrupted:
@@ -229,7 +237,7 @@ class _Watch(BaseCallback):
     def _on_training_end(self) -> None:
         self.settle(is_last=True)
 
-    def settle(self, is_last: bool = False) -> None:
+    def settle(self, is_last: bool = False, evaluates: bool = True) -> None:
         """Writes the numbers of the rollout that was learnt from, once."""
         if self._rollout is None:
             return
@@ -241,7 +249,7 @@ class _Watch(BaseCallback):
         before, self._learnt_until = self._learnt_until, steps
         # Rollouts that Ctrl-C cut short shift all later ones.
         due = {name: every > 0 and steps // every > before // every for name, every in self._every.items()}
-        if due["eval_every"]:
+        if due["eval_every"] and evaluates:
             settings = self.run.settings
             n_episodes, deterministic = int(settings["eval_episodes"]), settings["eval_deterministic"] == "true"
             found = evaluated(self.model, self.run.env_id, n_episodes, deterministic)

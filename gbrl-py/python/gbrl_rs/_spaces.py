@@ -31,8 +31,8 @@ class Codec:
         """The space as the extension reads it."""
         raise NotImplementedError
 
-    def write(self, batch: Any, out: Rows) -> None:
-        """Writes a batch of n values to `out`, `[n, width]`."""
+    def write(self, batch: Any, out: Rows, learn: bool) -> None:
+        """Writes a batch of n values to `out`, `[n, width]`; `learn` gives strings never seen before a code."""
         raise NotImplementedError
 
     def read(self, rows: Rows) -> Any:
@@ -94,7 +94,7 @@ class BoxCodec(_ArrayCodec):
     def describe(self) -> Json:
         return {"kind": "box", "shape": list(self.shape), "low": _bounds(self.low), "high": _bounds(self.high)}
 
-    def write(self, batch: Any, out: Rows) -> None:
+    def write(self, batch: Any, out: Rows, learn: bool) -> None:
         with np.errstate(over="ignore"):
             np.copyto(out, to_numpy(batch, "observations").reshape(out.shape), casting="unsafe")
 
@@ -120,7 +120,7 @@ class CodesCodec(_ArrayCodec):
     def describe(self) -> Json:
         return self.described
 
-    def write(self, batch: Any, out: Rows) -> None:
+    def write(self, batch: Any, out: Rows, learn: bool) -> None:
         values = to_numpy(batch, "observations").reshape(out.shape)
         # The difference is taken before rounding to float32: starts may be large.
         np.copyto(out, values - self.start if self.shifted else values, casting="unsafe")
@@ -143,9 +143,9 @@ class TextCodec(Codec):
     def describe(self) -> Json:
         return {"kind": "text"}
 
-    def write(self, batch: Any, out: Rows) -> None:
+    def write(self, batch: Any, out: Rows, learn: bool) -> None:
         texts = np.asarray(batch, dtype=object).reshape(-1)
-        out[:, 0] = codes(texts, self.column, self.owner.encode, self.owner.learn)
+        out[:, 0] = codes(texts, self.column, self.owner.encode, learn)
 
     def read(self, rows: Rows) -> Any:
         raise NotImplementedError("Text space: strings cannot be read back from their codes")
@@ -173,10 +173,10 @@ class PartsCodec(Codec):
             return {"kind": "tuple", "parts": described}
         return {"kind": "dict", "parts": [list(pair) for pair in zip(self.keys, described, strict=True)]}
 
-    def write(self, batch: Any, out: Rows) -> None:
+    def write(self, batch: Any, out: Rows, learn: bool) -> None:
         at = 0
         for part, values in zip(self.parts, self._values(batch), strict=True):
-            part.write(values, out[:, at : at + part.width])
+            part.write(values, out[:, at : at + part.width], learn)
             at += part.width
 
     def read(self, rows: Rows) -> Any:
@@ -231,7 +231,6 @@ class FlatSpace:
     def __init__(self, space: spaces.Space[Any]) -> None:
         self.space = space
         self.has_text = False
-        self.learn = False
         self.encode: Encode = _no_codes
         self.codec = self._codec(space, 0)
         self.width = self.codec.width
@@ -260,8 +259,7 @@ class FlatSpace:
                 raise ValueError(f"observations: expected shape {[n, *(self.space.shape or ())]}, got {list(rows.shape)}")
             return rows.reshape(n, self.width)
         out = np.empty((n, self.width), dtype=np.float32)
-        self.learn = learn
-        self.codec.write(batch, out)
+        self.codec.write(batch, out, learn)
         return out
 
     def one_or_many(self, value: Any) -> tuple[Rows, bool]:

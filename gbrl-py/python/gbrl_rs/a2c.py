@@ -34,7 +34,8 @@ class A2C(AlgorithmModel):
         max_grad_norm: accepted and ignored: a norm of network parameters. Rows of gradients are clipped by the settings
             ``max_policy_grad_norm`` and ``max_value_grad_norm``.
         rms_prop_eps, use_rms_prop: accepted and ignored: an optimizer of network parameters.
-        use_sde: must be False: state-dependent exploration draws noise from a network's last layer.
+        use_sde: must be False: state-dependent exploration draws noise from a network's last layer. `noise_correlation`
+            makes noise last.
         sde_sample_freq, rollout_buffer_class, rollout_buffer_kwargs: for SB3's sake; must be the defaults.
         normalize_advantage: standardise advantages within the rollout.
         stats_window_size: episodes over which the log's means are taken.
@@ -48,7 +49,7 @@ class A2C(AlgorithmModel):
             "lin_0.1", or functions of the remaining progress.
         **settings: every other setting of docs/parameters.md, with its default there except norm_reward (False) and
             log_std_init (0), as SB3 has it: max_depth, n_bins, grow_policy, split_score, edges,
-            norm_obs, norm_reward, policy_optimizer, n_threads, ...
+            norm_obs, norm_reward, noise_correlation, policy_optimizer, n_threads, ...
 
     Raises:
         TypeError: for an unknown keyword, naming the nearest one, and for an `env` that is none.

@@ -46,7 +46,7 @@ class AWR(AlgorithmModel):
             "lin_0.1", or functions of the remaining progress.
         **settings: every other setting of docs/parameters.md, with its default there except norm_reward (False) and
             log_std_init (0), as SB3 has it: max_depth, n_bins, grow_policy, split_score, edges,
-            norm_obs, norm_reward, policy_optimizer, n_threads, ...
+            norm_obs, norm_reward, noise_correlation, policy_optimizer, n_threads, ...
 
     Raises:
         TypeError: for an unknown keyword, naming the nearest one, and for an `env` that is none.

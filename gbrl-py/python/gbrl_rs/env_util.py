@@ -83,11 +83,11 @@ def make_vec_env(
     return vec_env_cls(functions, **kwargs)
 
 
-def make_copies(env_id: str, n_envs: int, seed: int = 0) -> Any:
+def make_copies(env_id: str, n_envs: int, seed: int | None = None) -> Any:
     """n copies of Gymnasium's environment, or of the one written in Rust where Gymnasium has none of that name."""
     if env_id not in gymnasium.registry and env_id in _gbrl.environments():
-        return make_vec(env_id, n_envs, seed)
-    return make_vec_env(env_id, n_envs)
+        return make_vec(env_id, n_envs, 0 if seed is None else seed)
+    return make_vec_env(env_id, n_envs, seed)
 
 
 def _made(env_id: str | Callable[..., gymnasium.Env[Any, Any]], kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import time
 from typing import Any, SupportsFloat
 
@@ -17,7 +18,8 @@ class Monitor(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     Args:
         env: the environment.
-        filename: also write the episodes to ``filename.monitor.csv``; None writes none.
+        filename: also write the episodes to ``filename.monitor.csv``, or to ``monitor.csv`` in a folder, which is made if need
+            be; None writes none.
         allow_early_resets: whether reset() may be called before an episode ended.
         reset_keywords: names of reset options that are written with each episode.
         info_keywords: names of entries of the last info that are written with each episode.
@@ -145,7 +147,10 @@ class _File:
 
     def __init__(self, path: str, header: dict[str, Any], keys: list[str], anew: bool) -> None:
         if not path.endswith(self.ENDING):
-            path = f"{path}.{self.ENDING}"
+            is_folder = path.endswith(("/", os.sep)) or os.path.isdir(path)
+            path = os.path.join(path, self.ENDING) if is_folder else f"{path}.{self.ENDING}"
+        if folder := os.path.dirname(path):
+            os.makedirs(folder, exist_ok=True)
         self.file = open(path, "w" if anew else "a", newline="\n")
         self.writer = csv.DictWriter(self.file, fieldnames=keys, lineterminator="\n")
         if anew or self.file.tell() == 0:

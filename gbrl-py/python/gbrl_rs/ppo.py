@@ -37,7 +37,8 @@ class PPO(AlgorithmModel):
         vf_coef: weight of the value loss (V − R)², as SB3 counts it (docs/parameters.md counts ½(V − R)²).
         max_grad_norm: accepted and ignored: a norm of network parameters. Rows of gradients are clipped by the settings
             ``max_policy_grad_norm`` and ``max_value_grad_norm``.
-        use_sde: must be False: state-dependent exploration draws noise from a network's last layer.
+        use_sde: must be False: state-dependent exploration draws noise from a network's last layer. `noise_correlation`
+            makes noise last.
         sde_sample_freq, rollout_buffer_class, rollout_buffer_kwargs: for SB3's sake; must be the defaults.
         target_kl: ends a rollout's updates beyond 1.5 times this divergence, in nats; None for no limit.
         stats_window_size: episodes over which the log's means are taken.
@@ -51,7 +52,7 @@ class PPO(AlgorithmModel):
             "lin_0.1", or functions of the remaining progress.
         **settings: every other setting of docs/parameters.md, with its default there except norm_reward (False) and
             log_std_init (0), as SB3 has it: max_depth, n_bins, grow_policy, split_score, edges,
-            norm_obs, norm_reward, policy_optimizer, n_threads, ...
+            norm_obs, norm_reward, noise_correlation, policy_optimizer, n_threads, ...
 
     Raises:
         TypeError: for an unknown keyword, naming the nearest one, and for an `env` that is none.
@@ -69,8 +70,8 @@ class PPO(AlgorithmModel):
     IGNORED: ClassVar[dict[str, tuple[Any, str]]] = {"max_grad_norm": IGNORED_NORM}
 
     # Lower than the defaults of docs/parameters.md, which belong to minibatches of 512: SB3's 64 mean eight times as many
-    # trees per pass. Chosen on CartPole, Acrobot and Pendulum; a value_lr of 0.1 fails on all three. A Gaussian's mean
-    # takes smaller steps: its gradient grows as its standard deviation shrinks.
+    # trees per pass. tests/test_ppo.py holds that CartPole is solved by them. A Gaussian's mean takes smaller steps: its
+    # gradient grows as its standard deviation shrinks.
     SB3_LEARNING_RATE: ClassVar[float] = SB3_LEARNING_RATE
     POLICY_LR: ClassVar[float] = 0.02
     POLICY_LR_BOX: ClassVar[float] = 0.01

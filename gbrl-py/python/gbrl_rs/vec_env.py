@@ -78,7 +78,7 @@ class RustVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         """Advances all copies by a batch of actions: observations, rewards, terminated, truncated, infos."""
         check_count(self, self.num_envs, actions)
         rows = self.flat_actions.rows(actions, self.num_envs)
-        observations, rewards, terminated, truncated, finals = self.core.step(rows)
+        observations, rewards, terminated, truncated, finals, _ = self.core.step(rows)
         infos: dict[str, Any] = {}
         if finals is not None:
             ended = terminated | truncated

@@ -16,9 +16,12 @@ pub fn render(cells: &Cells, paper: &Paper) -> String {
          Written by `cargo xtask results` from docs/results.json; do not edit. The mean return of the last 100 training\n\
          episodes (sampled actions, raw rewards), mean ± standard deviation over seeds 0, 1, …; the paper's columns (5 seeds)\n\
          are from arXiv 2407.08250v2, where LunarLander is version 2. Runs take one thread; seconds are of the whole program,\n\
-         evaluation included, on a machine that others were using. LunarLander is Gymnasium's, the others are ours.\n\
+         evaluation included, on a machine that others were using. \"95 % after\" is the step at which the curve first stood at\n\
+         95 % of the way from its first point to its last, a curve having about 60. LunarLander is Gymnasium's, the others are\n\
+         ours.\n\
          What was tried besides is in [experiments.md](experiments.md).\n",
     );
+    overview(&mut page, cells, paper);
     for suite in Suite::ALL {
         for (algo, title) in ALGORITHMS {
             for preset in presets(cells, suite, algo) {
@@ -32,20 +35,65 @@ pub fn render(cells: &Cells, paper: &Paper) -> String {
         let preset = c.max_trees.map_or(c.preset.clone(), |(trees, _)| format!("{}, max_trees={trees}", c.preset));
         let _ = writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {:.2} | {:.2} ± {:.2} | {} | {:.1} |",
+            "| {} | {} | {} | {} | {} | {:.*} | {} | {} | {:.1} |",
             c.algo,
             c.env,
             preset,
             c.seed,
             c.steps,
+            digits(c.train_return_mean),
             c.train_return_mean,
-            c.eval_return_mean,
-            c.eval_return_std,
+            shown(Some((c.eval_return_mean, c.eval_return_std))),
             c.n_trees,
             c.wall_s
         );
     }
     page
+}
+
+/// A table of every algorithm: each environment once, each preset a column.
+fn overview(page: &mut String, cells: &Cells, paper: &Paper) {
+    *page += "\n## At a glance\n\nFive seeds if nothing else is said. In **bold**: at least the better of the paper's two columns.\n";
+    for (algo, title) in ALGORITHMS {
+        let mut presets: Vec<String> = Suite::ALL.iter().flat_map(|suite| presets(cells, *suite, algo)).collect();
+        presets.sort();
+        presets.dedup();
+        if presets.is_empty() {
+            continue;
+        }
+        let names: String = presets.iter().map(|preset| format!(" `{preset}` |")).collect();
+        let _ = writeln!(page, "\n| {title} |{names} paper, trees | paper, networks |");
+        let _ = writeln!(page, "|---|{}---|---|", "---|".repeat(presets.len()));
+        for (env, _) in Suite::ALL.iter().flat_map(|suite| suite.envs()) {
+            let reached = paper.of(algo, env);
+            let best = [reached.trees, reached.networks].into_iter().flatten().map(|(mean, _)| mean).reduce(f64::max);
+            let mut row = String::new();
+            let mut ran = false;
+            for preset in &presets {
+                let returns: Vec<f64> = unbounded(cells, algo, env, preset).map(|c| c.train_return_mean).collect();
+                ran |= !returns.is_empty();
+                let own = (!returns.is_empty()).then(|| mean_std(&returns));
+                let seeds = match returns.len() {
+                    0 | 5 => String::new(),
+                    1 => " (1 seed)".to_owned(),
+                    n => format!(" ({n} seeds)"),
+                };
+                // The paper's have two decimals.
+                let wins = own.zip(best).is_some_and(|((mean, _), best)| (mean * 100.0).round() >= best * 100.0);
+                let own = if wins { format!("**{}**", shown(own)) } else { shown(own) };
+                let _ = write!(row, " {own}{seeds} |");
+            }
+            if ran {
+                let (trees, networks) = (published(reached.trees), published(reached.networks));
+                let _ = writeln!(page, "| {env} |{row} {trees} | {networks} |");
+            }
+        }
+    }
+}
+
+/// The runs of a cell whose ensembles had no bound.
+fn unbounded<'a>(cells: &'a Cells, algo: &str, env: &str, preset: &str) -> impl Iterator<Item = &'a Cell> {
+    cells.values().filter(move |c| c.algo == algo && c.env == env && c.preset == preset && c.max_trees.is_none())
 }
 
 /// Presets of which there are runs, the paper's first.
@@ -64,12 +112,11 @@ pub fn picture(suite: Suite, algo: &str, preset: &str) -> String {
 
 fn table(page: &mut String, cells: &Cells, paper: &Paper, (suite, algo, title, preset): (Suite, &str, &str, &str)) {
     let _ = writeln!(page, "\n## {}, {title}, preset `{preset}`\n", suite.title());
-    *page += "| environment | seeds | steps | ours | paper, trees | paper, networks | evaluation (100 episodes) | trees | seconds | peak MB |\n";
-    *page += "|---|---|---|---|---|---|---|---|---|---|\n";
+    *page += "| environment | seeds | steps | ours | paper, trees | paper, networks | evaluation (100 episodes) | 95 % after | trees | seconds | peak MB |\n";
+    *page += "|---|---|---|---|---|---|---|---|---|---|---|\n";
     let mut has_curve = false;
     for (env, _) in suite.envs() {
-        let own = |c: &&Cell| c.algo == algo && c.env == *env && c.preset == preset && c.max_trees.is_none();
-        let runs: Vec<&Cell> = cells.values().filter(own).collect();
+        let runs: Vec<&Cell> = unbounded(cells, algo, env, preset).collect();
         let Some(first) = runs.first() else { continue };
         has_curve |= runs.iter().any(|c| !c.curve.is_empty());
         let of = |f: fn(&Cell) -> f64| mean_std(&runs.iter().map(|c| f(c)).collect::<Vec<_>>());
@@ -78,20 +125,32 @@ fn table(page: &mut String, cells: &Cells, paper: &Paper, (suite, algo, title, p
         let peak = if peaks.is_empty() { "–".to_owned() } else { format!("{:.0}", mean_std(&peaks).0) };
         let _ = writeln!(
             page,
-            "| {env} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {peak} |",
+            "| {env} | {} | {} | {} | {} | {} | {} | {} | {:.0} | {:.1} | {peak} |",
             runs.len(),
             first.steps,
             shown(Some(of(|c| c.train_return_mean))),
-            shown(reached.trees),
-            shown(reached.networks),
+            published(reached.trees),
+            published(reached.networks),
             shown(Some(of(|c| c.eval_return_mean))),
-            first.n_trees,
+            steps_to_95(&runs),
+            of(|c| c.n_trees as f64).0,
             of(|c| c.wall_s).0,
         );
     }
     if has_curve {
         let _ = writeln!(page, "\n![learning curves]({})", picture(suite, algo, preset));
     }
+}
+
+/// After how many steps a run's curve first stood at 95 % of the way from its first point to its last, the mean over runs.
+fn steps_to_95(runs: &[&Cell]) -> String {
+    let first = |run: &&Cell| {
+        let ((_, start), (_, end)) = (*run.curve.first()?, *run.curve.last()?);
+        let there = |y: f64| (end - start) * (y - (start + 0.95 * (end - start))) >= 0.0;
+        run.curve.iter().find(|(_, y)| there(*y)).map(|(steps, _)| *steps as f64)
+    };
+    let steps: Option<Vec<f64>> = runs.iter().map(first).collect();
+    steps.map_or("–".to_owned(), |steps| format!("{:.0}k", mean_std(&steps).0 / 1e3))
 }
 
 /// Bounded runs and their unbounded twins.
@@ -120,10 +179,10 @@ fn bounded(page: &mut String, cells: &Cells) {
         let error = ((own.1 * own.1 + free.1 * free.1) / runs.len() as f64).sqrt();
         let _ = writeln!(
             page,
-            "| {algo} | {preset} | {env} | {} | {share} | {:.0} of {} | {} | {} | {:+.2} | {error:.2} | {:.1} | {:.1} |",
+            "| {algo} | {preset} | {env} | {} | {share} | {:.0} of {:.0} | {} | {} | {:+.2} | {error:.2} | {:.1} | {:.1} |",
             runs.len(),
             of(|run| run.0.n_trees as f64).0,
-            runs[0].1.n_trees,
+            of(|run| run.1.n_trees as f64).0,
             shown(Some(own)),
             shown(Some(free)),
             own.0 - free.0,
@@ -134,7 +193,20 @@ fn bounded(page: &mut String, cells: &Cells) {
 }
 
 fn shown(value: Option<Published>) -> String {
+    value.map_or("–".to_owned(), |(mean, std)| {
+        let digits = digits(mean);
+        format!("{mean:.digits$} ± {std:.digits$}")
+    })
+}
+
+/// As in the paper.
+fn published(value: Option<Published>) -> String {
     value.map_or("–".to_owned(), |(mean, std)| format!("{mean:.2} ± {std:.2}"))
+}
+
+/// Decimals: two, or three where returns are of the size of 1.
+fn digits(mean: f64) -> usize {
+    if mean.abs() < 2.0 { 3 } else { 2 }
 }
 
 #[cfg(test)]
@@ -155,6 +227,37 @@ mod tests {
         let row =
             "| ppo | paper | Pendulum-v1 | 2 | 10 % | 1 of 7 | -250.00 ± 0.00 | -250.00 ± 14.14 | +0.00 | 10.00 |";
         assert!(page.contains(row) && page.contains("| paper, max_trees=1 | 1 |"), "{page}");
+    }
+
+    #[test]
+    fn the_page_is_of_the_cells() {
+        let docs = crate::workspace::root().join("docs");
+        let read = |name| std::fs::read_to_string(docs.join(name)).unwrap();
+        let cells: Cells = serde_json::from_str(&read("results.json")).unwrap();
+        let page = render(&cells, &Paper::read().unwrap());
+        assert!(page == read("results.md"), "docs/results.md: run cargo xtask results --render-only");
+    }
+
+    #[test]
+    fn a_curve_is_there_when_it_has_come_19_of_20_parts_of_its_way() {
+        let run = |curve: &[(u64, f64)]| Cell { curve: curve.to_vec(), ..cell(0, 0.0) };
+        let rising = run(&[(1000, -200.0), (2000, -106.0), (3000, -104.0), (4000, -100.0)]);
+        let falling = run(&[(1000, 10.0), (5000, 0.0)]);
+        assert_eq!(steps_to_95(&[&rising]), "3k");
+        assert_eq!(steps_to_95(&[&rising, &falling]), "4k");
+        assert_eq!(steps_to_95(&[&run(&[])]), "–");
+    }
+
+    #[test]
+    fn at_a_glance_what_reaches_the_better_column_is_bold() {
+        let cells: Cells = [("default", -246.0), ("paper", -248.0)]
+            .map(|(preset, mean)| {
+                (key("ppo", "Pendulum-v1", preset, 0), Cell { preset: preset.into(), ..cell(0, mean) })
+            })
+            .into();
+        let page = render(&cells, &Paper::read().unwrap());
+        let row = "| Pendulum-v1 | **-246.00 ± 0.00** (1 seed) | -248.00 ± 0.00 (1 seed) | -246.89 ± 20.61 |";
+        assert!(page.contains("| PPO | `default` | `paper` | paper, trees |") && page.contains(row), "{page}");
     }
 
     #[test]

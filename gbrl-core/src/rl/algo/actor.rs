@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::boost::{Booster, Dataset};
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::rl::dist::at_row;
+use crate::rl::algo::noise::Noise;
+use crate::rl::dist::{Distribution, at_row};
 use crate::rl::normalize::RewardNormalizer;
 use crate::rl::policy::PolicyHead;
 use crate::rl::rollout::{Rollout, StepRows};
@@ -22,6 +23,8 @@ pub(super) struct Actor {
     /// The latest observations as the trees see them, `[n_envs, n_features]`.
     observations: Vec<f32>,
     stream: Stream,
+    /// `None` where actions are drawn independently.
+    noise: Option<Noise>,
     /// Environments that started an episode, without ending one, before the rollout that is being filled.
     new_episodes: Vec<bool>,
     scratch: Scratch,
@@ -33,6 +36,8 @@ pub(super) struct Actor {
 pub(super) struct ActorState {
     pub(super) reward_normalizer: Option<RewardNormalizer>,
     stream: Stream,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    noise: Option<Noise>,
 }
 
 /// What was decided in one step, `[n_envs, …]`.
@@ -87,13 +92,18 @@ impl Actor {
             reward_normalizer: agent.norm_reward.then(|| RewardNormalizer::new(n_envs, agent.gamma, agent.clip_reward)),
             observations: vec![0.0; n_envs * n_features],
             stream: Stream::new(settings.run.seed, "actions", 0),
+            noise: Noise::new(&head.distribution, n_envs, agent.noise_correlation),
             new_episodes: vec![false; n_envs],
             scratch,
         }
     }
 
     pub(super) fn state(&self) -> ActorState {
-        ActorState { reward_normalizer: self.reward_normalizer.clone(), stream: self.stream.clone() }
+        ActorState {
+            reward_normalizer: self.reward_normalizer.clone(),
+            stream: self.stream.clone(),
+            noise: self.noise.clone(),
+        }
     }
 
     pub(super) fn restore(&mut self, state: &ActorState) -> Result<()> {
@@ -102,6 +112,10 @@ impl Actor {
         if expected != got {
             let text = |n: Option<usize>| n.map_or("none".to_owned(), |n| format!("one for {n} environments"));
             return Err(Error::format("agent's state", "reward normaliser", text(expected), text(got)));
+        }
+        state.reward_normalizer.as_ref().map_or(Ok(()), RewardNormalizer::check)?;
+        if let Some(noise) = &mut self.noise {
+            noise.restore(state.noise.as_ref())?;
         }
         self.reward_normalizer.clone_from(&state.reward_normalizer);
         self.stream = state.stream.clone();
@@ -117,16 +131,28 @@ impl Actor {
         }
     }
 
-    /// Restarts the stream of random numbers that actions are drawn with.
-    pub(super) fn seed(&mut self, seed: u64) {
-        self.stream = Stream::new(seed, "actions", 0);
+    /// Correlates the noise of what is decided from now on by another factor.
+    pub(super) fn set_noise_correlation(&mut self, correlation: f64, distribution: &Distribution) -> Result<()> {
+        let before = std::mem::replace(&mut self.noise, Noise::new(distribution, self.new_episodes.len(), correlation));
+        self.noise.as_mut().map_or(Ok(()), |noise| noise.restore(before.as_ref()))
     }
 
-    /// Forgets the running return of an environment that started a new episode without ending the old one.
+    /// Restarts the stream of random numbers that actions are drawn with, and what was made of them.
+    pub(super) fn seed(&mut self, seed: u64) {
+        self.stream = Stream::new(seed, "actions", 0);
+        if let Some(noise) = &mut self.noise {
+            (0..self.new_episodes.len()).for_each(|env_idx| noise.restart(env_idx));
+        }
+    }
+
+    /// Forgets the running return and the noise of an environment that started a new episode without ending the old one.
     pub(super) fn restart(&mut self, env_idx: usize) {
         self.new_episodes[env_idx] = true;
         if let Some(normalizer) = &mut self.reward_normalizer {
             normalizer.restart(env_idx);
+        }
+        if let Some(noise) = &mut self.noise {
+            noise.restart(env_idx);
         }
     }
 
@@ -174,7 +200,13 @@ impl Actor {
             head.fill(&s.outputs[env * n..][..n], &mut s.row);
             let stored = &mut s.stored[env * width..][..width];
             let mask = &masks[env * flags..][..flags];
-            let drawn = head.distribution.sample(&s.row, mask, &mut self.stream, &mut s.work, stored);
+            let drawn = match &mut self.noise {
+                Some(noise) => {
+                    let mut numbers = noise.next(env, &mut self.stream);
+                    head.distribution.sample(&s.row, mask, &mut numbers, &mut s.work, stored)
+                }
+                None => head.distribution.sample(&s.row, mask, &mut self.stream, &mut s.work, stored),
+            };
             s.log_probs[env] = drawn.map_err(|error| at_row(error, env))?.log_prob;
             head.distribution.to_env(stored, &mut s.sent[env * width..][..width])?;
         }
@@ -188,6 +220,10 @@ impl Actor {
         self.observe(next, head, true);
         let s = &mut self.scratch;
         let (terminated, truncated) = (step.terminated, step.truncated);
+        if let Some(noise) = &mut self.noise {
+            let ended = (0..terminated.len()).filter(|&env| terminated[env] || truncated[env]);
+            ended.for_each(|env| noise.restart(env));
+        }
         s.rewards.copy_from_slice(step.rewards);
         if let Some(normalizer) = &mut self.reward_normalizer {
             normalizer.update(&s.rewards, |env| terminated[env] || truncated[env], step.ignored);

@@ -527,7 +527,7 @@ impl Agent {
         Ok(before)
     }
 
-    /// Forgets the running return of an environment that started a new episode without ending the old one.
+    /// Forgets the running return and the noise of an environment that started a new episode without ending the old one.
     pub(super) fn restart(&mut self, env_idx: usize) {
         self.actor.restart(env_idx);
     }
@@ -557,6 +557,9 @@ impl Agent {
             self.booster.set_rate(i, group.rate)?;
         }
         self.actor.set_discounts(settings.agent.gamma, settings.agent.gae_lambda);
+        if settings.agent.noise_correlation != self.settings.agent.noise_correlation {
+            self.actor.set_noise_correlation(settings.agent.noise_correlation, &self.head.distribution)?;
+        }
         if let (AlgoParams::Awr(awr), Some(replay)) = (&settings.algo, &mut self.learner.replay) {
             replay.set_capacity(awr.buffer_size);
         }
@@ -611,8 +614,9 @@ impl Agent {
             return Err(Error::format("model", "no policy", "a policy's description", "trees without one"));
         };
         let mut state = AgentState { head: about.policy, n_trees: model.ensemble.trees().len(), ..self.state() };
-        // Its states were standardised by statistics of their own.
+        // Their states were standardised by statistics of their own, and their rewards had a scale of their own.
         state.compaction = state.compaction.map(|compaction| compaction.afresh());
+        state.learner.replay = None;
         // The value that comes along is in units of its own rewards.
         let scale = about.training.and_then(|training| training.reward_normalizer);
         if let (Some(own), Some(scale)) = (&mut state.actor.reward_normalizer, &scale) {
@@ -651,8 +655,11 @@ impl Agent {
         })
     }
 
-    /// The model as it was in an earlier `state` of this agent, at most one rollout ago.
-    pub(super) fn earlier_model(&self, state: &AgentState, timesteps: u64) -> Result<Model> {
+    /// The model as it was in an earlier `state` of this agent, at most one rollout ago. Its trees are copied.
+    ///
+    /// # Errors
+    /// As [`model`](Agent::model).
+    pub fn earlier_model(&self, state: &AgentState, timesteps: u64) -> Result<Model> {
         let n_compactions = state.compaction.as_ref().map_or(0, |compaction| compaction.n_compactions);
         let ensemble = match &self.replaced {
             Some(replaced) if n_compactions < self.compaction.n_compactions => replaced,

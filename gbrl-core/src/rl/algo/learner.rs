@@ -37,7 +37,7 @@ pub(super) struct LearnerState {
     adam: Adam,
     n_updates: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    replay: Option<ReplayState>,
+    pub(super) replay: Option<ReplayState>,
 }
 
 /// What an update learns from, and what it changes.

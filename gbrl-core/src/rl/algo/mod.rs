@@ -8,6 +8,7 @@ mod awr;
 mod compaction;
 mod learner;
 mod minibatch;
+mod noise;
 mod ppo;
 mod replay;
 mod steps;

@@ -15,7 +15,7 @@ use crate::rl::event::{Control, Event, Metrics};
 use crate::rl::policy::{Policy, PolicyHead};
 use crate::rl::rollout::{Rollout, StepRows};
 use crate::rl::space::Space;
-use crate::rl::test_envs::{Broken, Masked, MaskedParts, Target, Walk};
+use crate::rl::test_envs::{Broken, Drift, Masked, MaskedParts, Target, Walk};
 use crate::rl::vec_env::VecEnv;
 use crate::rng::{Stream, derive_seed};
 use crate::threads::Threads;
@@ -51,6 +51,11 @@ pub(super) fn walks(n: usize) -> Vec<Box<dyn Env>> {
 
 fn targets(n: usize) -> Vec<Box<dyn Env>> {
     (0..n).map(|_| Box::new(Target::new()) as Box<dyn Env>).collect()
+}
+
+/// Episodes of seven steps, so that rollouts of sixteen end in the middle of one.
+fn drifts(n: usize) -> Vec<Box<dyn Env>> {
+    (0..n).map(|_| Box::new(TimeLimit::new(Drift::new(), 7).unwrap()) as Box<dyn Env>).collect()
 }
 
 /// Every event of a run as text.
@@ -242,8 +247,23 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     resume_in_the_middle(&[("clip_range", "linear:0.3:0.1")]);
 }
 
-/// Half a run, a checkpoint as bytes, the other half: equal to a whole run in every event and in the end.
+#[test]
+fn a_resumed_run_with_correlated_noise_equals_an_uninterrupted_one() {
+    for algo in ALGOS {
+        for squash in ["false", "true"] {
+            let gentle = [("log_std_init", "0"), ("policy_lr", "0.001")];
+            let pairs = [("algo", algo), ("squash_actions", squash), ("noise_correlation", "0.9")];
+            resume_on(drifts, &[&pairs[..], &gentle].concat());
+        }
+    }
+}
+
 fn resume_in_the_middle(more: &[(&str, &str)]) {
+    resume_on(walks, more);
+}
+
+/// Half a run, a checkpoint as bytes, the other half: equal to a whole run in every event and in the end.
+fn resume_on(envs: fn(usize) -> Vec<Box<dyn Env>>, more: &[(&str, &str)]) {
     let pairs = [
         ("norm_obs", "true"),
         ("policy_lr", "lin_0.2"),
@@ -252,16 +272,16 @@ fn resume_in_the_middle(more: &[(&str, &str)]) {
         ("eval_every", "1000"),
     ];
     let pairs = [&pairs[..], more].concat();
-    let mut whole = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+    let mut whole = Trainer::new(envs(4), &settings(&pairs)).unwrap();
     let all = log(&mut whole, 2048);
-    let mut first = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+    let mut first = Trainer::new(envs(4), &settings(&pairs)).unwrap();
     let mut lines = log(&mut first, 1024);
     let json = serde_json::to_value(first.state()).unwrap();
     let bytes = Checkpoint::new(first.model().unwrap(), json).to_bytes().unwrap();
     let read = Checkpoint::from_bytes(&bytes).unwrap();
     let state: TrainerState = serde_json::from_value(read.state).unwrap();
     assert_eq!(state, first.state());
-    let mut second = Trainer::resume(walks(4), &state, read.model).unwrap();
+    let mut second = Trainer::resume(envs(4), &state, read.model).unwrap();
     lines.extend(log(&mut second, 2048));
     let differ = lines.iter().zip(&all).find(|(a, b)| a != b);
     assert!(differ.is_none() && lines.len() == all.len(), "{more:?}: {differ:#?}");
@@ -269,6 +289,67 @@ fn resume_in_the_middle(more: &[(&str, &str)]) {
     assert_eq!(second.state(), whole.state());
     assert_eq!(second.model().unwrap().to_model(), whole.model().unwrap().to_model());
     assert_eq!(second.model().unwrap().fixed_edges.is_some(), second.settings().tree.edges == Edges::Fixed);
+}
+
+/// The first rollout, whose means are 0, written out: one normal per dimension in the order of the environments, none
+/// carried over an episode's end, and the density that the policy states.
+#[test]
+fn correlated_actions_are_the_recurrence_and_their_densities_the_policys() {
+    for (squash, rho) in [("false", 0.9), ("true", 0.9), ("false", 0.0)] {
+        let rho_text = rho.to_string();
+        let pairs = [("noise_correlation", rho_text.as_str()), ("squash_actions", squash), ("log_std_init", "-0.5")];
+        let run = |more: &[(&str, &str)]| {
+            let mut trainer = Trainer::new(drifts(4), &settings(&[&pairs[..], more].concat())).unwrap();
+            trainer.run(64, &mut |_| Control::Continue).unwrap();
+            trainer
+        };
+        let trainer = run(&[]);
+        let rollout = trainer.rollout();
+        let mut stream = Stream::new(0, "actions", 0);
+        let mut epsilon = [[0.0f64; 2]; 4];
+        let distribution = &trainer.agent.head.distribution;
+        let mut work = vec![0.0; distribution.work_len()];
+        for step in 0..16 {
+            for env in 0..4 {
+                for x in &mut epsilon[env] {
+                    let kept = if step % 7 == 0 { 0.0 } else { rho };
+                    *x = kept * *x + (1.0 - kept * kept).sqrt() * stream.normal();
+                }
+                let row = step * 4 + env;
+                let expected = epsilon[env].map(|x| (crate::math::exp(-0.5) * x) as f32);
+                let action = rollout.action(row);
+                assert_eq!(action, expected, "{pairs:?} step {step} environment {env}");
+                let at = distribution.evaluate(&[0.0, 0.0, -0.5, -0.5], &[], action, &mut work).unwrap();
+                assert_eq!(rollout.log_probs()[row], at.log_prob);
+            }
+        }
+        let other = run(&[("n_threads", "2"), ("env_threads", "3")]);
+        assert_eq!(other.ensemble(), trainer.ensemble());
+        let noise = serde_json::to_value(trainer.state()).unwrap()["agent"]["actor"].get("noise").is_some();
+        assert_eq!(noise, rho > 0.0, "a state without noise is as it was before there was any");
+    }
+}
+
+#[test]
+fn noise_changes_between_rollouts() {
+    let mut trainer = Trainer::new(drifts(4), &settings(&[])).unwrap();
+    trainer.run(64, &mut |_| Control::Continue).unwrap();
+    for rho in ["0.9", "0.5", "0", "0.99"] {
+        let mut changed = trainer.settings().clone();
+        changed.set("noise_correlation", rho).unwrap();
+        let (mut state, model) = (trainer.state(), trainer.model().unwrap().to_model());
+        state.set_settings(changed.clone()).unwrap();
+        let mut resumed = Trainer::resume(drifts(4), &state, model).unwrap();
+        trainer.agent.set_settings(changed).unwrap();
+        for trainer in [&mut trainer, &mut resumed] {
+            let until = trainer.timesteps() + 128;
+            trainer.run(until, &mut |_| Control::Continue).unwrap();
+        }
+        assert_eq!(resumed.state(), trainer.state(), "{rho}");
+    }
+    for wrong in ["1", "-0.1"] {
+        assert!(settings(&[]).set("noise_correlation", wrong).is_err());
+    }
 }
 
 #[test]
@@ -482,6 +563,18 @@ fn awr_grows_trees_of_one_group_each() {
     let mut trainer = Trainer::new(walks(4), &settings(&none)).unwrap();
     trainer.run(128, &mut |_| Control::Continue).unwrap();
     assert_eq!(trainer.ensemble().trees().len(), 0);
+}
+
+/// The old rows were standardised by other statistics, and their rewards had another scale.
+#[test]
+fn another_policy_begins_with_an_empty_replay() {
+    let pairs = [("algo", "awr"), ("norm_obs", "true"), ("buffer_size", "1024")];
+    let mut trainer = Trainer::new(walks(4), &settings(&pairs)).unwrap();
+    trainer.run(256, &mut |_| Control::Continue).unwrap();
+    let rows = |trainer: &Trainer| trainer.agent.learner.replay.as_ref().unwrap().learnt_rows().count();
+    assert_eq!(rows(&trainer), 256);
+    trainer.agent.set_policy(trainer.model().unwrap().to_model()).unwrap();
+    assert_eq!(rows(&trainer), 0);
 }
 
 #[test]

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluation, RowDistribution, index, not_finite, nothing_allowed};
+use super::{Draw, Evaluation, RowDistribution, index, not_finite, nothing_allowed};
 use crate::error::Result;
 use crate::math;
-use crate::rng::Stream;
 
 /// n independent bits with P(bit = 1) = σ(l) = 1/(1 + e^−l).
 ///
@@ -94,13 +93,13 @@ impl RowDistribution for Bernoulli {
         &self,
         params: &[f64],
         mask: &[bool],
-        stream: &mut Stream,
+        draw: &mut impl Draw,
         work: &mut [f64],
         action: &mut [f32],
     ) -> Result<Evaluation> {
         let mut total = Evaluation::default();
         for i in 0..self.n {
-            let u = stream.uniform();
+            let u = draw.uniform(i);
             match Self::bit(params, mask, i)? {
                 Bit::Fixed(one) => {
                     action[i] = f32::from(u8::from(one));

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluation, RowDistribution, at_row, index, not_finite, nothing_allowed};
+use super::{Draw, Evaluation, RowDistribution, at_row, index, not_finite, nothing_allowed};
 use crate::error::Result;
 use crate::math;
-use crate::rng::Stream;
 
 /// One of n choices: p_i = exp(l_i) / Σ_j exp(l_j) over the allowed j.
 ///
@@ -81,8 +80,7 @@ fn normalize(work: &mut [f64]) -> f64 {
 
 /// A choice with the probabilities `p`, by one uniform number.
 #[inline]
-pub(super) fn draw(p: &[f64], stream: &mut Stream) -> usize {
-    let u = stream.uniform();
+pub(super) fn choice(p: &[f64], u: f64) -> usize {
     let (mut below, mut last) = (0.0, 0);
     for (i, &p) in p.iter().enumerate() {
         if p > 0.0 {
@@ -163,13 +161,13 @@ impl RowDistribution for Categorical {
         &self,
         params: &[f64],
         mask: &[bool],
-        stream: &mut Stream,
+        draw: &mut impl Draw,
         work: &mut [f64],
         action: &mut [f32],
     ) -> Result<Evaluation> {
         let entropy = softmax(params, mask, &mut work[..2 * self.n], 0, 0)?;
         work[2 * self.n] = entropy;
-        let a = draw(&work[..self.n], stream);
+        let a = choice(&work[..self.n], draw.uniform(0));
         action[0] = a as f32;
         Ok(Evaluation { log_prob: work[self.n + a], entropy })
     }

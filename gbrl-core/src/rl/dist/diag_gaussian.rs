@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bounds, Evaluation, RowDistribution, not_finite};
+use super::{Bounds, Draw, Evaluation, RowDistribution, not_finite};
 use crate::error::Result;
 use crate::math;
-use crate::rng::Stream;
 
 /// ½ ln 2π.
 pub(super) const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
@@ -57,11 +56,11 @@ pub(super) fn evaluate(params: &[f64], action: &[f32], work: &mut [f64]) -> Resu
 
 /// Draws a raw action and evaluates it as stored, that is, rounded to f32.
 #[inline]
-pub(super) fn sample(params: &[f64], stream: &mut Stream, work: &mut [f64], action: &mut [f32]) -> Result<Evaluation> {
+pub(super) fn sample(params: &[f64], draw: &mut impl Draw, work: &mut [f64], action: &mut [f32]) -> Result<Evaluation> {
     let n = action.len();
     for i in 0..n {
         let s = params[n + i].clamp(-LOG_STD_LIMIT, LOG_STD_LIMIT);
-        action[i] = (params[i] + math::exp(s) * stream.normal()) as f32;
+        action[i] = (params[i] + math::exp(s) * draw.normal(i)) as f32;
     }
     evaluate(params, action, work)
 }
@@ -110,11 +109,11 @@ impl RowDistribution for DiagGaussian {
         &self,
         params: &[f64],
         _mask: &[bool],
-        stream: &mut Stream,
+        draw: &mut impl Draw,
         work: &mut [f64],
         action: &mut [f32],
     ) -> Result<Evaluation> {
-        sample(params, stream, work, action)
+        sample(params, draw, work, action)
     }
 
     fn evaluate(&self, params: &[f64], _mask: &[bool], action: &[f32], work: &mut [f64]) -> Result<Evaluation> {

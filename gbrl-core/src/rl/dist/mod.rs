@@ -38,6 +38,26 @@ pub struct Evaluation {
     pub entropy: f64,
 }
 
+/// Where the random numbers of an action come from, one for each of its numbers.
+pub trait Draw {
+    /// A standard normal number for the action's number `i`.
+    fn normal(&mut self, i: usize) -> f64;
+
+    /// A uniform number of [0, 1) for the action's number `i`.
+    fn uniform(&mut self, i: usize) -> f64;
+}
+
+/// Independent numbers.
+impl Draw for Stream {
+    fn normal(&mut self, _i: usize) -> f64 {
+        Stream::normal(self)
+    }
+
+    fn uniform(&mut self, _i: usize) -> f64 {
+        Stream::uniform(self)
+    }
+}
+
 /// What every distribution can do with one row.
 ///
 /// `work` is scratch of [`work_len`](RowDistribution::work_len) numbers: [`sample`](RowDistribution::sample) and
@@ -64,7 +84,7 @@ pub trait RowDistribution {
     /// As [`evaluate`](RowDistribution::evaluate).
     fn mode(&self, params: &[f64], mask: &[bool], action: &mut [f32]) -> Result<()>;
 
-    /// Draws an action and evaluates it. How many numbers are drawn depends only on the distribution, not on the row.
+    /// Draws an action and evaluates it: one random number for each number of the action, in their order.
     ///
     /// # Errors
     /// As [`evaluate`](RowDistribution::evaluate).
@@ -72,7 +92,7 @@ pub trait RowDistribution {
         &self,
         params: &[f64],
         mask: &[bool],
-        stream: &mut Stream,
+        draw: &mut impl Draw,
         work: &mut [f64],
         action: &mut [f32],
     ) -> Result<Evaluation>;
@@ -267,13 +287,13 @@ impl Distribution {
         &self,
         params: &[f64],
         mask: &[bool],
-        stream: &mut Stream,
+        draw: &mut impl Draw,
         work: &mut [f64],
         action: &mut [f32],
     ) -> Result<Evaluation> {
         self.check(params, mask, action)?;
         self.check_work(work)?;
-        each!(self, inner => inner.sample(params, mask, stream, work, action))
+        each!(self, inner => inner.sample(params, mask, draw, work, action))
     }
 
     /// ln π(action) and the entropy; see [`RowDistribution::evaluate`].
@@ -563,6 +583,39 @@ pub(super) mod tests {
             let params: Vec<f64> = (0..distribution.n_params()).map(|_| stream.range(-1.0, 1.0)).collect();
             let drawn = distribution.sample(&params, &[], &mut stream, &mut work, &mut action).unwrap();
             assert_eq!(distribution.evaluate(&params, &[], &action, &mut work).unwrap(), drawn);
+        }
+    }
+
+    /// Numbers that are told beforehand, and how often each was asked for.
+    struct Told(Vec<f64>, Vec<u32>);
+
+    impl Draw for Told {
+        fn normal(&mut self, i: usize) -> f64 {
+            self.1[i] += 1;
+            self.0[i]
+        }
+
+        fn uniform(&mut self, i: usize) -> f64 {
+            self.normal(i)
+        }
+    }
+
+    #[test]
+    fn a_sample_asks_for_one_number_per_number_of_the_action_and_is_made_of_it_alone() {
+        for (space, squash) in spaces() {
+            let distribution = Distribution::for_space(&space, squash).unwrap();
+            let (mut work, n) = (vec![0.0; distribution.work_len()], distribution.action_len());
+            let (mut action, mut again) = (vec![0.0; n], vec![0.0; n]);
+            let mut stream = Stream::new(7, "test", 0);
+            let params: Vec<f64> = (0..distribution.n_params()).map(|i| i as f64 * 0.3 - 0.5).collect();
+            for _ in 0..20 {
+                let mut told = Told((0..n).map(|_| stream.uniform()).collect(), vec![0; n]);
+                let drawn = distribution.sample(&params, &[], &mut told, &mut work, &mut action).unwrap();
+                assert_eq!(told.1, vec![1; n], "{space:?}");
+                assert_eq!(distribution.evaluate(&params, &[], &action, &mut work).unwrap(), drawn);
+                distribution.sample(&params, &[], &mut told, &mut work, &mut again).unwrap();
+                assert_eq!(action, again);
+            }
         }
     }
 

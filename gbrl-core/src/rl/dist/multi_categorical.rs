@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::categorical::{draw, largest, ln_p, softmax, softmax_gradients};
-use super::{Evaluation, RowDistribution, index};
+use super::categorical::{choice, largest, ln_p, softmax, softmax_gradients};
+use super::{Draw, Evaluation, RowDistribution, index};
 use crate::error::Result;
-use crate::rng::Stream;
 
 /// Several independent [`Categorical`](super::Categorical) choices: log-probabilities and entropies add up.
 ///
@@ -69,7 +68,7 @@ impl RowDistribution for MultiCategorical {
         &self,
         params: &[f64],
         mask: &[bool],
-        stream: &mut Stream,
+        draw: &mut impl Draw,
         work: &mut [f64],
         action: &mut [f32],
     ) -> Result<Evaluation> {
@@ -78,7 +77,7 @@ impl RowDistribution for MultiCategorical {
         for (part, from, n) in self.parts() {
             let here = &mut probabilities[2 * from..2 * (from + n)];
             entropies[part] = softmax(&params[from..from + n], part_of(mask, from, n), here, part, from)?;
-            let a = draw(&here[..n], stream);
+            let a = choice(&here[..n], draw.uniform(part));
             action[part] = a as f32;
             total.log_prob += here[n + a];
             total.entropy += entropies[part];

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bounds, Evaluation, RowDistribution, diag_gaussian};
+use super::{Bounds, Draw, Evaluation, RowDistribution, diag_gaussian};
 use crate::error::{Error, Result};
 use crate::math;
-use crate::rng::Stream;
 
 /// Nodes above 0 and weights of the 16-point Gauss–Hermite rule for the standard normal; the rule is symmetric.
 const NODES: [(f64, f64); 8] = [
@@ -91,11 +90,11 @@ impl RowDistribution for SquashedGaussian {
         &self,
         params: &[f64],
         _mask: &[bool],
-        stream: &mut Stream,
+        draw: &mut impl Draw,
         work: &mut [f64],
         action: &mut [f32],
     ) -> Result<Evaluation> {
-        let at = diag_gaussian::sample(params, stream, work, action)?;
+        let at = diag_gaussian::sample(params, draw, work, action)?;
         Ok(Self::correct(params, action, at))
     }
 

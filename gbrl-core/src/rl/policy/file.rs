@@ -88,6 +88,7 @@ impl TryFrom<Written> for Training {
         }
         let (agent, algo) = from_table(algorithm, table, false).map_err(|error| error.to_string())?;
         let Written { env, timesteps, reward_normalizer, .. } = written;
+        reward_normalizer.as_ref().map_or(Ok(()), RewardNormalizer::check).map_err(|error| error.to_string())?;
         Ok(Training { env, timesteps, agent, algo, reward_normalizer })
     }
 }
