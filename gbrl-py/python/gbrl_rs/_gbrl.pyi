@@ -455,7 +455,7 @@ def export_policy(agent: Agent, folder: builtins.str | os.PathLike[builtins.str]
 def parameters(algo: typing.Optional[builtins.str] = None) -> builtins.list[builtins.dict[builtins.str, builtins.str]]:
     r"""
     Every setting there is, or those of an algorithm with its defaults: a dictionary each with its section, name, kind,
-    default, rule, unit and doc.
+    default, rule, unit and doc, and as "decides" whether ("true" or "false") another value makes another experiment.
 
     Raises ValueError for an unknown algorithm.
     """

@@ -59,6 +59,7 @@ fn panels(cells: &Cells, paper: &Paper, (suite, algo, preset): (Suite, &str, &st
         let at = |steps: u64| {
             let values: Vec<f64> = runs.iter().map(|run| value_at(&run.curve, steps)).collect();
             let (mean, std) = mean_std(&values);
+            let std = if values.len() > 1 { std } else { 0.0 };
             (steps as f64, mean, std)
         };
         let points = first.curve.iter().map(|&(steps, _)| at(steps)).collect();

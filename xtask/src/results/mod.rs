@@ -105,12 +105,19 @@ pub fn run(args: &Args) -> Result<()> {
     trained
 }
 
-/// Mean and sample standard deviation (0 for one value).
+/// Mean and sample standard deviation, NaN for one value.
 fn mean_std(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let square: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
-    (mean, if values.len() > 1 { (square / (n - 1.0)).sqrt() } else { 0.0 })
+    (mean, (square / (n - 1.0)).sqrt())
+}
+
+/// The middle value, of two the lower.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[(sorted.len() - 1) / 2]
 }
 
 #[cfg(test)]
