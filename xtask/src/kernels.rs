@@ -55,7 +55,8 @@ fn find_nvcc(python: &Path) -> Result<PathBuf> {
     Ok(found.split_whitespace().next().context("no nvcc among the packages")?.into())
 }
 
-fn hash(bytes: &[u8]) -> String {
+/// SHA-256 in hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -11,6 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::suite::{Home, Suite};
 use super::{Args, Cell, Cells, bounded_key, key};
+use crate::kernels::hash;
 use crate::{process, python, workspace};
 
 const GYMNASIUM: (&str, &str) = (".venv-results", "xtask/src/results/requirements.txt");
@@ -24,6 +25,7 @@ struct Wanted {
     preset: String,
     seed: u64,
     steps: u64,
+    preset_sha256: String,
     /// The bound of the ensemble, and its share of the unbounded run's trees.
     max_trees: Option<(u64, f64)>,
 }
@@ -34,8 +36,15 @@ impl Wanted {
         self.max_trees.map_or(key.clone(), |(_, share)| bounded_key(&key, share))
     }
 
+    /// A preset that changed begins in another folder.
     fn folder(&self) -> PathBuf {
-        workspace::root().join("runs/results").join(self.key().replace('/', "-"))
+        let name = format!("{}-{}", self.key().replace('/', "-"), &self.preset_sha256[..8]);
+        workspace::root().join("runs/results").join(name)
+    }
+
+    /// Whether a run is of the preset as it is now.
+    fn is_trained_as(&self, cell: &Cell) -> bool {
+        cell.preset_sha256.is_empty() || cell.preset_sha256 == self.preset_sha256
     }
 
     fn name(&self) -> String {
@@ -58,7 +67,7 @@ pub fn train(args: &Args, cells: &mut Cells, store: &Path) -> Result<()> {
     let mut programs = Programs { rust: workspace::target().join("release/gbrl"), python: None };
     let mut wanted = wanted(args, &programs.rust, cells)?;
     let asked = wanted.len();
-    wanted.retain(|cell| !cells.contains_key(&cell.key()));
+    wanted.retain(|cell| !cells.get(&cell.key()).is_some_and(|trained| cell.is_trained_as(trained)));
     println!("{asked} runs asked for, {} of them to be trained", wanted.len());
     if wanted.iter().any(|cell| cell.home == Home::Gymnasium) {
         programs.python = Some(gymnasium()?);
@@ -124,6 +133,7 @@ fn wanted(args: &Args, program: &Path, cells: &Cells) -> Result<Vec<Wanted>> {
                 let Ok(text) = process::output(&mut command) else { continue };
                 let settings: toml::Table = text.parse().context("a preset")?;
                 let steps = settings["total_timesteps"].as_integer().context("total_timesteps")? as u64;
+                let preset_sha256 = digest(settings);
                 for seed in 0..args.seeds {
                     let key = key(algo, env, preset, seed);
                     let max_trees = match (args.max_trees, cells.get(&key)) {
@@ -132,12 +142,19 @@ fn wanted(args: &Args, program: &Path, cells: &Cells) -> Result<Vec<Wanted>> {
                         (Some(_), None) => bail!("--max-trees: {key} has to be trained without a bound before"),
                     };
                     let (algo, preset) = (algo.clone(), preset.clone());
-                    wanted.push(Wanted { env, home, algo, preset, seed, steps, max_trees });
+                    let preset_sha256 = preset_sha256.clone();
+                    wanted.push(Wanted { env, home, algo, preset, seed, steps, preset_sha256, max_trees });
                 }
             }
         }
     }
     Ok(wanted)
+}
+
+/// Of the settings alone: where they come from changes no run.
+fn digest(mut settings: toml::Table) -> String {
+    settings.remove("source");
+    hash(settings.to_string().as_bytes())
 }
 
 fn names(envs: &[(&str, Home)]) -> String {
@@ -207,6 +224,7 @@ fn run_one(cell: &Wanted, programs: &Programs, (bar, total): (&ProgressBar, &Pro
     value["seed"] = cell.seed.into();
     let mut trained: Cell = serde_json::from_value(value).context("the program's last line")?;
     trained.max_trees = cell.max_trees;
+    trained.preset_sha256.clone_from(&cell.preset_sha256);
     let rows = metrics(&folder)?;
     // Of all sessions of a run that was interrupted.
     trained.wall_s = rows.last().and_then(|row| row.elapsed).unwrap_or(trained.wall_s).max(trained.wall_s);
@@ -263,6 +281,14 @@ mod tests {
         let curve = thin(&rows);
         assert!(curve.len() <= POINTS && curve[curve.len() - 1] == (1000, 1000.0));
         assert!(thin(&[]).is_empty());
+    }
+
+    #[test]
+    fn another_setting_is_another_preset_and_another_source_is_not() {
+        let digest = |text: &str| digest(text.parse().unwrap());
+        let own = digest("source = \"a\"\nn_envs = 8\ngamma = 0.9");
+        assert_eq!(own, digest("gamma = 0.9\nsource = \"b\"\nn_envs = 8"));
+        assert_ne!(own, digest("gamma = 0.9\nn_envs = 9"));
     }
 
     #[test]

@@ -67,6 +67,9 @@ struct Cell {
     peak_rss_mb: Option<f64>,
     #[serde(default)]
     model_sha256: String,
+    /// Of the preset's settings; nothing for runs from before it was kept.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    preset_sha256: String,
     /// Steps and mean return of the last 100 episodes.
     #[serde(default)]
     curve: Vec<(u64, f64)>,
@@ -139,6 +142,7 @@ mod tests {
             max_trees: None,
             peak_rss_mb: Some(30.0),
             model_sha256: String::new(),
+            preset_sha256: String::new(),
             curve: vec![(500, -900.0), (1000, -300.0)],
         }
     }
