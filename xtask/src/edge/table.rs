@@ -54,7 +54,14 @@ const RECIPES: [Recipe; 4] = [
     Recipe {
         folder: "doorkey",
         env: "MiniGrid-DoorKey-5x5-v0",
-        settings: &["total_timesteps=1048576", "n_steps=128", "batch_size=2048", "n_epochs=8", "policy_lr=0.1"],
+        settings: &[
+            "total_timesteps=1048576",
+            "n_steps=128",
+            "batch_size=2048",
+            "n_epochs=8",
+            "policy_lr=0.1",
+            "value_lr=0.010031711962959627",
+        ],
         sizes: SIZES,
     },
 ];
