@@ -203,7 +203,8 @@ def test_going_on_after_a_file_equals_never_stopping(tmp_path):
 @pytest.mark.parametrize("env_id", ["Pendulum-v1", "CartPole-v1"])
 def test_noise_that_lasts_goes_on_after_a_file(env_id, tmp_path):
     def model(**more):
-        return small(make_vec(env_id, 4), noise_correlation=0.9, **more)
+        # A schedule would end with each call of learn.
+        return small(make_vec(env_id, 4), noise_correlation=0.9, log_std_lr=0.001, **more)
 
     whole = model().learn(1024)
     first = model().learn(512)
@@ -332,10 +333,15 @@ def test_the_program_reads_the_policy(tmp_path):
 
 def test_ctrl_c_raises_within_a_second_and_leaves_a_usable_model():
     model = PPO("MlpPolicy", make_vec("CartPole-v1", 8), n_steps=128, batch_size=64, seed=0)
+    # A shell's background jobs begin with Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        model.learn(1_000_000_000)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.learn(1_000_000_000)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - started < 1.5
     assert model.num_timesteps > 0
     model.predict(np.zeros(4))

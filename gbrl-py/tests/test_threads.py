@@ -223,6 +223,8 @@ def test_threads_share_a_booster():
     for thread in threads:
         thread.start()
     losses = shared.fit(numbers, numbers.sum(axis=1), n_trees=200)
+    while len(answers) <= 2 and not errors:
+        time.sleep(0.001)
     stop.set()
     for thread in threads:
         thread.join()
