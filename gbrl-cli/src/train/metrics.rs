@@ -115,6 +115,7 @@ mod tests {
         let path = folder.path().join("metrics.csv");
         let columns = vec![TIMESTEPS.to_owned(), "a".to_owned()];
         let mut metrics = MetricsFile::create(&path, columns).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{TIMESTEPS},a\n"), "there before any flush");
         for steps in [10.0, 20.0, 30.0] {
             metrics.row(&[("a", steps / 8.0), (TIMESTEPS, steps)]).unwrap();
         }

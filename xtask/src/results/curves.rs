@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::page::{ALGORITHMS, picture, presets};
+use super::page::{ALGORITHMS, picture, presets, unbounded};
 use super::suite::{Paper, Suite};
 use super::{Cell, Cells, mean_std};
 use crate::workspace;
@@ -51,10 +51,7 @@ struct Panel {
 
 fn panels(cells: &Cells, paper: &Paper, (suite, algo, preset): (Suite, &str, &str)) -> Vec<Panel> {
     let panel = |env: &str| {
-        let own = |c: &&Cell| {
-            c.algo == algo && c.env == env && c.preset == preset && c.max_trees.is_none() && !c.curve.is_empty()
-        };
-        let runs: Vec<&Cell> = cells.values().filter(own).collect();
+        let runs: Vec<&Cell> = unbounded(cells, algo, env, preset).filter(|run| !run.curve.is_empty()).collect();
         let first = runs.first()?;
         let at = |steps: u64| {
             let values: Vec<f64> = runs.iter().map(|run| value_at(&run.curve, steps)).collect();

@@ -94,7 +94,7 @@ fn overview(page: &mut String, cells: &Cells, paper: &Paper) {
 }
 
 /// The runs of a cell whose ensembles had no bound.
-fn unbounded<'a>(cells: &'a Cells, algo: &str, env: &str, preset: &str) -> impl Iterator<Item = &'a Cell> {
+pub fn unbounded<'a>(cells: &'a Cells, algo: &str, env: &str, preset: &str) -> impl Iterator<Item = &'a Cell> {
     cells.values().filter(move |c| c.algo == algo && c.env == env && c.preset == preset && c.max_trees.is_none())
 }
 
