@@ -14,7 +14,7 @@ import pytest
 from toys import Count, Masked
 
 import gbrl_rs
-from gbrl_rs import PPO, Booster
+from gbrl_rs import PPO, Booster, _gbrl
 from gbrl_rs.__main__ import main
 from gbrl_rs._report import Progress, duration, size, thousands
 from gbrl_rs._run import Origin, _Metrics, evaluated
@@ -119,7 +119,7 @@ def test_the_files_are_those_of_the_program(env, tmp_path, capsys, monkeypatch):
         columns = file.readline().strip().split(",")
     assert columns == COLUMNS
     names = {path.name.split(".")[0] for path in folder.iterdir()} - {"curve", "events"}
-    assert names == {"model", "config", "metrics", "states", "checkpoints"}
+    assert names == {"", "model", "config", "metrics", "states", "checkpoints"}  # the first is .lock
     rows, masks = rows_of(folder / "states.safetensors")
     assert PPO.load(folder).observation_space.shape == rows.shape[1:] and len(rows) == 512 and np.isfinite(rows).all()
     if env == "Masked-v0":
@@ -127,6 +127,37 @@ def test_the_files_are_those_of_the_program(env, tmp_path, capsys, monkeypatch):
         assert (masks.argmax(axis=1) == rows[:, 0]).all() and (masks.sum(axis=1) == 1).all()
     else:
         assert masks is None
+
+
+def test_two_do_not_train_in_one_folder(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("tomllib")
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    class Asking(Count):
+        def step(self, action):
+            if not seen:
+                seen.append(None)
+                command = [sys.executable, "-m", "gbrl_rs", "train", "--resume", "a", "--steps", "512"]
+                seen[0] = subprocess.run(command, capture_output=True, text=True)
+            return super().step(action)
+
+    gymnasium.register("Asking-v0", lambda: Asking())
+    try:
+        assert run(capsys, "Asking-v0", *QUICK, "--steps", "128", "--out", "a", "--quiet")[0] == 0
+        assert seen.pop().returncode == 2  # there was no checkpoint yet
+        code, said = run(capsys, "--resume", "a", "--steps", "256", "--quiet")
+    finally:
+        gymnasium.registry.pop("Asking-v0")
+    assert code == 0, said.err
+    assert seen[0].returncode == 2 and "a: another process is training there" in seen[0].stderr
+    # Whoever is done, or failed, lets others in.
+    assert run(capsys, "--resume", "a", "--set", "n_envs=3")[0] == 2
+    _gbrl.FolderLock("a").release()
+    lock = _gbrl.FolderLock(tmp_path / "a")
+    with pytest.raises(OSError, match="a: another process is training there"):
+        _gbrl.FolderLock("a")
+    lock.release()
 
 
 def rows_of(path):

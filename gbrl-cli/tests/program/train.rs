@@ -35,8 +35,11 @@ fn a_run_leaves_all_its_files() {
     let mut names: Vec<String> =
         fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    let events = names.remove(3);
-    assert_eq!(names, ["checkpoints", "config.toml", "curve.svg", "metrics.csv", "model.gbrl", "states.safetensors"]);
+    let events = names.remove(4);
+    assert_eq!(
+        names,
+        [".lock", "checkpoints", "config.toml", "curve.svg", "metrics.csv", "model.gbrl", "states.safetensors"]
+    );
     assert!(events.starts_with("events.out.tfevents."), "{events}");
     assert!(run.join("checkpoints/512.gbrl").is_file() && run.join("checkpoints/1024.gbrl").is_file());
     let metrics = fs::read_to_string(run.join("metrics.csv")).unwrap();

@@ -131,7 +131,8 @@ def _train(options: argparse.Namespace) -> Run:
     arguments: dict[str, Any] = {**_options.keywords(settings), "device": settings["device"]}
     model: Any = ALGORITHMS[algo]("TreePolicy", env, **arguments)  # type: ignore[call-arg]
     wanted = options.out or Path("runs") / options.env / f"{algo}-{origin.stem}-seed{settings['seed']}"
-    run = Run(model, options.env, new_folder(wanted), settings, origin)
+    folder = new_folder(wanted)
+    run = Run(model, options.env, folder, settings, origin, _gbrl.FolderLock(folder))
     run.write_config()
     return run
 
@@ -142,6 +143,9 @@ def _resume(options: argparse.Namespace) -> Run:
         if getattr(options, flag) is not None:
             raise ValueError(f"{flag}: expected nothing beside --resume, since a run goes on as it began, got one")
     folder: Path = options.resume
+    checkpoint_of(folder)
+    lock = _gbrl.FolderLock(folder)
+    # Again: until now somebody else may have trained there.
     checkpoint = checkpoint_of(folder)
     config = _read_settings(folder / "config.toml")
     env_id, algo = config["env"], config.get("algo", "ppo")
@@ -169,7 +173,7 @@ def _resume(options: argparse.Namespace) -> Run:
         raise ValueError(
             f"{folder}: nothing is left to do: {model.num_timesteps} of {total} steps are done; use --steps"
         )
-    run = Run(model, env_id, folder, settings, origin)
+    run = Run(model, env_id, folder, settings, origin, lock)
     # Last: a run that cannot go on keeps the settings that it ran with.
     run.write_config()
     return run

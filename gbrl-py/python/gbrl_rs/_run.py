@@ -85,9 +85,19 @@ class Run:
         folder: a new one, or that of the run that goes on.
         settings: all of them, as text.
         origin: where they come from.
+        lock: the folder's, held until the run is over.
     """
 
-    def __init__(self, model: Any, env_id: str, folder: Path, settings: dict[str, str], origin: Origin) -> None:
+    def __init__(
+        self,
+        model: Any,
+        env_id: str,
+        folder: Path,
+        settings: dict[str, str],
+        origin: Origin,
+        lock: _gbrl.FolderLock,
+    ) -> None:
+        self._lock = lock
         self.model, self.env_id, self.folder, self.settings, self.origin = model, env_id, folder, settings, origin
         self.total = int(settings["total_timesteps"])
         self.start = model.num_timesteps
@@ -103,7 +113,13 @@ class Run:
         _gbrl.write_file(self.folder / "config.toml", "\n".join(lines).encode())
 
     def learn(self, quiet: bool, verbose: bool) -> dict[str, Any]:
-        """Trains, saves, evaluates; gives what came of it. Ctrl-C ends the training early."""
+        """Trains where steps are left, saves, evaluates; gives what came of it. Ctrl-C ends the training early."""
+        try:
+            return self._learn(quiet, verbose)
+        finally:
+            self._lock.release()
+
+    def _learn(self, quiet: bool, verbose: bool) -> dict[str, Any]:
         began = time.perf_counter()
         watch = _Watch(self, Progress(self.start, self.total, quiet or verbose))
         try:
