@@ -44,8 +44,9 @@ def test_a_run_leaves_a_policy_and_goes_on(tmp_path, capsys, monkeypatch):
     if sys.version_info >= (3, 11):
         code, said = run(capsys, "--resume", str(folder), "--steps", "2048", "--json")
         assert code == 0 and json.loads(said.out)["steps"] == 2048
-        code, said = run(capsys, "--resume", str(folder), "--steps", "2048")
-        assert code == 2 and "nothing is left to do" in said.err
+        for changes in (["--steps", "1024"], ["--set", "max_depth=2"]):
+            code, said = run(capsys, "--resume", str(folder), *changes)
+            assert code == 2 and "nothing is left to do" in said.err
         code, said = run(capsys, "CartPole-v1", "--preset", str(folder / "config.toml"), "--steps", "128", "--quiet")
         assert code == 0 and (tmp_path / "runs" / "CartPole-v1" / "ppo-config-seed3").is_dir() and said.out == ""
     code, said = run(capsys, "CartPole-v1", *QUICK, "--steps", "128")
@@ -129,6 +130,26 @@ def test_the_files_are_those_of_the_program(env, tmp_path, capsys, monkeypatch):
         assert masks is None
 
 
+@pytest.mark.parametrize("env", ["CartPole-v1", "LinearEquation-v0"])
+def test_a_run_that_was_killed_before_its_evaluation_is_evaluated(env, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("tomllib")
+    monkeypatch.chdir(tmp_path)
+    said = run(capsys, env, *QUICK, "--set", "norm_obs=true", "--steps", "512", "--out", "a", "--json")[1]
+    whole = json.loads(said.out)
+    names = ("checkpoints/512.gbrl", "model.gbrl", "config.toml", "metrics.csv", "states.safetensors")
+    before = {name: (tmp_path / "a" / name).read_bytes() for name in names}
+    for name in ("model.gbrl", "states.safetensors"):
+        (tmp_path / "a" / name).unlink()
+    for _ in range(2):  # evaluating does not use a run up
+        code, said = run(capsys, "--resume", "a", "--json")
+        rest = json.loads(said.out)
+        assert code == 0 and rest["steps_per_s"] is None
+        assert {**whole, **dict.fromkeys(TIMES)} == {**rest, **dict.fromkeys(TIMES)}
+        assert before == {name: (tmp_path / "a" / name).read_bytes() for name in names}
+    code, said = run(capsys, "--resume", "a")
+    assert code == 0 and f"{env} trained for 512 steps before\n" in said.out
+
+
 def test_two_do_not_train_in_one_folder(tmp_path, capsys, monkeypatch):
     pytest.importorskip("tomllib")
     monkeypatch.chdir(tmp_path)
@@ -158,6 +179,9 @@ def test_two_do_not_train_in_one_folder(tmp_path, capsys, monkeypatch):
     with pytest.raises(OSError, match="a: another process is training there"):
         _gbrl.FolderLock("a")
     lock.release()
+
+
+TIMES = ("wall_s", "train_s", "steps_per_s", "peak_rss_mb")
 
 
 def rows_of(path):

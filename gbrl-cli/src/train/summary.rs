@@ -51,7 +51,7 @@ impl Summary<'_> {
             "steps": self.steps,
             "wall_s": self.wall.as_secs_f64(),
             "train_s": self.trained.as_secs_f64(),
-            "steps_per_s": self.steps_now as f64 / self.trained.as_secs_f64(),
+            "steps_per_s": self.speed(),
             "train_return_mean": self.train_return,
             "train_episodes": self.episodes,
             "eval_return_mean": self.evaluation.map(EvalReport::mean),
@@ -71,16 +71,10 @@ impl Summary<'_> {
     /// The page.
     pub fn print(&self) -> Result<(), Failure> {
         let mut page = String::new();
-        let speed = self.steps_now as f64 / self.trained.as_secs_f64();
         let verb = if self.interrupted { "stopped after" } else { "trained for" };
-        let _ = writeln!(
-            page,
-            "{} {verb} {} in {} ({} steps/s)\n",
-            self.env_id,
-            self.steps_done(),
-            time(self.trained),
-            thousands(speed.round()),
-        );
+        let pace =
+            self.speed().map(|speed| format!(" in {} ({} steps/s)", time(self.trained), thousands(speed.round())));
+        let _ = writeln!(page, "{} {verb} {}{}\n", self.env_id, self.steps_done(), pace.unwrap_or_default());
         let training = match self.window {
             0 => "no episode has ended yet".to_owned(),
             n => format!(
@@ -108,11 +102,17 @@ impl Summary<'_> {
         output::print(&page)
     }
 
+    /// Steps per second; `None` where all steps were done before.
+    fn speed(&self) -> Option<f64> {
+        (self.steps_now > 0).then(|| self.steps_now as f64 / self.trained.as_secs_f64())
+    }
+
     fn steps_done(&self) -> String {
         let (now, all) = (thousands(self.steps_now as f64), thousands(self.steps as f64));
-        match self.steps_now == self.steps {
-            true => format!("{all} steps"),
-            false => format!("{now} more steps, {all} in all,"),
+        match self.steps - self.steps_now {
+            0 => format!("{all} steps"),
+            before if before == self.steps => format!("{all} steps before"),
+            _ => format!("{now} more steps, {all} in all,"),
         }
     }
 

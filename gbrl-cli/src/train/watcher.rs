@@ -229,10 +229,13 @@ impl Watcher {
             Event::EvaluationDue { timesteps, policy } => self.evaluate(*timesteps, policy)?,
             Event::CheckpointDue { timesteps, trainer } => {
                 let (path, program) = (self.folder.checkpoint(*timesteps), self.program_state());
+                // What a checkpoint continues from is on the disk before it; nobody writes a last row later.
+                if *timesteps >= self.settings.run.total_timesteps {
+                    self.log_last(*timesteps, trainer.metrics())?;
+                }
+                self.flush()?;
                 checkpoint::save(&path, (&trainer.state(), trainer.model()?), &program, &self.states.save())?;
                 self.saved_at = Some(*timesteps);
-                // What a checkpoint continues from should be on the disk with it.
-                self.flush()?;
             }
             Event::EpisodesRestarted { envs, .. } => {
                 self.progress.note(&format!(

@@ -97,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=_whole, metavar="N", help="threads of the learner, 0 for one per processor (setting n_threads)")
     add("--device", help="where trees are grown: cpu, an NVIDIA GPU as cuda or cuda:N, or auto; changes no result")
     add("--out", type=Path, metavar="DIR", help="folder of the run, instead of runs/ENV/NAME")
-    add("--resume", type=Path, metavar="RUN_DIR", help="go on with an earlier run from its last checkpoint")
+    again = "go on with an earlier run from its last checkpoint; one whose steps are done is evaluated"
+    add("--resume", type=Path, metavar="RUN_DIR", help=again)
     add("--verbose", action="store_true", help="a table of numbers after each rollout, instead of the progress bar")
     add("--quiet", action="store_true", help="no progress bar, no table and no summary")
     add("--json", action="store_true", help="print one JSON object as the last line, instead of the summary")
@@ -165,11 +166,14 @@ def _resume(options: argparse.Namespace) -> Run:
             f"gbrl train --resume {folder}"
         )
     origin = Origin.of(config.get("source", ""))
+    changed = dict(origin.changes)
     origin.change(before, settings)
     env = make_copies(env_id, int(settings["n_envs"]), int(settings["seed"]))
     model._go_on_with(adapt(env), note, force_reset=False)
     total = int(settings["total_timesteps"])
-    if model.num_timesteps >= total:
+    # What ended a run before its evaluation leaves it to this one. Other settings need steps to show in.
+    is_another = origin.changes != changed or total != int(before["total_timesteps"])
+    if model.num_timesteps >= total and is_another:
         raise ValueError(
             f"{folder}: nothing is left to do: {model.num_timesteps} of {total} steps are done; use --steps"
         )

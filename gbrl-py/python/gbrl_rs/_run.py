@@ -102,6 +102,8 @@ class Run:
         self.total = int(settings["total_timesteps"])
         self.start = model.num_timesteps
         self.interrupted = False
+        # What is left to a run that was killed after its last step is its evaluation.
+        self._is_trained = self.start >= self.total
         model._agent.watch()
 
     def write_config(self) -> None:
@@ -123,12 +125,15 @@ class Run:
         began = time.perf_counter()
         watch = _Watch(self, Progress(self.start, self.total, quiet or verbose))
         try:
-            self.model.learn(
-                self.total - self.start,
-                callback=watch,
-                log_interval=1 if verbose else None,
-                reset_num_timesteps=self.start == 0,
-            )
+            if self._is_trained:
+                watch.init_callback(self.model)
+            else:
+                self.model.learn(
+                    self.total - self.start,
+                    callback=watch,
+                    log_interval=1 if verbose else None,
+                    reset_num_timesteps=self.start == 0,
+                )
         except KeyboardInterrupt:
             self.interrupted = True
         finally:
@@ -156,7 +161,7 @@ class Run:
             "steps": self.model.num_timesteps,
             "wall_s": time.perf_counter() - began,
             "train_s": seconds,
-            "steps_per_s": (self.model.num_timesteps - self.start) / seconds,
+            "steps_per_s": None if self._is_trained else (self.model.num_timesteps - self.start) / seconds,
             "train_return_mean": float(np.mean(returns)) if returns else None,
             "train_episodes": self.model._episode_num,
             "eval_return_mean": mean,
@@ -176,7 +181,8 @@ class Run:
         self.model.save(self.folder / "checkpoints" / f"{self.model.num_timesteps}.gbrl")
 
     def _save(self) -> None:
-        self.checkpoint()
+        if not self._is_trained:
+            self.checkpoint()
         self.model.save_policy(self.folder / "model.gbrl")
         states = self.model._agent.states()
         if states is not None:
