@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import gymnasium
@@ -35,7 +36,7 @@ def test_a_run_leaves_a_policy_and_goes_on(tmp_path, capsys, monkeypatch):
     result = json.loads(said.out.splitlines()[-1])
     folder = tmp_path / "runs" / "CartPole-v1" / NAME
     assert result["steps"] == 1024 and result["n_trees"] == 16 and tmp_path / result["run"] == folder
-    assert result["eval_return_mean"] > 0
+    assert result["eval_return_mean"] > 0 and 0 < result["cpu_s"] <= time.process_time()
     assert Booster.load(folder / "model.gbrl").n_trees == 16
     assert PPO.load(folder / "checkpoints" / "1024").seed == 3
     assert result["model_sha256"] == hashlib.sha256((folder / "model.gbrl").read_bytes()).hexdigest()
@@ -181,7 +182,8 @@ def test_two_do_not_train_in_one_folder(tmp_path, capsys, monkeypatch):
     lock.release()
 
 
-TIMES = ("wall_s", "train_s", "steps_per_s", "peak_rss_mb")
+TIMES = ("wall_s", "cpu_s", "train_s", "steps_per_s", "peak_rss_mb")
+SECONDS = ("time/fps", "time/time_elapsed", "time/cpu_elapsed")
 
 
 def rows_of(path):
@@ -204,7 +206,7 @@ COLUMNS = (
     "time/total_timesteps,rollout/ep_rew_mean,rollout/ep_len_mean,time/episodes,train/approx_kl,train/clip_fraction,"
     "train/clip_range,train/entropy_loss,train/explained_variance,train/loss,train/policy_gradient_loss,train/value_loss,"
     "train/n_updates,train/policy_lr,train/value_lr,train/n_trees,rollout/ep_rew_p10,rollout/ep_rew_p90,time/fps,"
-    "time/time_elapsed,eval/mean_reward,eval/std_reward,eval/mean_ep_length"
+    "time/time_elapsed,time/cpu_elapsed,eval/mean_reward,eval/std_reward,eval/mean_ep_length"
 ).split(",")
 
 
@@ -226,7 +228,9 @@ def test_the_sample_of_states_goes_on_with_the_run(tmp_path, capsys, monkeypatch
     assert not np.array_equal(states[1][:128], states[1][128:256])
     rows = [list(csv.DictReader(open(path / "metrics.csv"))) for path in paths]
     assert [row["time/total_timesteps"] for row in rows[0]] == [row["time/total_timesteps"] for row in rows[1]]
-    assert float(rows[1][-1]["time/time_elapsed"]) > float(rows[1][0]["time/time_elapsed"])
+    for key in ("time/time_elapsed", "time/cpu_elapsed"):
+        seconds = [float(row[key]) for row in rows[1]]
+        assert 0 < seconds[0] and seconds == sorted(seconds)
 
 
 def test_rows_that_will_be_written_again_are_dropped(tmp_path):
@@ -417,7 +421,7 @@ def test_equal_runs_report_equal_numbers(tmp_path, capsys, monkeypatch):
         result = json.loads(said.out)
         results.append([result[key] for key in ("eval_return_mean", "eval_return_std", "model_sha256")])
         found = csv.DictReader(open(tmp_path / out / "metrics.csv"))
-        rows.append([[value for key, value in row.items() if key not in ("time/fps", "time/time_elapsed")] for row in found])
+        rows.append([[value for key, value in row.items() if key not in SECONDS] for row in found])
     assert results[0] == results[1] and rows[0] == rows[1]
     model = PPO.load("a")
     assert evaluated(model, "CartPole-v1", 20, True) == evaluated(model, "CartPole-v1", 20, True)

@@ -4,7 +4,6 @@ mod board;
 mod checkpoint;
 mod curve;
 mod interrupt;
-mod memory;
 mod metrics;
 mod origin;
 mod progress;
@@ -12,6 +11,7 @@ pub mod run_folder;
 mod session;
 pub mod states;
 pub mod summary;
+mod usage;
 mod watcher;
 
 use std::path::{Path, PathBuf};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use gbrl_core::rl::eval::EvalReport;
 use serde_json::json;
 
-use super::memory;
 use super::origin::Origin;
+use super::usage;
 use crate::failure::Failure;
 use crate::output;
 use crate::text::{size, thousands, time};
@@ -50,6 +50,7 @@ impl Summary<'_> {
             "seed": self.seed,
             "steps": self.steps,
             "wall_s": self.wall.as_secs_f64(),
+            "cpu_s": usage::cpu_s(),
             "train_s": self.trained.as_secs_f64(),
             "steps_per_s": self.speed(),
             "train_return_mean": self.train_return,
@@ -58,7 +59,7 @@ impl Summary<'_> {
             "eval_return_std": self.evaluation.map(EvalReport::std),
             "eval_episodes": self.evaluation.map_or(0, |report| report.returns.len()),
             "n_trees": self.n_trees,
-            "peak_rss_mb": memory::peak_rss_mb(),
+            "peak_rss_mb": usage::peak_rss_mb(),
             "run": self.folder.display().to_string(),
             "model": self.model.display().to_string(),
             "model_bytes": self.model_bytes,
@@ -90,7 +91,7 @@ impl Summary<'_> {
                 let _ = writeln!(page, "              {verdict}");
             }
         }
-        let peak = memory::peak_rss_mb().map(|mb| format!(", {mb:.0} MB of memory at most")).unwrap_or_default();
+        let peak = usage::peak_rss_mb().map(|mb| format!(", {mb:.0} MB of memory at most")).unwrap_or_default();
         let _ =
             writeln!(page, "  policy      {} trees, {}{peak}", thousands(self.n_trees as f64), size(self.model_bytes));
         let _ = writeln!(page, "  settings    {}, seed {}", self.origin.text(), self.seed);

@@ -7,7 +7,7 @@ use super::{SMALL, run, train};
 
 fn rows(folder: &Path, run: &str) -> Vec<String> {
     let text = fs::read_to_string(folder.join(run).join("metrics.csv")).unwrap();
-    let times = ["time/fps", "time/time_elapsed"];
+    let times = ["time/fps", "time/time_elapsed", "time/cpu_elapsed"];
     let timeless = |line: &str| {
         let header = text.lines().next().unwrap().split(',');
         let cells = header.zip(line.split(',')).filter(|(name, _)| !times.contains(name));
@@ -74,7 +74,7 @@ fn a_run_that_was_killed_before_its_evaluation_is_evaluated() {
         for _ in 0..2 {
             let mut rest = run(folder.path(), "train --resume run --json").json();
             assert!(rest["steps_per_s"].is_null() && rest["eval_return_mean"].is_f64());
-            for key in ["wall_s", "train_s", "steps_per_s", "peak_rss_mb"] {
+            for key in ["wall_s", "cpu_s", "train_s", "steps_per_s", "peak_rss_mb"] {
                 rest[key] = 0.into();
                 whole[key] = 0.into();
             }

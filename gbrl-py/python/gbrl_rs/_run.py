@@ -32,8 +32,8 @@ EVAL_COPIES, EVAL_EPISODES = 16, 100
 MAX_ROWS = 4_000
 # More changed settings than these do not fit into a folder's name.
 NAMED = 3
-FPS, ELAPSED = "time/fps", "time/time_elapsed"
-OWN_COLUMNS = (LOW, HIGH, FPS, ELAPSED, EVALUATION, "eval/std_reward", "eval/mean_ep_length")
+FPS, ELAPSED, CPU = "time/fps", "time/time_elapsed", "time/cpu_elapsed"
+OWN_COLUMNS = (LOW, HIGH, FPS, ELAPSED, CPU, EVALUATION, "eval/std_reward", "eval/mean_ep_length")
 
 
 class Origin:
@@ -160,6 +160,7 @@ class Run:
             "seed": self.model.seed,
             "steps": self.model.num_timesteps,
             "wall_s": time.perf_counter() - began,
+            "cpu_s": time.process_time(),
             "train_s": seconds,
             "steps_per_s": None if self._is_trained else (self.model.num_timesteps - self.start) / seconds,
             "train_return_mean": float(np.mean(returns)) if returns else None,
@@ -225,7 +226,7 @@ class _Watch(BaseCallback):
     def __init__(self, run: Run, progress: Progress) -> None:
         super().__init__()
         self.run, self.progress = run, progress
-        self.began = time.perf_counter()
+        self.began, self.cpu_began = time.perf_counter(), time.process_time()
         self._metrics = _Metrics(run.folder / "metrics.csv", run.start)
         self._board = _board(run.folder, run.start)
         settings, rollout = run.settings, run.model.n_steps * run.model.n_envs
@@ -266,7 +267,9 @@ class _Watch(BaseCallback):
         steps, seconds = int(numbers[STEPS]), time.perf_counter() - self.began
         recorded = self.model.logger.name_to_value
         numbers |= {key: value for key, value in recorded.items() if key.startswith("train/")}
-        numbers |= {FPS: round((steps - self.run.start) / seconds), ELAPSED: self._metrics.elapsed_before + seconds}
+        cpu = self._metrics.cpu_before + time.process_time() - self.cpu_began
+        elapsed = self._metrics.elapsed_before + seconds
+        numbers |= {FPS: round((steps - self.run.start) / seconds), ELAPSED: elapsed, CPU: cpu}
         before, self._learnt_until = self._learnt_until, steps
         # Rollouts that Ctrl-C cut short shift all later ones.
         due = {name: every > 0 and steps // every > before // every for name, every in self._every.items()}
@@ -301,7 +304,7 @@ class _Metrics:
     def __init__(self, path: Path, resumed_at: int) -> None:
         self.path = path
         self.columns: list[str] = []
-        self.elapsed_before = 0.0
+        self.elapsed_before = self.cpu_before = 0.0
         if resumed_at == 0 or not path.exists():
             return
         with open(path, newline="") as file:
@@ -311,7 +314,7 @@ class _Metrics:
         text = "".join(f"{','.join(row)}\n" for row in (self.columns, *(row.values() for row in kept)))
         _gbrl.write_file(path, text.encode())
         if kept:
-            self.elapsed_before = float(kept[-1].get(ELAPSED) or 0.0)
+            self.elapsed_before, self.cpu_before = (float(kept[-1].get(key) or 0.0) for key in (ELAPSED, CPU))
 
     def write(self, numbers: dict[str, float]) -> None:
         """Adds a row; what is not there or not finite stays empty."""
