@@ -1,11 +1,13 @@
 //! `cargo xtask results`: train every environment of a suite with several seeds and write docs/results.md.
 //!
 //! One run folder per cell under runs/results; what is already measured is read from docs/results.json, and a run that
-//! was interrupted goes on from its last checkpoint. Page and pictures are made from docs/results.json alone.
+//! was interrupted goes on from its last checkpoint. Page and pictures are made from docs/results.json alone. Several
+//! commands may work at once: none trains what another is training.
 
 mod cells;
 mod curves;
 mod page;
+mod store;
 mod suite;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::workspace;
+use store::Store;
 use suite::{Paper, Suite};
 
 /// Options of `cargo xtask results`.
@@ -93,17 +96,16 @@ fn bounded_key(key: &str, share: f64) -> String {
 
 /// Trains what is missing and writes the page.
 pub fn run(args: &Args) -> Result<()> {
-    let store = workspace::root().join("docs/results.json");
-    let mut cells: Cells = match fs::read_to_string(&store) {
-        Ok(text) => serde_json::from_str(&text).context("docs/results.json")?,
-        Err(_) => Cells::new(),
-    };
-    let trained = if args.render_only { Ok(()) } else { cells::train(args, &mut cells, &store) };
+    let root = workspace::root();
+    let store = Store::new(root.join("docs/results.json"), root.join("runs/results/.locks"));
+    let trained = if args.render_only { Ok(()) } else { cells::train(args, &store) };
     // Also where a run failed or was stopped: what is there is shown.
     let paper = Paper::read()?;
-    let page = workspace::root().join("docs/results.md");
-    fs::write(&page, page::render(&cells, &paper)).with_context(|| page.display().to_string())?;
-    curves::draw(&cells, &paper)?;
+    let page = root.join("docs/results.md");
+    store.alone(|cells| {
+        fs::write(&page, page::render(&cells, &paper)).with_context(|| page.display().to_string())?;
+        curves::draw(&cells, &paper)
+    })?;
     println!("wrote {}", page.display());
     trained
 }
