@@ -261,7 +261,9 @@ fn run_one(cell: &Wanted, programs: &Programs, (bar, total): (&ProgressBar, &Pro
     trained.preset_sha256.clone_from(&cell.preset_sha256);
     let rows = metrics(&folder)?;
     // Of all sessions of a run that was interrupted.
-    trained.wall_s = rows.last().and_then(|row| row.elapsed).unwrap_or(trained.wall_s).max(trained.wall_s);
+    let (elapsed, cpu) = rows.last().map_or((None, None), |row| (row.elapsed, row.cpu));
+    trained.wall_s = elapsed.unwrap_or(trained.wall_s).max(trained.wall_s);
+    trained.cpu_s = trained.cpu_s.filter(|_| cpu.is_some() || !goes_on).map(|own| cpu.unwrap_or(own).max(own));
     trained.curve = thin(&rows);
     Ok(trained)
 }
@@ -277,6 +279,7 @@ struct Row {
     steps: u64,
     mean: f64,
     elapsed: Option<f64>,
+    cpu: Option<f64>,
 }
 
 fn metrics(folder: &Path) -> Result<Vec<Row>> {
@@ -288,11 +291,12 @@ fn metrics(folder: &Path) -> Result<Vec<Row>> {
     let (Some(steps), Some(mean)) = (column("time/total_timesteps"), column("rollout/ep_rew_mean")) else {
         bail!("{}: expected the columns time/total_timesteps and rollout/ep_rew_mean", path.display());
     };
-    let elapsed = column("time/time_elapsed");
+    let (elapsed, cpu) = (column("time/time_elapsed"), column("time/cpu_elapsed"));
     let row = |line: &str| {
         let fields: Vec<&str> = line.split(',').collect();
         let number = |column: usize| fields.get(column)?.parse::<f64>().ok();
-        Some(Row { steps: number(steps)? as u64, mean: number(mean)?, elapsed: elapsed.and_then(number) })
+        let (elapsed, cpu) = (elapsed.and_then(number), cpu.and_then(number));
+        Some(Row { steps: number(steps)? as u64, mean: number(mean)?, elapsed, cpu })
     };
     Ok(lines.filter_map(row).collect())
 }
@@ -317,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_thinned_curve_keeps_its_end() {
-        let rows: Vec<Row> = (1..=1000).map(|i| Row { steps: i, mean: i as f64, elapsed: None }).collect();
+        let rows: Vec<Row> = (1..=1000).map(|i| Row { steps: i, mean: i as f64, elapsed: None, cpu: None }).collect();
         let curve = thin(&rows);
         assert!(curve.len() <= POINTS && curve[curve.len() - 1] == (1000, 1000.0));
         assert!(thin(&[]).is_empty());
@@ -339,7 +343,7 @@ mod tests {
         fs::write(folder.join("metrics.csv"), text).unwrap();
         let rows = metrics(&folder).unwrap();
         assert_eq!((rows.len(), rows[0].steps, rows[0].mean, rows[0].elapsed), (2, 200, -3.5, Some(1.0)));
-        assert_eq!(steps_so_far(&folder), Some(300));
+        assert_eq!((steps_so_far(&folder), rows[0].cpu), (Some(300), None));
         fs::create_dir_all(folder.join("checkpoints")).unwrap();
         assert_eq!(last_checkpoint(&folder), None);
         for name in ["900.gbrl", "1000.gbrl", "2000.tmp", ".lock"] {

@@ -59,6 +59,9 @@ struct Cell {
     seed: u64,
     steps: u64,
     wall_s: f64,
+    /// Of processors, user and system, over all sessions; none for runs from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpu_s: Option<f64>,
     train_return_mean: f64,
     eval_return_mean: f64,
     eval_return_std: f64,
@@ -137,6 +140,7 @@ mod tests {
             seed,
             steps: 1000,
             wall_s: 2.0,
+            cpu_s: None,
             train_return_mean,
             eval_return_mean: -200.0,
             eval_return_std: 1.0,
@@ -155,6 +159,6 @@ mod tests {
         old.as_object_mut().unwrap().remove("algo");
         old.as_object_mut().unwrap().remove("curve");
         let read: Cell = serde_json::from_value(old).unwrap();
-        assert_eq!((read.algo.as_str(), read.curve.len()), ("ppo", 0));
+        assert_eq!((read.algo.as_str(), read.curve.len(), read.cpu_s), ("ppo", 0, None));
     }
 }
