@@ -86,6 +86,25 @@ fn a_run_that_was_killed_before_its_evaluation_is_evaluated() {
     }
 }
 
+/// Whose sample of states is JSON, from before it had blobs of its own.
+#[test]
+fn a_checkpoint_of_an_earlier_version_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoint-states-in-json");
+    fs::create_dir_all(folder.path().join("old/checkpoints")).unwrap();
+    fs::copy(data.with_extension("gbrl"), folder.path().join("old/checkpoints/64.gbrl")).unwrap();
+    fs::copy(data.with_extension("toml"), folder.path().join("settings.toml")).unwrap();
+    let rest = run(folder.path(), "train --resume old --steps 128 --json").json();
+    let whole = run(folder.path(), "train CartPole-v1 --preset ./settings.toml --steps 128 --out new --json").json();
+    for key in ["model_sha256", "train_return_mean", "eval_return_mean"] {
+        assert_eq!(rest[key], whole[key], "{key}");
+    }
+    let bytes = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert_eq!(bytes("old/states.safetensors"), bytes("new/states.safetensors"));
+    let text = String::from_utf8_lossy(&bytes("old/checkpoints/128.gbrl")).into_owned();
+    assert!(text.contains("blob.states.rows") && !text.contains("\"rows\":["));
+}
+
 #[test]
 fn a_run_that_failed_goes_on_from_before_the_failure() {
     let folder = tempfile::tempdir().unwrap();
