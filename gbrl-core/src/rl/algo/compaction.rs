@@ -138,8 +138,9 @@ impl Compaction {
             return Ok(None);
         }
         let (fitted, held_out) = self.divide(head.n_features());
+        let mut distiller = booster.distiller(&fitted)?;
         for n_trees in sizes(max_trees) {
-            let small = booster.distil(&fitted, n_trees, |_| ())?;
+            let small = distiller.distil(n_trees, |_| ())?;
             let outcome = Outcome::of(booster, &small, head, &held_out)?;
             self.last = Some(outcome);
             if outcome.policy_change <= run.max_compaction_change || outcome.kl <= NEAR {
