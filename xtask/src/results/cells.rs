@@ -93,20 +93,11 @@ pub fn train(args: &Args, store: &Store) -> Result<()> {
             bar.set_prefix(cell.name());
             let trained = run_unclaimed(&cell, &programs, store, (&bar, &total));
             bar.finish_and_clear();
-            let said = match trained {
-                Ok(Outcome::Trained(trained)) => {
-                    format!("{:.2} in {:.1} s", trained.train_return_mean, trained.wall_s)
-                }
-                Ok(Outcome::LeftAlone(reason)) => {
-                    total.inc(cell.steps);
-                    reason.to_owned()
-                }
-                // One run that cannot be trained keeps the others from nothing.
-                Err(error) => {
-                    failed.lock().expect("no thread panics").push(cell.name());
-                    format!("{error:#}")
-                }
-            };
+            // One run that cannot be trained keeps the others from nothing.
+            let said = trained.unwrap_or_else(|error| {
+                failed.lock().expect("no thread panics").push(cell.name());
+                format!("{error:#}")
+            });
             let _ = bars.println(format!("{}: {said}", cell.name()));
         }
     };
@@ -176,29 +167,27 @@ fn gymnasium() -> Result<PathBuf> {
     Ok(python)
 }
 
-/// What came of a cell.
-enum Outcome {
-    Trained(Cell),
-    /// Another command has it, or had it.
-    LeftAlone(&'static str),
-}
-
-/// Trains a cell that nobody else does and adds it to the store.
+/// Trains a cell that nobody else does and adds it to the store; says what came of it.
 fn run_unclaimed(
     cell: &Wanted,
     programs: &Programs,
     store: &Store,
-    bars: (&ProgressBar, &ProgressBar),
-) -> Result<Outcome> {
+    (bar, total): (&ProgressBar, &ProgressBar),
+) -> Result<String> {
+    let left_alone = |reason: &str| {
+        total.inc(cell.steps);
+        Ok(reason.to_owned())
+    };
     let Some(_claim) = store.claim(&cell.folder())? else {
-        return Ok(Outcome::LeftAlone("left to another process, which is training it"));
+        return left_alone("left to another process, which is training it");
     };
     if cell.is_in(&store.read()?) {
-        return Ok(Outcome::LeftAlone("trained by another process meanwhile"));
+        return left_alone("trained by another process meanwhile");
     }
-    let trained = run_one(cell, programs, bars)?;
-    store.add(cell.key(), trained.clone())?;
-    Ok(Outcome::Trained(trained))
+    let trained = run_one(cell, programs, (bar, total))?;
+    let said = format!("{:.2} in {:.1} s", trained.train_return_mean, trained.wall_s);
+    store.add(cell.key(), trained)?;
+    Ok(said)
 }
 
 /// Trains one cell, or the rest of it.
