@@ -236,7 +236,8 @@ impl Watcher {
             Event::EvaluationDue { timesteps, policy } => self.evaluate(*timesteps, policy)?,
             Event::CheckpointDue { timesteps, trainer } => {
                 let (path, program) = (self.folder.checkpoint(*timesteps), self.program_state());
-                // What a checkpoint continues from is on the disk before it; nobody writes a last row later.
+                // What a checkpoint continues from is on the disk before it, the last row too: who goes on from the last
+                // one takes no step that could bring it.
                 if *timesteps >= self.settings.run.total_timesteps {
                     self.log_last(*timesteps, trainer.metrics())?;
                 }

@@ -252,9 +252,18 @@ fn run_one(cell: &Wanted, programs: &Programs, (bar, total): (&ProgressBar, &Pro
     // Of all sessions of a run that was interrupted.
     let (elapsed, cpu) = rows.last().map_or((None, None), |row| (row.elapsed, row.cpu));
     trained.wall_s = elapsed.unwrap_or(trained.wall_s).max(trained.wall_s);
-    trained.cpu_s = trained.cpu_s.filter(|_| cpu.is_some() || !goes_on).map(|own| cpu.unwrap_or(own).max(own));
+    trained.cpu_s = cpu_of_all_sessions(trained.cpu_s, cpu, goes_on);
     trained.curve = thin(&rows);
     Ok(trained)
+}
+
+/// Processor time of a run, from what its last session used and what metrics.csv counted over all of them; `None` where
+/// an earlier session did not count.
+fn cpu_of_all_sessions(last: Option<f64>, counted: Option<f64>, goes_on: bool) -> Option<f64> {
+    match (last, counted) {
+        (Some(last), Some(counted)) => Some(last.max(counted)),
+        (last, _) => last.filter(|_| !goes_on),
+    }
 }
 
 /// Steps of the checkpoint with the most.
@@ -322,6 +331,15 @@ mod tests {
         let own = digest("source = \"a\"\nn_envs = 8\ngamma = 0.9");
         assert_eq!(own, digest("gamma = 0.9\nsource = \"b\"\nn_envs = 8"));
         assert_ne!(own, digest("gamma = 0.9\nn_envs = 9"));
+    }
+
+    #[test]
+    fn processor_time_is_of_all_sessions_or_unknown() {
+        assert_eq!(cpu_of_all_sessions(Some(3.0), Some(2.0), false), Some(3.0));
+        assert_eq!(cpu_of_all_sessions(Some(1.0), Some(9.0), true), Some(9.0));
+        assert_eq!(cpu_of_all_sessions(Some(1.0), None, false), Some(1.0));
+        assert_eq!(cpu_of_all_sessions(Some(1.0), None, true), None);
+        assert_eq!(cpu_of_all_sessions(None, None, false), None);
     }
 
     #[test]
