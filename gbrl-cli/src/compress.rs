@@ -111,8 +111,9 @@ pub fn run(args: &Args) -> Result<Done, Failure> {
     let goal = Goal::of(args, || play(&policy, SOUGHT_ON))?;
     let bar =
         if args.json || !std::io::stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
-    let attempt = |n: usize| -> Result<Small, Failure> {
-        let small = policy.compressed(&fitted, n, |grown| {
+    let mut compressor = policy.compressor(&fitted)?;
+    let mut attempt = |n: usize| -> Result<Small, Failure> {
+        let small = compressor.compressed(n, |grown| {
             bar.set_message(format!("{} of {} trees", thousands(grown as f64), thousands(n as f64)));
             bar.tick();
         })?;
@@ -254,10 +255,11 @@ pub fn suggestion(policy: &Policy, states: &Rows) -> Result<Option<Policy>, Fail
     let (fitted, _) = divide(&states.observations, policy.head().n_features());
     let mean = arena.play(policy, SOUGHT_ON)?.mean();
     let least = mean - MAX_LOSS * mean.abs();
+    let mut compressor = policy.compressor(&fitted)?;
     smallest(
         policy.ensemble().trees().len(),
         |small: &Policy| Ok(arena.play(small, SOUGHT_ON)?.mean() >= least),
-        |n| Ok(policy.compressed(&fitted, n, |_| ())?),
+        |n| Ok(compressor.compressed(n, |_| ())?),
     )
 }
 
@@ -265,7 +267,7 @@ pub fn suggestion(policy: &Policy, states: &Rows) -> Result<Option<Policy>, Fail
 fn smallest<S>(
     n_trees: usize,
     is_met: impl Fn(&S) -> Result<bool, Failure>,
-    attempt: impl Fn(usize) -> Result<S, Failure>,
+    mut attempt: impl FnMut(usize) -> Result<S, Failure>,
 ) -> Result<Option<S>, Failure> {
     let (mut too_few, mut n) = (1, 2);
     let mut best = loop {

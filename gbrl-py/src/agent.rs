@@ -70,9 +70,6 @@ pub const SHORT: usize = 1 << 17;
 /// Rows between two looks at whether to stop.
 const PIECE: usize = 1 << 12;
 
-/// The blob of a saved agent that holds [`Visited`].
-const VISITED: &str = "visited";
-
 /// What a saved agent has besides its model.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -474,10 +471,8 @@ impl Agent {
             saved.agent.set_settings(settings)?;
             let inner = algo::Agent::resume_on(&backend, &saved.agent, read.model)?;
             let agent = Self::around(inner, saved.predictions);
-            if let Some(bytes) = read.blobs.remove(VISITED) {
-                let mask_len = agent.mask_len(&agent.read());
-                *lock(&agent.visited) = Some(Visited::read(&bytes, agent.n_envs, agent.n_features, mask_len)?);
-            }
+            let mask_len = agent.mask_len(&agent.read());
+            *lock(&agent.visited) = Visited::read(&mut read.blobs, agent.n_envs, agent.n_features, mask_len)?;
             Ok((agent, saved.note))
         })
     }
@@ -578,7 +573,7 @@ impl Agent {
             .map_err(|error| Error::parameter("state", error, "numbers that JSON can hold"))?;
         let mut checkpoint = Checkpoint::new(model, state);
         if let Some(visited) = lock(&self.visited).as_ref() {
-            checkpoint.blobs.insert(VISITED.to_owned(), json(visited)?.into_bytes());
+            visited.write(&mut checkpoint.blobs)?;
         }
         checkpoint.to_bytes()
     }

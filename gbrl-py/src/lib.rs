@@ -9,6 +9,7 @@ mod booster;
 mod doorway;
 mod error;
 mod export;
+mod lock;
 mod look;
 mod moment;
 mod policy_file;
@@ -30,6 +31,8 @@ mod module {
     use crate::error::{DeviceError, EnvironmentContractError, FormatError};
     #[pymodule_export]
     use crate::export::export_policy;
+    #[pymodule_export]
+    use crate::lock::FolderLock;
     #[pymodule_export]
     use crate::moment::Moment;
     #[pymodule_export]

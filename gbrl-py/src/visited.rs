@@ -1,18 +1,22 @@
 //! A sample of the states that an agent was asked about, for whoever exports or compresses its policy.
 
+use std::collections::BTreeMap;
+
 use gbrl_core::error::{Error, Result};
-use gbrl_core::rl::visited::{Reservoir, to_safetensors};
-use serde::{Deserialize, Serialize};
+use gbrl_core::rl::visited::{Reservoir, from_blobs, to_blobs, to_safetensors};
+
+/// The blobs of a saved agent that hold it.
+const NAME: &str = "visited";
+
+/// The blobs of a checkpoint.
+type Blobs = BTreeMap<String, Vec<u8>>;
 
 /// Samples of all copies.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Visited {
     n_features: usize,
     mask_len: usize,
     copies: Vec<Reservoir>,
     /// What the next decision is about, `[n_envs, n_features]`; not in files, since `begin` comes first.
-    #[serde(skip)]
     next: Vec<f32>,
 }
 
@@ -54,15 +58,19 @@ impl Visited {
         to_safetensors(&self.copies, self.n_features, self.mask_len)
     }
 
-    /// What a file says, which belongs to these environments.
-    pub fn read(bytes: &[u8], n_envs: usize, n_features: usize, mask_len: usize) -> Result<Self> {
-        let read: Visited = serde_json::from_slice(bytes)
-            .map_err(|error| Error::format("visited states", "invalid contents", "what to_bytes wrote", error))?;
-        let got = (read.copies.len(), read.n_features, read.mask_len);
-        if got != (n_envs, n_features, mask_len) || !read.copies.iter().all(|copy| copy.fits(n_features, mask_len)) {
-            let expected = format!("{:?} copies, features and flags", (n_envs, n_features, mask_len));
-            return Err(Error::format("visited states", "another size", expected, format!("{got:?}")));
+    /// Puts it into a checkpoint.
+    pub fn write(&self, blobs: &mut Blobs) -> Result<()> {
+        blobs.extend(to_blobs(&self.copies, NAME)?);
+        Ok(())
+    }
+
+    /// What a checkpoint says, which belongs to these environments; `None` where it says nothing.
+    pub fn read(blobs: &mut Blobs, n_envs: usize, n_features: usize, mask_len: usize) -> Result<Option<Self>> {
+        let Some(copies) = from_blobs(blobs, NAME)? else { return Ok(None) };
+        if copies.len() != n_envs || !copies.iter().all(|copy| copy.fits(n_features, mask_len)) {
+            let expected = format!("{n_envs} copies of {n_features} features and {mask_len} flags");
+            return Err(Error::format("visited states", "another size", expected, format!("{} copies", copies.len())));
         }
-        Ok(read)
+        Ok(Some(Visited { n_features, mask_len, copies, next: Vec::new() }))
     }
 }

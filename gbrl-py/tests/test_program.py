@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import gymnasium
@@ -14,7 +15,7 @@ import pytest
 from toys import Count, Masked
 
 import gbrl_rs
-from gbrl_rs import PPO, Booster
+from gbrl_rs import PPO, Booster, _gbrl
 from gbrl_rs.__main__ import main
 from gbrl_rs._report import Progress, duration, size, thousands
 from gbrl_rs._run import Origin, _Metrics, evaluated
@@ -35,7 +36,7 @@ def test_a_run_leaves_a_policy_and_goes_on(tmp_path, capsys, monkeypatch):
     result = json.loads(said.out.splitlines()[-1])
     folder = tmp_path / "runs" / "CartPole-v1" / NAME
     assert result["steps"] == 1024 and result["n_trees"] == 16 and tmp_path / result["run"] == folder
-    assert result["eval_return_mean"] > 0
+    assert result["eval_return_mean"] > 0 and 0 < result["cpu_s"] <= time.process_time()
     assert Booster.load(folder / "model.gbrl").n_trees == 16
     assert PPO.load(folder / "checkpoints" / "1024").seed == 3
     assert result["model_sha256"] == hashlib.sha256((folder / "model.gbrl").read_bytes()).hexdigest()
@@ -44,8 +45,9 @@ def test_a_run_leaves_a_policy_and_goes_on(tmp_path, capsys, monkeypatch):
     if sys.version_info >= (3, 11):
         code, said = run(capsys, "--resume", str(folder), "--steps", "2048", "--json")
         assert code == 0 and json.loads(said.out)["steps"] == 2048
-        code, said = run(capsys, "--resume", str(folder), "--steps", "2048")
-        assert code == 2 and "nothing is left to do" in said.err
+        for changes in (["--steps", "1024"], ["--set", "max_depth=2"]):
+            code, said = run(capsys, "--resume", str(folder), *changes)
+            assert code == 2 and "nothing is left to do" in said.err
         code, said = run(capsys, "CartPole-v1", "--preset", str(folder / "config.toml"), "--steps", "128", "--quiet")
         assert code == 0 and (tmp_path / "runs" / "CartPole-v1" / "ppo-config-seed3").is_dir() and said.out == ""
     code, said = run(capsys, "CartPole-v1", *QUICK, "--steps", "128")
@@ -119,7 +121,7 @@ def test_the_files_are_those_of_the_program(env, tmp_path, capsys, monkeypatch):
         columns = file.readline().strip().split(",")
     assert columns == COLUMNS
     names = {path.name.split(".")[0] for path in folder.iterdir()} - {"curve", "events"}
-    assert names == {"model", "config", "metrics", "states", "checkpoints"}
+    assert names == {"", "model", "config", "metrics", "states", "checkpoints"}  # the first is .lock
     rows, masks = rows_of(folder / "states.safetensors")
     assert PPO.load(folder).observation_space.shape == rows.shape[1:] and len(rows) == 512 and np.isfinite(rows).all()
     if env == "Masked-v0":
@@ -127,6 +129,61 @@ def test_the_files_are_those_of_the_program(env, tmp_path, capsys, monkeypatch):
         assert (masks.argmax(axis=1) == rows[:, 0]).all() and (masks.sum(axis=1) == 1).all()
     else:
         assert masks is None
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "LinearEquation-v0"])
+def test_a_run_that_was_killed_before_its_evaluation_is_evaluated(env, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("tomllib")
+    monkeypatch.chdir(tmp_path)
+    said = run(capsys, env, *QUICK, "--set", "norm_obs=true", "--steps", "512", "--out", "a", "--json")[1]
+    whole = json.loads(said.out)
+    names = ("checkpoints/512.gbrl", "model.gbrl", "config.toml", "metrics.csv", "states.safetensors")
+    before = {name: (tmp_path / "a" / name).read_bytes() for name in names}
+    for name in ("model.gbrl", "states.safetensors"):
+        (tmp_path / "a" / name).unlink()
+    for _ in range(2):  # evaluating does not use a run up
+        code, said = run(capsys, "--resume", "a", "--json")
+        rest = json.loads(said.out)
+        assert code == 0 and rest["steps_per_s"] is None
+        assert {**whole, **dict.fromkeys(TIMES)} == {**rest, **dict.fromkeys(TIMES)}
+        assert before == {name: (tmp_path / "a" / name).read_bytes() for name in names}
+    code, said = run(capsys, "--resume", "a")
+    assert code == 0 and f"{env} trained for 512 steps before\n" in said.out
+
+
+def test_two_do_not_train_in_one_folder(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("tomllib")
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    class Asking(Count):
+        def step(self, action):
+            if not seen:
+                seen.append(None)
+                command = [sys.executable, "-m", "gbrl_rs", "train", "--resume", "a", "--steps", "512"]
+                seen[0] = subprocess.run(command, capture_output=True, text=True)
+            return super().step(action)
+
+    gymnasium.register("Asking-v0", lambda: Asking())
+    try:
+        assert run(capsys, "Asking-v0", *QUICK, "--steps", "128", "--out", "a", "--quiet")[0] == 0
+        assert seen.pop().returncode == 2  # there was no checkpoint yet
+        code, said = run(capsys, "--resume", "a", "--steps", "256", "--quiet")
+    finally:
+        gymnasium.registry.pop("Asking-v0")
+    assert code == 0, said.err
+    assert seen[0].returncode == 2 and "a: another process is training there" in seen[0].stderr
+    # Whoever is done, or failed, lets others in.
+    assert run(capsys, "--resume", "a", "--set", "n_envs=3")[0] == 2
+    _gbrl.FolderLock("a").release()
+    lock = _gbrl.FolderLock(tmp_path / "a")
+    with pytest.raises(OSError, match="a: another process is training there"):
+        _gbrl.FolderLock("a")
+    lock.release()
+
+
+TIMES = ("wall_s", "cpu_s", "train_s", "steps_per_s", "peak_rss_mb")
+SECONDS = ("time/fps", "time/time_elapsed", "time/cpu_elapsed")
 
 
 def rows_of(path):
@@ -149,7 +206,7 @@ COLUMNS = (
     "time/total_timesteps,rollout/ep_rew_mean,rollout/ep_len_mean,time/episodes,train/approx_kl,train/clip_fraction,"
     "train/clip_range,train/entropy_loss,train/explained_variance,train/loss,train/policy_gradient_loss,train/value_loss,"
     "train/n_updates,train/policy_lr,train/value_lr,train/n_trees,rollout/ep_rew_p10,rollout/ep_rew_p90,time/fps,"
-    "time/time_elapsed,eval/mean_reward,eval/std_reward,eval/mean_ep_length"
+    "time/time_elapsed,time/cpu_elapsed,eval/mean_reward,eval/std_reward,eval/mean_ep_length"
 ).split(",")
 
 
@@ -171,7 +228,9 @@ def test_the_sample_of_states_goes_on_with_the_run(tmp_path, capsys, monkeypatch
     assert not np.array_equal(states[1][:128], states[1][128:256])
     rows = [list(csv.DictReader(open(path / "metrics.csv"))) for path in paths]
     assert [row["time/total_timesteps"] for row in rows[0]] == [row["time/total_timesteps"] for row in rows[1]]
-    assert float(rows[1][-1]["time/time_elapsed"]) > float(rows[1][0]["time/time_elapsed"])
+    for key in ("time/time_elapsed", "time/cpu_elapsed"):
+        seconds = [float(row[key]) for row in rows[1]]
+        assert 0 < seconds[0] and seconds == sorted(seconds)
 
 
 def test_rows_that_will_be_written_again_are_dropped(tmp_path):
@@ -362,7 +421,7 @@ def test_equal_runs_report_equal_numbers(tmp_path, capsys, monkeypatch):
         result = json.loads(said.out)
         results.append([result[key] for key in ("eval_return_mean", "eval_return_std", "model_sha256")])
         found = csv.DictReader(open(tmp_path / out / "metrics.csv"))
-        rows.append([[value for key, value in row.items() if key not in ("time/fps", "time/time_elapsed")] for row in found])
+        rows.append([[value for key, value in row.items() if key not in SECONDS] for row in found])
     assert results[0] == results[1] and rows[0] == rows[1]
     model = PPO.load("a")
     assert evaluated(model, "CartPole-v1", 20, True) == evaluated(model, "CartPole-v1", 20, True)

@@ -7,6 +7,7 @@ use gbrl_core::Error;
 use gbrl_core::io::{Checkpoint, Model, ModelRef};
 use gbrl_core::rl::algo::TrainerState;
 use gbrl_core::rl::policy::About;
+use gbrl_core::rl::visited::{from_blobs, to_blobs};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -51,7 +52,7 @@ pub fn save(
         "program": serde_json::to_value(program).map_err(failed)?,
     });
     let mut checkpoint = Checkpoint::new(model, state);
-    checkpoint.blobs.insert(STATES.to_owned(), serde_json::to_vec(states).map_err(failed)?);
+    checkpoint.blobs.extend(to_blobs(states, STATES)?);
     Ok(checkpoint.save(path)?)
 }
 
@@ -70,8 +71,9 @@ pub fn load(path: &Path) -> Result<Saved, Failure> {
     let part = |name: &str, value: &mut Value| value.get_mut(name).map(Value::take).unwrap_or_default();
     let trainer = serde_json::from_value(part("trainer", &mut checkpoint.state)).map_err(|e| failed("trainer", e))?;
     let program = serde_json::from_value(part("program", &mut checkpoint.state)).map_err(|e| failed("program", e))?;
-    let bytes = checkpoint.blobs.remove(STATES).unwrap_or_default();
-    let states = serde_json::from_slice(&bytes).map_err(|error| failed("sample of states", error))?;
+    let Some(states) = from_blobs(&mut checkpoint.blobs, STATES)? else {
+        return Err(Error::format(what, "not of a training run", "a valid sample of states", "none").into());
+    };
     let env_id = match About::of(&checkpoint.model)?.and_then(|about| about.training) {
         Some(training) => training.env,
         None => return Err(Error::format(what, "not of a training run", "the name of an environment", "none").into()),

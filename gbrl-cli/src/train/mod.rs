@@ -4,7 +4,6 @@ mod board;
 mod checkpoint;
 mod curve;
 mod interrupt;
-mod memory;
 mod metrics;
 mod origin;
 mod progress;
@@ -12,6 +11,7 @@ pub mod run_folder;
 mod session;
 pub mod states;
 pub mod summary;
+mod usage;
 mod watcher;
 
 use std::path::{Path, PathBuf};
@@ -80,7 +80,8 @@ pub struct Args {
     /// Folder of the run, instead of runs/ENV/NAME
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Go on with an earlier run from its last checkpoint, as if it had never stopped
+    /// Go on with an earlier run from its last checkpoint, as if it had never stopped; one whose steps are done is
+    /// evaluated
     #[arg(long, value_name = "RUN_DIR")]
     resume: Option<PathBuf>,
     /// No progress bar and no summary
@@ -138,16 +139,19 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
     }
     let start = saved.trainer.timesteps();
     let mut settings = saved.trainer.settings().clone();
+    let asked = settings.run.total_timesteps;
     apply(args, &mut settings)?;
     let mut origin = Origin { preset: saved.program.preset.clone(), changes: saved.program.changes.clone() };
     origin.change(saved.trainer.settings(), &settings);
     saved.trainer.set_settings(settings.clone())?;
     let total = settings.run.total_timesteps;
-    if start >= total {
+    // What ended a run before its evaluation leaves it to this one. Other settings need steps to show in.
+    let is_another = origin.changes != saved.program.changes || total != asked;
+    if start >= total && is_another {
         return Err(Failure::new(format!(
             "{}: nothing is left to do: {start} of {total} steps are done; expected more steps, as in --steps {}",
             path.display(),
-            2 * total
+            2 * start.max(total)
         )));
     }
     let (states, copies) = States::watch(copies(env_id, settings.run.n_envs)?, settings.run.seed);

@@ -5,11 +5,13 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use gbrl_core::Error;
+use gbrl_core::io::FolderLock;
 
 use super::states;
 use crate::failure::Failure;
 
 const MODEL: &str = "model.gbrl";
+const CHECKPOINTS: &str = "checkpoints";
 
 /// The file that `path` means: itself, or the model of a run folder.
 pub fn model_file(path: &Path) -> PathBuf {
@@ -23,9 +25,10 @@ pub fn states_file(model: &Path) -> PathBuf {
     above.filter(|above| !beside.exists() && above.exists()).unwrap_or(beside)
 }
 
-/// Where a run's files lie.
+/// Where a run's files lie. While it is open, nobody else trains there.
 pub struct RunFolder {
     path: PathBuf,
+    _lock: FolderLock,
 }
 
 /// More folders of one name than anybody wants.
@@ -57,11 +60,13 @@ impl RunFolder {
                 }
                 Err(error) => return Err(failed(&path, error)),
             }
-            let folder = RunFolder { path };
-            match fs::create_dir(folder.checkpoints()) {
-                Ok(()) => return Ok(folder),
+            match fs::create_dir(path.join(CHECKPOINTS)) {
+                Ok(()) => {
+                    let lock = FolderLock::take(&path)?;
+                    return Ok(RunFolder { path, _lock: lock });
+                }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(&folder.path, error)),
+                Err(error) => return Err(failed(&path, error)),
             }
         }
         Err(Failure::expected(
@@ -71,10 +76,9 @@ impl RunFolder {
         ))
     }
 
-    /// The folder of an earlier run.
+    /// The folder of an earlier run, in which nobody trains any more.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let folder = RunFolder { path: path.to_owned() };
-        if !folder.checkpoints().is_dir() {
+        if !path.join(CHECKPOINTS).is_dir() {
             let got = if path.exists() { "a path without it" } else { "a path that does not exist" };
             return Err(Failure::expected(
                 &format!("--resume {}", path.display()),
@@ -82,7 +86,8 @@ impl RunFolder {
                 got,
             ));
         }
-        Ok(folder)
+        let lock = FolderLock::take(path)?;
+        Ok(RunFolder { path: path.to_owned(), _lock: lock })
     }
 
     pub fn path(&self) -> &Path {
@@ -117,7 +122,7 @@ impl RunFolder {
     }
 
     fn checkpoints(&self) -> PathBuf {
-        self.path.join("checkpoints")
+        self.path.join(CHECKPOINTS)
     }
 }
 

@@ -97,6 +97,8 @@ fn save(watcher: &mut Watcher, (state, model): (&TrainerState, ModelRef<'_>)) ->
     let bytes = model::to_bytes(&model)?;
     write_atomic(watcher.folder.model(), &bytes)?;
     if !watcher.has_checkpoint(state.timesteps()) {
+        // First, so that whoever goes on from the checkpoint finds the numbers until there.
+        watcher.flush()?;
         let path = watcher.folder.checkpoint(state.timesteps());
         checkpoint::save(&path, (state, model), &watcher.program_state(), &watcher.states.save())?;
     }

@@ -7,7 +7,6 @@ use gbrl_core::error::{Error, Result};
 use gbrl_core::rl::env::{Action, Env, Step, mask_len};
 use gbrl_core::rl::space::Space;
 use gbrl_core::rl::visited::{Reservoir, to_safetensors};
-use serde::{Deserialize, Serialize};
 
 /// The file in a run's folder.
 pub const FILE: &str = "states.safetensors";
@@ -22,12 +21,8 @@ pub struct States {
     copies: Vec<Arc<Mutex<Reservoir>>>,
 }
 
-/// What a checkpoint keeps.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SavedStates {
-    copies: Vec<Reservoir>,
-}
+/// What a checkpoint keeps: a sample for each copy.
+pub type SavedStates = Vec<Reservoir>;
 
 impl States {
     /// Wraps each environment so that its states are sampled.
@@ -49,17 +44,17 @@ impl States {
 
     /// For a checkpoint.
     pub fn save(&self) -> SavedStates {
-        SavedStates { copies: self.copies.iter().map(|copy| lock(copy).clone()).collect() }
+        self.copies.iter().map(|copy| lock(copy).clone()).collect()
     }
 
     /// Goes on from a checkpoint.
     pub fn restore(&self, saved: SavedStates) -> Result<()> {
         let fits = |copy: &Reservoir| copy.fits(self.n_features, self.mask_len);
-        if saved.copies.len() != self.copies.len() || !saved.copies.iter().all(fits) {
+        if saved.len() != self.copies.len() || !saved.iter().all(fits) {
             let expected = format!("{} copies of {} features", self.copies.len(), self.n_features);
-            return Err(Error::format("checkpoint", "visited states of another size", expected, saved.copies.len()));
+            return Err(Error::format("checkpoint", "visited states of another size", expected, saved.len()));
         }
-        for (copy, saved) in self.copies.iter().zip(saved.copies) {
+        for (copy, saved) in self.copies.iter().zip(saved) {
             *lock(copy) = saved;
         }
         Ok(())
@@ -202,8 +197,7 @@ mod tests {
     fn a_saved_sample_goes_on_where_it_was() {
         let states = run("CartPole-v1", 2, 3_000);
         let copy = run("CartPole-v1", 2, 10);
-        let text = serde_json::to_string(&states.save()).unwrap();
-        copy.restore(serde_json::from_str(&text).unwrap()).unwrap();
+        copy.restore(states.save()).unwrap();
         assert_eq!(states.to_bytes().unwrap(), copy.to_bytes().unwrap());
         assert!(run("CartPole-v1", 1, 10).restore(states.save()).is_err());
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use gbrl_core::rl::eval::EvalReport;
 use serde_json::json;
 
-use super::memory;
 use super::origin::Origin;
+use super::usage;
 use crate::failure::Failure;
 use crate::output;
 use crate::text::{size, thousands, time};
@@ -50,15 +50,16 @@ impl Summary<'_> {
             "seed": self.seed,
             "steps": self.steps,
             "wall_s": self.wall.as_secs_f64(),
+            "cpu_s": usage::cpu_s(),
             "train_s": self.trained.as_secs_f64(),
-            "steps_per_s": self.steps_now as f64 / self.trained.as_secs_f64(),
+            "steps_per_s": self.speed(),
             "train_return_mean": self.train_return,
             "train_episodes": self.episodes,
             "eval_return_mean": self.evaluation.map(EvalReport::mean),
             "eval_return_std": self.evaluation.map(EvalReport::std),
             "eval_episodes": self.evaluation.map_or(0, |report| report.returns.len()),
             "n_trees": self.n_trees,
-            "peak_rss_mb": memory::peak_rss_mb(),
+            "peak_rss_mb": usage::peak_rss_mb(),
             "run": self.folder.display().to_string(),
             "model": self.model.display().to_string(),
             "model_bytes": self.model_bytes,
@@ -71,16 +72,10 @@ impl Summary<'_> {
     /// The page.
     pub fn print(&self) -> Result<(), Failure> {
         let mut page = String::new();
-        let speed = self.steps_now as f64 / self.trained.as_secs_f64();
         let verb = if self.interrupted { "stopped after" } else { "trained for" };
-        let _ = writeln!(
-            page,
-            "{} {verb} {} in {} ({} steps/s)\n",
-            self.env_id,
-            self.steps_done(),
-            time(self.trained),
-            thousands(speed.round()),
-        );
+        let pace =
+            self.speed().map(|speed| format!(" in {} ({} steps/s)", time(self.trained), thousands(speed.round())));
+        let _ = writeln!(page, "{} {verb} {}{}\n", self.env_id, self.steps_done(), pace.unwrap_or_default());
         let training = match self.window {
             0 => "no episode has ended yet".to_owned(),
             n => format!(
@@ -96,7 +91,7 @@ impl Summary<'_> {
                 let _ = writeln!(page, "              {verdict}");
             }
         }
-        let peak = memory::peak_rss_mb().map(|mb| format!(", {mb:.0} MB of memory at most")).unwrap_or_default();
+        let peak = usage::peak_rss_mb().map(|mb| format!(", {mb:.0} MB of memory at most")).unwrap_or_default();
         let _ =
             writeln!(page, "  policy      {} trees, {}{peak}", thousands(self.n_trees as f64), size(self.model_bytes));
         let _ = writeln!(page, "  settings    {}, seed {}", self.origin.text(), self.seed);
@@ -108,11 +103,17 @@ impl Summary<'_> {
         output::print(&page)
     }
 
+    /// Steps per second; `None` where all steps were done before.
+    fn speed(&self) -> Option<f64> {
+        (self.steps_now > 0).then(|| self.steps_now as f64 / self.trained.as_secs_f64())
+    }
+
     fn steps_done(&self) -> String {
         let (now, all) = (thousands(self.steps_now as f64), thousands(self.steps as f64));
-        match self.steps_now == self.steps {
-            true => format!("{all} steps"),
-            false => format!("{now} more steps, {all} in all,"),
+        match self.steps - self.steps_now {
+            0 => format!("{all} steps"),
+            before if before == self.steps => format!("{all} steps before"),
+            _ => format!("{now} more steps, {all} in all,"),
         }
     }
 

@@ -18,6 +18,7 @@ use super::origin::Origin;
 use super::progress::Progress;
 use super::run_folder::RunFolder;
 use super::states::States;
+use super::usage;
 use crate::failure::Failure;
 
 /// Episodes that the run's final training return is the mean of.
@@ -32,8 +33,9 @@ const LOW: &str = "rollout/ep_rew_p10";
 const HIGH: &str = "rollout/ep_rew_p90";
 const EVALUATION: &str = "eval/mean_reward";
 const ELAPSED: &str = "time/time_elapsed";
+const CPU: &str = "time/cpu_elapsed";
 /// Columns that the program adds to the core's.
-const OWN: [&str; 7] = [LOW, HIGH, "time/fps", ELAPSED, EVALUATION, "eval/std_reward", "eval/mean_ep_length"];
+const OWN: [&str; 8] = [LOW, HIGH, "time/fps", ELAPSED, CPU, EVALUATION, "eval/std_reward", "eval/mean_ep_length"];
 
 /// What the program itself knows of the episodes.
 #[derive(Clone, Default)]
@@ -71,7 +73,10 @@ pub struct Watcher {
     started: Instant,
     flushed: Instant,
     start: u64,
+    /// Of earlier sessions.
     elapsed_before: f64,
+    /// Processor time of earlier sessions less what this process had used before it began; NaN where nobody knows.
+    cpu_offset: f64,
     log_every: u64,
     logged_at: u64,
     n_trees: usize,
@@ -100,7 +105,8 @@ impl Watcher {
             }
             _ => (None, Table { columns: Vec::new(), rows: Vec::new() }),
         };
-        let elapsed_before = table.pairs(TIMESTEPS, ELAPSED).last().map_or(0.0, |&(_, seconds)| seconds);
+        let before = |column: &str| table.pairs(TIMESTEPS, column).last().map_or(0.0, |&(_, seconds)| seconds);
+        let (elapsed_before, cpu_before) = (before(ELAPSED), before(CPU));
         let rollout = (settings.run.n_envs * settings.agent.n_steps) as u64;
         let program = resumed.map(|(_, program)| program);
         let recent = program.map_or_else(Recent::default, |program| Recent {
@@ -126,6 +132,7 @@ impl Watcher {
             flushed: Instant::now(),
             start,
             elapsed_before,
+            cpu_offset: usage::cpu_s().map_or(f64::NAN, |seconds| cpu_before - seconds),
             log_every: rollout * settings.run.total_timesteps.div_ceil(rollout).div_ceil(MAX_ROWS).max(1),
             logged_at: start,
             n_trees: 0,
@@ -229,10 +236,14 @@ impl Watcher {
             Event::EvaluationDue { timesteps, policy } => self.evaluate(*timesteps, policy)?,
             Event::CheckpointDue { timesteps, trainer } => {
                 let (path, program) = (self.folder.checkpoint(*timesteps), self.program_state());
+                // What a checkpoint continues from is on the disk before it, the last row too: who goes on from the last
+                // one takes no step that could bring it.
+                if *timesteps >= self.settings.run.total_timesteps {
+                    self.log_last(*timesteps, trainer.metrics())?;
+                }
+                self.flush()?;
                 checkpoint::save(&path, (&trainer.state(), trainer.model()?), &program, &self.states.save())?;
                 self.saved_at = Some(*timesteps);
-                // What a checkpoint continues from should be on the disk with it.
-                self.flush()?;
             }
             Event::EpisodesRestarted { envs, .. } => {
                 self.progress.note(&format!(
@@ -260,6 +271,7 @@ impl Watcher {
         numbers.push((HIGH, share(0.9)));
         numbers.push(("time/fps", ((timesteps - self.start) as f64 / seconds).round()));
         numbers.push((ELAPSED, self.elapsed_before + seconds));
+        numbers.push((CPU, self.cpu_offset + usage::cpu_s().unwrap_or(f64::NAN)));
         for (key, value) in &numbers {
             if *key != TIMESTEPS {
                 self.board.scalar(key, timesteps, *value)?;

@@ -135,8 +135,9 @@ fn runs_that_cannot_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
     refused(folder.path(), "train --resume nowhere", &["nowhere", "expected a run folder", "does not exist"]);
     train(folder.path(), "--steps 256 --out run");
-    let done = "run: nothing is left to do: 256 of 256 steps are done; expected more steps, as in --steps 512";
-    refused(folder.path(), "train --resume run", &[done]);
+    let done = "run: nothing is left to do: 256 of 128 steps are done; expected more steps, as in --steps 512";
+    refused(folder.path(), "train --resume run --steps 128", &[done]);
+    refused(folder.path(), "train --resume run --set max_depth=2", &["nothing is left to do: 256 of 256 steps"]);
     refused(folder.path(), "train Acrobot-v1 --resume run --steps 512", &["CartPole-v1", "Acrobot-v1"]);
     refused(folder.path(), "train --resume run --seed 3", &["--resume", "--seed"]);
     refused(folder.path(), "train --resume run --steps 512 --set n_envs=3", &["n_envs: expected 2"]);

@@ -49,6 +49,24 @@ fn an_interrupted_run_saves_itself_and_equals_one_that_was_not() {
 }
 
 #[test]
+fn two_processes_do_not_train_in_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = format!("train CartPole-v1 {SMALL} --steps 100000000 --out run --set checkpoint_every=1024");
+    let mut child = start(folder.path(), &args);
+    wait_for(&folder.path().join("run/checkpoints/1024.gbrl"));
+    let second = run(folder.path(), "train --resume run --steps 200000000");
+    assert_eq!((second.code, second.stdout.as_str()), (Some(2), ""));
+    assert!(second.stderr.starts_with("error: run: another process is training there"), "{}", second.stderr);
+    // Not asked, and not told: what is left of it is a folder that anybody may go on with.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let file = fs::read_dir(folder.path().join("run/checkpoints")).unwrap();
+    let done = file.filter_map(|path| path.unwrap().path().file_stem()?.to_str()?.parse::<u64>().ok()).max().unwrap();
+    let rest = run(folder.path(), &format!("train --resume run --steps {} --json", done + 128)).json();
+    assert_eq!(rest["steps"], done + 128);
+}
+
+#[test]
 fn a_second_ctrl_c_ends_at_once() {
     let folder = tempfile::tempdir().unwrap();
     // Rollouts so long that the first Ctrl-C has to wait for a while.

@@ -7,9 +7,10 @@ use super::{SMALL, run, train};
 
 fn rows(folder: &Path, run: &str) -> Vec<String> {
     let text = fs::read_to_string(folder.join(run).join("metrics.csv")).unwrap();
+    let times = ["time/fps", "time/time_elapsed", "time/cpu_elapsed"];
     let timeless = |line: &str| {
         let header = text.lines().next().unwrap().split(',');
-        let cells = header.zip(line.split(',')).filter(|(name, _)| !["time/fps", "time/time_elapsed"].contains(name));
+        let cells = header.zip(line.split(',')).filter(|(name, _)| !times.contains(name));
         cells.map(|(_, cell)| cell).collect::<Vec<_>>().join(",")
     };
     text.lines().map(timeless).collect()
@@ -54,6 +55,54 @@ fn a_run_that_was_killed_goes_on_from_its_last_checkpoint() {
     let rest = run(folder.path(), "train --resume killed --json").json();
     assert_eq!(whole["model_sha256"], rest["model_sha256"]);
     assert_eq!(rows(folder.path(), "whole"), rows(folder.path(), "killed"));
+}
+
+#[test]
+fn a_run_that_was_killed_before_its_evaluation_is_evaluated() {
+    // The last checkpoint is an interval's or the end's, and rows are written at each rollout.
+    for every in [0, 512] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = format!("--steps 1024 --set checkpoint_every={every} --set norm_obs=true");
+        let mut whole = train(folder.path(), &format!("{settings} --out run"));
+        let file = |name: &str| fs::read(folder.path().join("run").join(name)).unwrap();
+        let files = || ["model.gbrl", "config.toml", "curve.svg", "metrics.csv", "states.safetensors"].map(file);
+        let before = files();
+        for name in ["model.gbrl", "curve.svg", "states.safetensors"] {
+            fs::remove_file(folder.path().join("run").join(name)).unwrap();
+        }
+        // Twice: evaluating does not use a run up.
+        for _ in 0..2 {
+            let mut rest = run(folder.path(), "train --resume run --json").json();
+            assert!(rest["steps_per_s"].is_null() && rest["eval_return_mean"].is_f64());
+            for key in ["wall_s", "cpu_s", "train_s", "steps_per_s", "peak_rss_mb"] {
+                rest[key] = 0.into();
+                whole[key] = 0.into();
+            }
+            assert_eq!(whole.to_string(), rest.to_string());
+            assert!(before == files());
+        }
+        let page = run(folder.path(), "train --resume run").stdout;
+        assert!(page.starts_with("CartPole-v1 trained for 1,024 steps before\n"), "{page}");
+    }
+}
+
+/// Whose sample of states is JSON, from before it had blobs of its own.
+#[test]
+fn a_checkpoint_of_an_earlier_version_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoint-states-in-json");
+    fs::create_dir_all(folder.path().join("old/checkpoints")).unwrap();
+    fs::copy(data.with_extension("gbrl"), folder.path().join("old/checkpoints/64.gbrl")).unwrap();
+    fs::copy(data.with_extension("toml"), folder.path().join("settings.toml")).unwrap();
+    let rest = run(folder.path(), "train --resume old --steps 128 --json").json();
+    let whole = run(folder.path(), "train CartPole-v1 --preset ./settings.toml --steps 128 --out new --json").json();
+    for key in ["model_sha256", "train_return_mean", "eval_return_mean"] {
+        assert_eq!(rest[key], whole[key], "{key}");
+    }
+    let bytes = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert_eq!(bytes("old/states.safetensors"), bytes("new/states.safetensors"));
+    let text = String::from_utf8_lossy(&bytes("old/checkpoints/128.gbrl")).into_owned();
+    assert!(text.contains("blob.states.rows") && !text.contains("\"rows\":["));
 }
 
 #[test]

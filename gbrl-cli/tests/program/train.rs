@@ -15,6 +15,8 @@ fn a_run_leaves_all_its_files() {
         "seed",
         "steps",
         "wall_s",
+        #[cfg(target_os = "linux")]
+        "cpu_s",
         "train_return_mean",
         "eval_return_mean",
         "eval_return_std",
@@ -35,13 +37,23 @@ fn a_run_leaves_all_its_files() {
     let mut names: Vec<String> =
         fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    let events = names.remove(3);
-    assert_eq!(names, ["checkpoints", "config.toml", "curve.svg", "metrics.csv", "model.gbrl", "states.safetensors"]);
+    let events = names.remove(4);
+    assert_eq!(
+        names,
+        [".lock", "checkpoints", "config.toml", "curve.svg", "metrics.csv", "model.gbrl", "states.safetensors"]
+    );
     assert!(events.starts_with("events.out.tfevents."), "{events}");
     assert!(run.join("checkpoints/512.gbrl").is_file() && run.join("checkpoints/1024.gbrl").is_file());
     let metrics = fs::read_to_string(run.join("metrics.csv")).unwrap();
     assert_eq!(metrics.lines().count(), 1 + 8);
     assert!(metrics.starts_with("time/total_timesteps,rollout/ep_rew_mean,rollout/ep_len_mean,"));
+    if cfg!(target_os = "linux") {
+        let seconds = result["cpu_s"].as_f64().unwrap();
+        let column = metrics.lines().next().unwrap().split(',').position(|name| name == "time/cpu_elapsed").unwrap();
+        let rows = metrics.lines().skip(1).map(|line| line.split(',').nth(column).unwrap().parse::<f64>().unwrap());
+        let rows: Vec<f64> = rows.collect();
+        assert!(rows.is_sorted() && rows[0] > 0.0 && rows[7] < seconds, "{rows:?} {seconds}");
+    }
     let states = fs::read(run.join("states.safetensors")).unwrap();
     let states = safetensors::SafeTensors::deserialize(&states).unwrap();
     assert_eq!(states.tensor("observations").unwrap().shape()[1], 4);

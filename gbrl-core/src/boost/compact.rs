@@ -5,6 +5,7 @@
 //! ([`refit`](super::refit)). Online-grown ensembles hold tens of thousands of trees whose steps have mostly cancelled
 //! out; what they add up to takes few.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use ndarray::ArrayView2;
@@ -67,47 +68,22 @@ impl Booster {
     /// assert!(booster.change(&small, states)?[0].relative() < 0.05);
     /// # Ok::<(), gbrl_core::Error>(())
     /// ```
-    pub fn distil(&self, states: &[f32], n_trees: usize, mut on_tree: impl FnMut(usize)) -> Result<Ensemble> {
-        let per_step = self.trees_per_step();
-        if n_trees < per_step {
-            return Err(Error::parameter("n_trees", n_trees, format!("at least {per_step}")));
-        }
+    pub fn distil(&self, states: &[f32], n_trees: usize, on_tree: impl FnMut(usize)) -> Result<Ensemble> {
+        self.distiller(states)?.distil(n_trees, on_tree)
+    }
+
+    /// [`distil`](Booster::distil) for several numbers of trees and the same states, row-major `[n, n_features]`.
+    ///
+    /// # Errors
+    /// As [`distil`](Booster::distil), for the number of trees later.
+    pub fn distiller<'a>(&'a self, states: impl Into<Cow<'a, [f32]>>) -> Result<Distiller<'a>> {
         if self.ensemble().has_adam() {
             let reason = "its outputs are folds over all trees, not sums";
             return Err(Error::unsupported("having fewer trees", "with an Adam output group", reason));
         }
-        let targets = self.outputs_of(states)?;
-        if self.n_trees() <= n_trees {
-            return Ok(self.ensemble().clone());
-        }
-        let (n_features, n_outputs) = (self.ensemble().n_features(), self.ensemble().n_outputs());
-        let n_rows = targets.len() / n_outputs;
-        let mut small = self.pupil()?;
-        let mut grown = 0;
-        let (x, y) = (matrix(states, [n_rows, n_features])?, matrix(&targets, [n_rows, n_outputs])?);
-        small.fit_while(&Targets { x, y, weights: None }, None, |last| {
-            if last.is_some() {
-                grown += per_step;
-                on_tree(grown);
-            }
-            if grown + per_step <= n_trees { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        let mut small = small.into_ensemble();
-        if !self.params().monotone.is_empty() {
-            // Leaves refitted together keep no order.
-            for (group_idx, group) in self.ensemble().groups().iter().enumerate() {
-                small.set_rate(group_idx, group.rate)?;
-            }
-            return Ok(small);
-        }
-        let bias = small.bias().iter().cycle();
-        let targets: Vec<f64> = targets.iter().zip(bias).map(|(y, b)| f64::from(*y) - f64::from(*b)).collect();
-        let trees = refit(small.trees(), states, n_features, &targets, n_outputs, &self.threads)?;
-        let mut refitted = Ensemble::new(self.ensemble().schema().clone(), self.ensemble().groups().to_vec())?;
-        refitted.set_bias(small.bias())?;
-        refitted.name_outputs(small.output_names())?;
-        trees.into_iter().try_for_each(|tree| refitted.push(tree))?;
-        Ok(refitted)
+        let states = states.into();
+        let targets = self.outputs_of(&states)?;
+        Ok(Distiller { teacher: self, pupil: self.pupil()?, states, targets })
     }
 
     /// How far `other` is from what this booster says about `states`, one entry per output.
@@ -176,6 +152,65 @@ impl Booster {
     }
 }
 
+/// What grows small ensembles after the same large one, see [`Booster::distiller`].
+///
+/// The trees of a smaller one are the first of a larger one's until their leaves are refitted. So whoever seeks a size
+/// pays for the growth of the largest one tried, and for every refit.
+pub struct Distiller<'a> {
+    teacher: &'a Booster,
+    /// The trees so far, not refitted.
+    pupil: Booster,
+    states: Cow<'a, [f32]>,
+    targets: Vec<f32>,
+}
+
+impl Distiller<'_> {
+    /// What [`Booster::distil`] gives for so many trees; `on_tree` hears of those that had not been grown before.
+    ///
+    /// # Errors
+    /// As [`Booster::distil`].
+    pub fn distil(&mut self, n_trees: usize, mut on_tree: impl FnMut(usize)) -> Result<Ensemble> {
+        let Distiller { teacher, pupil, states, targets } = self;
+        let per_step = teacher.trees_per_step();
+        if n_trees < per_step {
+            return Err(Error::parameter("n_trees", n_trees, format!("at least {per_step}")));
+        }
+        if teacher.n_trees() <= n_trees {
+            return Ok(teacher.ensemble().clone());
+        }
+        let (n_features, n_outputs) = (teacher.ensemble().n_features(), teacher.ensemble().n_outputs());
+        let n_rows = targets.len() / n_outputs;
+        let mut grown = pupil.n_trees();
+        if grown + per_step <= n_trees {
+            let (x, y) = (matrix(states, [n_rows, n_features])?, matrix(targets, [n_rows, n_outputs])?);
+            pupil.fit_while(&Targets { x, y, weights: None }, None, |last| {
+                if last.is_some() {
+                    grown += per_step;
+                    on_tree(grown);
+                }
+                if grown + per_step <= n_trees { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+        }
+        let mut small = pupil.ensemble().first(n_trees - n_trees % per_step)?;
+        let groups = teacher.ensemble().groups();
+        if !teacher.params().monotone.is_empty() {
+            // Leaves refitted together keep no order.
+            for (group_idx, group) in groups.iter().enumerate() {
+                small.set_rate(group_idx, group.rate)?;
+            }
+            return Ok(small);
+        }
+        let bias = small.bias().iter().cycle();
+        let targets: Vec<f64> = targets.iter().zip(bias).map(|(y, b)| f64::from(*y) - f64::from(*b)).collect();
+        let trees = refit(small.trees(), states, n_features, &targets, n_outputs, &teacher.threads)?;
+        let mut refitted = Ensemble::new(teacher.ensemble().schema().clone(), groups.to_vec())?;
+        refitted.set_bias(small.bias())?;
+        refitted.name_outputs(small.output_names())?;
+        trees.into_iter().try_for_each(|tree| refitted.push(tree))?;
+        Ok(refitted)
+    }
+}
+
 fn matrix(values: &[f32], shape: [usize; 2]) -> Result<ArrayView2<'_, f32>> {
     ArrayView2::from_shape(shape, values).map_err(|_| Error::shape("values", format!("{shape:?}"), values.len()))
 }
@@ -238,6 +273,30 @@ mod tests {
                 last = change;
             }
             assert!(last < 0.1, "{grow_policy:?}: {last}");
+        }
+    }
+
+    #[test]
+    fn sizes_sought_in_any_order_are_those_grown_from_nothing() {
+        let monotone = vec![Monotone { feature_idx: 2, output_idx: 2, rising: true }];
+        for params in [
+            TreeParams::default(),
+            TreeParams { shared_structure: false, ..TreeParams::default() },
+            TreeParams { edges: Edges::Fixed, n_bins: 5, ..TreeParams::default() },
+            TreeParams { row_subsample: 0.5, feature_subsample: 0.5, ..TreeParams::default() },
+            TreeParams { monotone, ..TreeParams::default() },
+        ] {
+            let (booster, states) = grown(params, 60, 1);
+            let mut distiller = booster.distiller(&states).unwrap();
+            for n_trees in [2, 8, 16, 12, 13, 3, 40, 39, 1000] {
+                let mut heard = Vec::new();
+                let before = distiller.pupil.n_trees();
+                let small = distiller.distil(n_trees, |n| heard.push(n)).unwrap();
+                assert_eq!(small, booster.distil(&states, n_trees, |_| ()).unwrap());
+                assert!(heard.first().is_none_or(|&n| n > before) && heard.is_sorted(), "{heard:?}");
+            }
+            assert!(distiller.pupil.n_trees() <= 40);
+            assert!(distiller.distil(0, |_| ()).is_err());
         }
     }
 

@@ -19,6 +19,6 @@ mod sample;
 mod variates;
 
 pub use booster::{Booster, StepReport};
-pub use compact::OutputChange;
+pub use compact::{Distiller, OutputChange};
 pub use dataset::Dataset;
 pub use fit::{Losses, Targets};

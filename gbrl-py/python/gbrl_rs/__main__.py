@@ -97,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=_whole, metavar="N", help="threads of the learner, 0 for one per processor (setting n_threads)")
     add("--device", help="where trees are grown: cpu, an NVIDIA GPU as cuda or cuda:N, or auto; changes no result")
     add("--out", type=Path, metavar="DIR", help="folder of the run, instead of runs/ENV/NAME")
-    add("--resume", type=Path, metavar="RUN_DIR", help="go on with an earlier run from its last checkpoint")
+    again = "go on with an earlier run from its last checkpoint; one whose steps are done is evaluated"
+    add("--resume", type=Path, metavar="RUN_DIR", help=again)
     add("--verbose", action="store_true", help="a table of numbers after each rollout, instead of the progress bar")
     add("--quiet", action="store_true", help="no progress bar, no table and no summary")
     add("--json", action="store_true", help="print one JSON object as the last line, instead of the summary")
@@ -131,7 +132,8 @@ def _train(options: argparse.Namespace) -> Run:
     arguments: dict[str, Any] = {**_options.keywords(settings), "device": settings["device"]}
     model: Any = ALGORITHMS[algo]("TreePolicy", env, **arguments)  # type: ignore[call-arg]
     wanted = options.out or Path("runs") / options.env / f"{algo}-{origin.stem}-seed{settings['seed']}"
-    run = Run(model, options.env, new_folder(wanted), settings, origin)
+    folder = new_folder(wanted)
+    run = Run(model, options.env, folder, settings, origin, _gbrl.FolderLock(folder))
     run.write_config()
     return run
 
@@ -142,6 +144,9 @@ def _resume(options: argparse.Namespace) -> Run:
         if getattr(options, flag) is not None:
             raise ValueError(f"{flag}: expected nothing beside --resume, since a run goes on as it began, got one")
     folder: Path = options.resume
+    checkpoint_of(folder)
+    lock = _gbrl.FolderLock(folder)
+    # Again: until now somebody else may have trained there.
     checkpoint = checkpoint_of(folder)
     config = _read_settings(folder / "config.toml")
     env_id, algo = config["env"], config.get("algo", "ppo")
@@ -161,15 +166,18 @@ def _resume(options: argparse.Namespace) -> Run:
             f"gbrl train --resume {folder}"
         )
     origin = Origin.of(config.get("source", ""))
+    changed = dict(origin.changes)
     origin.change(before, settings)
     env = make_copies(env_id, int(settings["n_envs"]), int(settings["seed"]))
     model._go_on_with(adapt(env), note, force_reset=False)
     total = int(settings["total_timesteps"])
-    if model.num_timesteps >= total:
+    # What ended a run before its evaluation leaves it to this one. Other settings need steps to show in.
+    is_another = origin.changes != changed or total != int(before["total_timesteps"])
+    if model.num_timesteps >= total and is_another:
         raise ValueError(
             f"{folder}: nothing is left to do: {model.num_timesteps} of {total} steps are done; use --steps"
         )
-    run = Run(model, env_id, folder, settings, origin)
+    run = Run(model, env_id, folder, settings, origin, lock)
     # Last: a run that cannot go on keeps the settings that it ran with.
     run.write_config()
     return run

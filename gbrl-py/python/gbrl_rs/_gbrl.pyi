@@ -12,6 +12,7 @@ __all__ = [
     "Booster",
     "DeviceError",
     "EnvironmentContractError",
+    "FolderLock",
     "FormatError",
     "Moment",
     "VecEnv",
@@ -357,6 +358,20 @@ class EnvironmentContractError(builtins.RuntimeError):
     An environment did what no environment may do.
     """
     ...
+
+@typing.final
+class FolderLock:
+    r"""
+    Whoever holds it is the only one who trains in a folder, this program and `gbrl` alike, until it is released or its
+    process ends.
+
+    Raises OSError, naming the folder, where another process trains there.
+    """
+    def __new__(cls, folder: builtins.str | os.PathLike[builtins.str]) -> FolderLock: ...
+    def release(self) -> None:
+        r"""
+        Lets others in.
+        """
 
 class FormatError(builtins.ValueError):
     r"""

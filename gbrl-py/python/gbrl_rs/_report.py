@@ -58,8 +58,10 @@ def summary(result: dict[str, Any], origin: str, total: int) -> str:
         total: steps that the run was to have.
     """
     verb = "stopped after" if result["interrupted"] else "trained for"
-    speed = f"{duration(result['train_s'])} ({result['steps_per_s']:,.0f} steps/s)"
-    lines = [f"{result['env']} {verb} {result['steps']:,} steps in {speed}", ""]
+    pace = "before"
+    if result["steps_per_s"] is not None:
+        pace = f"in {duration(result['train_s'])} ({result['steps_per_s']:,.0f} steps/s)"
+    lines = [f"{result['env']} {verb} {result['steps']:,} steps {pace}", ""]
     training = "no episode has ended yet"
     if result["train_return_mean"] is not None:
         window = min(result["train_episodes"], 100)

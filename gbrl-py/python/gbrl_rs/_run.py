@@ -32,8 +32,8 @@ EVAL_COPIES, EVAL_EPISODES = 16, 100
 MAX_ROWS = 4_000
 # More changed settings than these do not fit into a folder's name.
 NAMED = 3
-FPS, ELAPSED = "time/fps", "time/time_elapsed"
-OWN_COLUMNS = (LOW, HIGH, FPS, ELAPSED, EVALUATION, "eval/std_reward", "eval/mean_ep_length")
+FPS, ELAPSED, CPU = "time/fps", "time/time_elapsed", "time/cpu_elapsed"
+OWN_COLUMNS = (LOW, HIGH, FPS, ELAPSED, CPU, EVALUATION, "eval/std_reward", "eval/mean_ep_length")
 
 
 class Origin:
@@ -85,13 +85,25 @@ class Run:
         folder: a new one, or that of the run that goes on.
         settings: all of them, as text.
         origin: where they come from.
+        lock: the folder's, held until the run is over.
     """
 
-    def __init__(self, model: Any, env_id: str, folder: Path, settings: dict[str, str], origin: Origin) -> None:
+    def __init__(
+        self,
+        model: Any,
+        env_id: str,
+        folder: Path,
+        settings: dict[str, str],
+        origin: Origin,
+        lock: _gbrl.FolderLock,
+    ) -> None:
+        self._lock = lock
         self.model, self.env_id, self.folder, self.settings, self.origin = model, env_id, folder, settings, origin
         self.total = int(settings["total_timesteps"])
         self.start = model.num_timesteps
         self.interrupted = False
+        # What is left to a run that was killed after its last step is its evaluation.
+        self._is_trained = self.start >= self.total
         model._agent.watch()
 
     def write_config(self) -> None:
@@ -103,16 +115,25 @@ class Run:
         _gbrl.write_file(self.folder / "config.toml", "\n".join(lines).encode())
 
     def learn(self, quiet: bool, verbose: bool) -> dict[str, Any]:
-        """Trains, saves, evaluates; gives what came of it. Ctrl-C ends the training early."""
+        """Trains where steps are left, saves, evaluates; gives what came of it. Ctrl-C ends the training early."""
+        try:
+            return self._learn(quiet, verbose)
+        finally:
+            self._lock.release()
+
+    def _learn(self, quiet: bool, verbose: bool) -> dict[str, Any]:
         began = time.perf_counter()
         watch = _Watch(self, Progress(self.start, self.total, quiet or verbose))
         try:
-            self.model.learn(
-                self.total - self.start,
-                callback=watch,
-                log_interval=1 if verbose else None,
-                reset_num_timesteps=self.start == 0,
-            )
+            if self._is_trained:
+                watch.init_callback(self.model)
+            else:
+                self.model.learn(
+                    self.total - self.start,
+                    callback=watch,
+                    log_interval=1 if verbose else None,
+                    reset_num_timesteps=self.start == 0,
+                )
         except KeyboardInterrupt:
             self.interrupted = True
         finally:
@@ -139,8 +160,9 @@ class Run:
             "seed": self.model.seed,
             "steps": self.model.num_timesteps,
             "wall_s": time.perf_counter() - began,
+            "cpu_s": time.process_time(),
             "train_s": seconds,
-            "steps_per_s": (self.model.num_timesteps - self.start) / seconds,
+            "steps_per_s": None if self._is_trained else (self.model.num_timesteps - self.start) / seconds,
             "train_return_mean": float(np.mean(returns)) if returns else None,
             "train_episodes": self.model._episode_num,
             "eval_return_mean": mean,
@@ -160,7 +182,8 @@ class Run:
         self.model.save(self.folder / "checkpoints" / f"{self.model.num_timesteps}.gbrl")
 
     def _save(self) -> None:
-        self.checkpoint()
+        if not self._is_trained:
+            self.checkpoint()
         self.model.save_policy(self.folder / "model.gbrl")
         states = self.model._agent.states()
         if states is not None:
@@ -203,7 +226,7 @@ class _Watch(BaseCallback):
     def __init__(self, run: Run, progress: Progress) -> None:
         super().__init__()
         self.run, self.progress = run, progress
-        self.began = time.perf_counter()
+        self.began, self.cpu_began = time.perf_counter(), time.process_time()
         self._metrics = _Metrics(run.folder / "metrics.csv", run.start)
         self._board = _board(run.folder, run.start)
         settings, rollout = run.settings, run.model.n_steps * run.model.n_envs
@@ -244,7 +267,9 @@ class _Watch(BaseCallback):
         steps, seconds = int(numbers[STEPS]), time.perf_counter() - self.began
         recorded = self.model.logger.name_to_value
         numbers |= {key: value for key, value in recorded.items() if key.startswith("train/")}
-        numbers |= {FPS: round((steps - self.run.start) / seconds), ELAPSED: self._metrics.elapsed_before + seconds}
+        cpu = self._metrics.cpu_before + time.process_time() - self.cpu_began
+        elapsed = self._metrics.elapsed_before + seconds
+        numbers |= {FPS: round((steps - self.run.start) / seconds), ELAPSED: elapsed, CPU: cpu}
         before, self._learnt_until = self._learnt_until, steps
         # Rollouts that Ctrl-C cut short shift all later ones.
         due = {name: every > 0 and steps // every > before // every for name, every in self._every.items()}
@@ -279,7 +304,7 @@ class _Metrics:
     def __init__(self, path: Path, resumed_at: int) -> None:
         self.path = path
         self.columns: list[str] = []
-        self.elapsed_before = 0.0
+        self.elapsed_before = self.cpu_before = 0.0
         if resumed_at == 0 or not path.exists():
             return
         with open(path, newline="") as file:
@@ -289,7 +314,7 @@ class _Metrics:
         text = "".join(f"{','.join(row)}\n" for row in (self.columns, *(row.values() for row in kept)))
         _gbrl.write_file(path, text.encode())
         if kept:
-            self.elapsed_before = float(kept[-1].get(ELAPSED) or 0.0)
+            self.elapsed_before, self.cpu_before = (float(kept[-1].get(key) or 0.0) for key in (ELAPSED, CPU))
 
     def write(self, numbers: dict[str, float]) -> None:
         """Adds a row; what is not there or not finite stays empty."""

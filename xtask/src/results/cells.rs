@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::store::Store;
 use super::suite::{Home, Suite};
 use super::{Args, Cell, Cells, bounded_key, key};
 use crate::kernels::hash;
@@ -47,6 +48,10 @@ impl Wanted {
         cell.preset_sha256.is_empty() || cell.preset_sha256 == self.preset_sha256
     }
 
+    fn is_in(&self, cells: &Cells) -> bool {
+        cells.get(&self.key()).is_some_and(|trained| self.is_trained_as(trained))
+    }
+
     fn name(&self) -> String {
         let bound = self.max_trees.map_or(String::new(), |(trees, _)| format!(", at most {trees} trees"));
         format!("{} {} {} seed {}{bound}", self.algo, self.env, self.preset, self.seed)
@@ -60,14 +65,15 @@ struct Programs {
     python: Option<PathBuf>,
 }
 
-/// Trains what the arguments ask for and `cells` has not, saving after every run.
-pub fn train(args: &Args, cells: &mut Cells, store: &Path) -> Result<()> {
+/// Trains what the arguments ask for and the store has not, saving after every run.
+pub fn train(args: &Args, store: &Store) -> Result<()> {
     ensure!(args.jobs > 0, "--jobs: expected at least 1, got 0");
     process::run(process::cargo().args(["build", "--release", "--quiet", "-p", "gbrl-cli"]))?;
     let mut programs = Programs { rust: workspace::target().join("release/gbrl"), python: None };
-    let mut wanted = wanted(args, &programs.rust, cells)?;
+    let cells = store.read()?;
+    let mut wanted = wanted(args, &programs.rust, &cells)?;
     let asked = wanted.len();
-    wanted.retain(|cell| !cells.get(&cell.key()).is_some_and(|trained| cell.is_trained_as(trained)));
+    wanted.retain(|cell| !cell.is_in(&cells));
     println!("{asked} runs asked for, {} of them to be trained", wanted.len());
     if wanted.iter().any(|cell| cell.home == Home::Gymnasium) {
         programs.python = Some(gymnasium()?);
@@ -79,34 +85,27 @@ pub fn train(args: &Args, cells: &mut Cells, store: &Path) -> Result<()> {
     total.set_style(style.clone());
     total.set_prefix(format!("{} runs", wanted.len()));
     total.enable_steady_tick(Duration::from_secs(1));
-    let (queue, done, failed) = (Mutex::new(wanted.into_iter()), Mutex::new(cells), Mutex::new(Vec::new()));
-    let work = || -> Result<()> {
+    let (queue, failed) = (Mutex::new(wanted.into_iter()), Mutex::new(Vec::new()));
+    let work = || {
         loop {
-            let Some(cell) = queue.lock().expect("no thread panics").next() else { return Ok(()) };
+            let Some(cell) = queue.lock().expect("no thread panics").next() else { return };
             let bar = bars.add(ProgressBar::new(cell.steps).with_style(style.clone()));
             bar.set_prefix(cell.name());
-            let trained = run_one(&cell, &programs, (&bar, &total));
+            let trained = run_unclaimed(&cell, &programs, store, (&bar, &total));
             bar.finish_and_clear();
-            let trained = match trained {
-                Ok(trained) => trained,
-                // One run that cannot be trained keeps the others from nothing.
-                Err(error) => {
-                    let _ = bars.println(format!("{}: {error:#}", cell.name()));
-                    failed.lock().expect("no thread panics").push(cell.name());
-                    continue;
-                }
-            };
-            let _ =
-                bars.println(format!("{}: {:.2} in {:.1} s", cell.name(), trained.train_return_mean, trained.wall_s));
-            let mut cells = done.lock().expect("no thread panics");
-            cells.insert(cell.key(), trained);
-            fs::write(store, serde_json::to_string_pretty(&**cells)? + "\n")?;
+            // One run that cannot be trained keeps the others from nothing.
+            let said = trained.unwrap_or_else(|error| {
+                failed.lock().expect("no thread panics").push(cell.name());
+                format!("{error:#}")
+            });
+            let _ = bars.println(format!("{}: {said}", cell.name()));
         }
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..args.jobs).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().expect("no thread panics"))
-    })?;
+        for _ in 0..args.jobs {
+            scope.spawn(work);
+        }
+    });
     let failed = failed.into_inner().expect("no thread panics");
     ensure!(failed.is_empty(), "{} runs failed: {}", failed.len(), failed.join(", "));
     Ok(())
@@ -168,6 +167,29 @@ fn gymnasium() -> Result<PathBuf> {
     Ok(python)
 }
 
+/// Trains a cell that nobody else does and adds it to the store; says what came of it.
+fn run_unclaimed(
+    cell: &Wanted,
+    programs: &Programs,
+    store: &Store,
+    (bar, total): (&ProgressBar, &ProgressBar),
+) -> Result<String> {
+    let left_alone = |reason: &str| {
+        total.inc(cell.steps);
+        Ok(reason.to_owned())
+    };
+    let Some(_claim) = store.claim(&cell.folder())? else {
+        return left_alone("left to another process, which is training it");
+    };
+    if cell.is_in(&store.read()?) {
+        return left_alone("trained by another process meanwhile");
+    }
+    let trained = run_one(cell, programs, (bar, total))?;
+    let said = format!("{:.2} in {:.1} s", trained.train_return_mean, trained.wall_s);
+    store.add(cell.key(), trained)?;
+    Ok(said)
+}
+
 /// Trains one cell, or the rest of it.
 fn run_one(cell: &Wanted, programs: &Programs, (bar, total): (&ProgressBar, &ProgressBar)) -> Result<Cell> {
     let folder = cell.folder();
@@ -183,8 +205,9 @@ fn run_one(cell: &Wanted, programs: &Programs, (bar, total): (&ProgressBar, &Pro
             command
         }
     };
-    let has_checkpoint = fs::read_dir(folder.join("checkpoints")).is_ok_and(|mut files| files.next().is_some());
-    if has_checkpoint && cell.home == Home::Rust {
+    // Gymnasium's environments cannot be saved: what is left of such a run is the same only where it is its evaluation.
+    let goes_on = last_checkpoint(&folder).is_some_and(|steps| cell.home == Home::Rust || steps >= cell.steps);
+    if goes_on {
         command.arg("--resume").arg(&folder);
     } else {
         // A folder without one would make the program choose another name.
@@ -227,9 +250,26 @@ fn run_one(cell: &Wanted, programs: &Programs, (bar, total): (&ProgressBar, &Pro
     trained.preset_sha256.clone_from(&cell.preset_sha256);
     let rows = metrics(&folder)?;
     // Of all sessions of a run that was interrupted.
-    trained.wall_s = rows.last().and_then(|row| row.elapsed).unwrap_or(trained.wall_s).max(trained.wall_s);
+    let (elapsed, cpu) = rows.last().map_or((None, None), |row| (row.elapsed, row.cpu));
+    trained.wall_s = elapsed.unwrap_or(trained.wall_s).max(trained.wall_s);
+    trained.cpu_s = cpu_of_all_sessions(trained.cpu_s, cpu, goes_on);
     trained.curve = thin(&rows);
     Ok(trained)
+}
+
+/// Processor time of a run, from what its last session used and what metrics.csv counted over all of them; `None` where
+/// an earlier session did not count.
+fn cpu_of_all_sessions(last: Option<f64>, counted: Option<f64>, goes_on: bool) -> Option<f64> {
+    match (last, counted) {
+        (Some(last), Some(counted)) => Some(last.max(counted)),
+        (last, _) => last.filter(|_| !goes_on),
+    }
+}
+
+/// Steps of the checkpoint with the most.
+fn last_checkpoint(folder: &Path) -> Option<u64> {
+    let files = fs::read_dir(folder.join("checkpoints")).ok()?;
+    files.filter_map(|file| file.ok()?.file_name().to_str()?.strip_suffix(".gbrl")?.parse().ok()).max()
 }
 
 /// A row of metrics.csv.
@@ -237,6 +277,7 @@ struct Row {
     steps: u64,
     mean: f64,
     elapsed: Option<f64>,
+    cpu: Option<f64>,
 }
 
 fn metrics(folder: &Path) -> Result<Vec<Row>> {
@@ -248,11 +289,12 @@ fn metrics(folder: &Path) -> Result<Vec<Row>> {
     let (Some(steps), Some(mean)) = (column("time/total_timesteps"), column("rollout/ep_rew_mean")) else {
         bail!("{}: expected the columns time/total_timesteps and rollout/ep_rew_mean", path.display());
     };
-    let elapsed = column("time/time_elapsed");
+    let (elapsed, cpu) = (column("time/time_elapsed"), column("time/cpu_elapsed"));
     let row = |line: &str| {
         let fields: Vec<&str> = line.split(',').collect();
         let number = |column: usize| fields.get(column)?.parse::<f64>().ok();
-        Some(Row { steps: number(steps)? as u64, mean: number(mean)?, elapsed: elapsed.and_then(number) })
+        let (elapsed, cpu) = (elapsed.and_then(number), cpu.and_then(number));
+        Some(Row { steps: number(steps)? as u64, mean: number(mean)?, elapsed, cpu })
     };
     Ok(lines.filter_map(row).collect())
 }
@@ -277,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_thinned_curve_keeps_its_end() {
-        let rows: Vec<Row> = (1..=1000).map(|i| Row { steps: i, mean: i as f64, elapsed: None }).collect();
+        let rows: Vec<Row> = (1..=1000).map(|i| Row { steps: i, mean: i as f64, elapsed: None, cpu: None }).collect();
         let curve = thin(&rows);
         assert!(curve.len() <= POINTS && curve[curve.len() - 1] == (1000, 1000.0));
         assert!(thin(&[]).is_empty());
@@ -292,6 +334,15 @@ mod tests {
     }
 
     #[test]
+    fn processor_time_is_of_all_sessions_or_unknown() {
+        assert_eq!(cpu_of_all_sessions(Some(3.0), Some(2.0), false), Some(3.0));
+        assert_eq!(cpu_of_all_sessions(Some(1.0), Some(9.0), true), Some(9.0));
+        assert_eq!(cpu_of_all_sessions(Some(1.0), None, false), Some(1.0));
+        assert_eq!(cpu_of_all_sessions(Some(1.0), None, true), None);
+        assert_eq!(cpu_of_all_sessions(None, None, false), None);
+    }
+
+    #[test]
     fn metrics_are_read_by_name() {
         let folder = std::env::temp_dir().join(format!("gbrl-results-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
@@ -299,7 +350,13 @@ mod tests {
         fs::write(folder.join("metrics.csv"), text).unwrap();
         let rows = metrics(&folder).unwrap();
         assert_eq!((rows.len(), rows[0].steps, rows[0].mean, rows[0].elapsed), (2, 200, -3.5, Some(1.0)));
-        assert_eq!(steps_so_far(&folder), Some(300));
+        assert_eq!((steps_so_far(&folder), rows[0].cpu), (Some(300), None));
+        fs::create_dir_all(folder.join("checkpoints")).unwrap();
+        assert_eq!(last_checkpoint(&folder), None);
+        for name in ["900.gbrl", "1000.gbrl", "2000.tmp", ".lock"] {
+            fs::write(folder.join("checkpoints").join(name), "").unwrap();
+        }
+        assert_eq!(last_checkpoint(&folder), Some(1000));
         fs::remove_dir_all(&folder).unwrap();
     }
 }

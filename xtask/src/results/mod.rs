@@ -1,11 +1,13 @@
 //! `cargo xtask results`: train every environment of a suite with several seeds and write docs/results.md.
 //!
 //! One run folder per cell under runs/results; what is already measured is read from docs/results.json, and a run that
-//! was interrupted goes on from its last checkpoint. Page and pictures are made from docs/results.json alone.
+//! was interrupted goes on from its last checkpoint. Page and pictures are made from docs/results.json alone. Several
+//! commands may work at once: none trains what another is training.
 
 mod cells;
 mod curves;
 mod page;
+mod store;
 mod suite;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::workspace;
+use store::Store;
 use suite::{Paper, Suite};
 
 /// Options of `cargo xtask results`.
@@ -56,6 +59,9 @@ struct Cell {
     seed: u64,
     steps: u64,
     wall_s: f64,
+    /// Of processors, user and system, over all sessions; none for runs from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpu_s: Option<f64>,
     train_return_mean: f64,
     eval_return_mean: f64,
     eval_return_std: f64,
@@ -93,17 +99,16 @@ fn bounded_key(key: &str, share: f64) -> String {
 
 /// Trains what is missing and writes the page.
 pub fn run(args: &Args) -> Result<()> {
-    let store = workspace::root().join("docs/results.json");
-    let mut cells: Cells = match fs::read_to_string(&store) {
-        Ok(text) => serde_json::from_str(&text).context("docs/results.json")?,
-        Err(_) => Cells::new(),
-    };
-    let trained = if args.render_only { Ok(()) } else { cells::train(args, &mut cells, &store) };
+    let root = workspace::root();
+    let store = Store::new(root.join("docs/results.json"), root.join("runs/results/.locks"));
+    let trained = if args.render_only { Ok(()) } else { cells::train(args, &store) };
     // Also where a run failed or was stopped: what is there is shown.
     let paper = Paper::read()?;
-    let page = workspace::root().join("docs/results.md");
-    fs::write(&page, page::render(&cells, &paper)).with_context(|| page.display().to_string())?;
-    curves::draw(&cells, &paper)?;
+    let page = root.join("docs/results.md");
+    store.alone(|cells| {
+        fs::write(&page, page::render(&cells, &paper)).with_context(|| page.display().to_string())?;
+        curves::draw(&cells, &paper)
+    })?;
     println!("wrote {}", page.display());
     trained
 }
@@ -135,6 +140,7 @@ mod tests {
             seed,
             steps: 1000,
             wall_s: 2.0,
+            cpu_s: None,
             train_return_mean,
             eval_return_mean: -200.0,
             eval_return_std: 1.0,
@@ -153,6 +159,6 @@ mod tests {
         old.as_object_mut().unwrap().remove("algo");
         old.as_object_mut().unwrap().remove("curve");
         let read: Cell = serde_json::from_value(old).unwrap();
-        assert_eq!((read.algo.as_str(), read.curve.len()), ("ppo", 0));
+        assert_eq!((read.algo.as_str(), read.curve.len(), read.cpu_s), ("ppo", 0, None));
     }
 }

@@ -11,12 +11,22 @@ pub const ALGORITHMS: [(&str, &str); 3] = [("ppo", "PPO"), ("a2c", "A2C"), ("awr
 
 /// The page's text.
 pub fn render(cells: &Cells, paper: &Paper) -> String {
-    let mut page = String::from(
+    let seconds = match cells.values().any(|cell| cell.cpu_s.is_some()) {
+        true => {
+            "CPU seconds are user and\n\
+             system time of the whole program, evaluation included, the median over seeds; where a run of a table has none,\n\
+             seconds are wall time on a machine that others were using."
+        }
+        false => {
+            "seconds are of the whole program,\n\
+             evaluation included, on a machine that others were using, the median over seeds."
+        }
+    };
+    let mut page = format!(
         "# Results\n\n\
          Written by `cargo xtask results` from docs/results.json; do not edit. The mean return of the last 100 training\n\
          episodes (sampled actions, raw rewards), mean ± standard deviation over seeds 0, 1, …; the paper's columns (5 seeds)\n\
-         are from arXiv 2407.08250v2, where LunarLander is version 2. Runs take one thread; seconds are of the whole program,\n\
-         evaluation included, on a machine that others were using, the median over seeds. \"95 % after\" is the step at which the curve first stood at\n\
+         are from arXiv 2407.08250v2, where LunarLander is version 2. Runs take one thread; {seconds} \"95 % after\" is the step at which the curve first stood at\n\
          95 % of the way from its first point to its last, a curve having about 60. LunarLander is Gymnasium's, the others are\n\
          ours.\n\
          What was tried besides is in [experiments.md](experiments.md).\n",
@@ -30,7 +40,12 @@ pub fn render(cells: &Cells, paper: &Paper) -> String {
         }
     }
     bounded(&mut page, cells);
-    page += "\n## Every run\n\n| algorithm | environment | preset | seed | steps | last 100 episodes | evaluation | trees | seconds |\n|---|---|---|---|---|---|---|---|---|\n";
+    let all = Seconds::of(cells.values());
+    let _ = writeln!(
+        page,
+        "\n## Every run\n\n| algorithm | environment | preset | seed | steps | last 100 episodes | evaluation | trees | {} |\n|---|---|---|---|---|---|---|---|---|",
+        all.title()
+    );
     for c in cells.values() {
         let preset = c.max_trees.map_or(c.preset.clone(), |(trees, _)| format!("{}, max_trees={trees}", c.preset));
         let _ = writeln!(
@@ -45,10 +60,38 @@ pub fn render(cells: &Cells, paper: &Paper) -> String {
             c.train_return_mean,
             shown(Some((c.eval_return_mean, c.eval_return_std))),
             c.n_trees,
-            c.wall_s
+            all.spent(c)
         );
     }
     page
+}
+
+/// Which time a table shows.
+#[derive(Clone, Copy)]
+enum Seconds {
+    /// Of processors, where every run has them.
+    Cpu,
+    Wall,
+}
+
+impl Seconds {
+    fn of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Self {
+        if cells.into_iter().all(|cell| cell.cpu_s.is_some()) { Seconds::Cpu } else { Seconds::Wall }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Seconds::Cpu => "CPU seconds",
+            Seconds::Wall => "seconds",
+        }
+    }
+
+    fn spent(self, cell: &Cell) -> f64 {
+        match self {
+            Seconds::Cpu => cell.cpu_s.unwrap_or(f64::NAN),
+            Seconds::Wall => cell.wall_s,
+        }
+    }
 }
 
 /// A table of every algorithm: each environment once, each preset a column.
@@ -114,7 +157,12 @@ pub fn picture(suite: Suite, algo: &str, preset: &str) -> String {
 
 fn table(page: &mut String, cells: &Cells, paper: &Paper, (suite, algo, title, preset): (Suite, &str, &str, &str)) {
     let _ = writeln!(page, "\n## {}, {title}, preset `{preset}`\n", suite.title());
-    *page += "| environment | seeds | steps | ours | paper, trees | paper, networks | evaluation (100 episodes) | 95 % after | trees | seconds | peak MB |\n";
+    let seconds = Seconds::of(suite.envs().iter().flat_map(|(env, _)| unbounded(cells, algo, env, preset)));
+    let _ = writeln!(
+        page,
+        "| environment | seeds | steps | ours | paper, trees | paper, networks | evaluation (100 episodes) | 95 % after | trees | {} | peak MB |",
+        seconds.title()
+    );
     *page += "|---|---|---|---|---|---|---|---|---|---|---|\n";
     let mut has_curve = false;
     for (env, _) in suite.envs() {
@@ -136,7 +184,7 @@ fn table(page: &mut String, cells: &Cells, paper: &Paper, (suite, algo, title, p
             shown(Some(of(|c| c.eval_return_mean))),
             steps_to_95(&runs),
             of(|c| c.n_trees as f64).0,
-            median(&runs.iter().map(|c| c.wall_s).collect::<Vec<_>>()),
+            median(&runs.iter().map(|c| seconds.spent(c)).collect::<Vec<_>>()),
         );
     }
     if has_curve {
@@ -170,11 +218,16 @@ fn bounded(page: &mut String, cells: &Cells) {
     if pairs.is_empty() {
         return;
     }
-    *page += "\n## Bounded ensembles\n\n\
+    let seconds = Seconds::of(pairs.values().flatten().flat_map(|&(own, free)| [own, free]));
+    let _ = writeln!(
+        page,
+        "\n## Bounded ensembles\n\n\
               `max_trees` as a share of the trees that the same run without it grew. The standard error is of the difference of\n\
               the two means.\n\n\
-              | algorithm | preset | environment | seeds | bound | trees in the end | bounded | unbounded | difference | standard error | seconds | unbounded |\n\
-              |---|---|---|---|---|---|---|---|---|---|---|---|\n";
+              | algorithm | preset | environment | seeds | bound | trees in the end | bounded | unbounded | difference | standard error | {} | unbounded |\n\
+              |---|---|---|---|---|---|---|---|---|---|---|---|",
+        seconds.title()
+    );
     for (([algo, preset, env], share), runs) in pairs {
         let of = |f: fn(&(&Cell, &Cell)) -> f64| mean_std(&runs.iter().map(f).collect::<Vec<_>>());
         let (own, free) = (of(|run| run.0.train_return_mean), of(|run| run.1.train_return_mean));
@@ -188,8 +241,8 @@ fn bounded(page: &mut String, cells: &Cells) {
             shown(Some(own)),
             shown(Some(free)),
             own.0 - free.0,
-            median(&runs.iter().map(|run| run.0.wall_s).collect::<Vec<_>>()),
-            median(&runs.iter().map(|run| run.1.wall_s).collect::<Vec<_>>()),
+            median(&runs.iter().map(|run| seconds.spent(run.0)).collect::<Vec<_>>()),
+            median(&runs.iter().map(|run| seconds.spent(run.1)).collect::<Vec<_>>()),
         );
     }
 }
@@ -229,6 +282,35 @@ mod tests {
         let row =
             "| ppo | paper | Pendulum-v1 | 2 | 10 % | 1 of 7 | -250.00 ± 0.00 | -250.00 ± 14.14 | +0.00 | 10.00 |";
         assert!(page.contains(row) && page.contains("| paper, max_trees=1 | 1 |"), "{page}");
+    }
+
+    #[test]
+    fn processor_time_is_shown_where_every_run_has_it() {
+        let run = |preset: &str, seed, cpu_s| {
+            let cell = Cell { preset: preset.into(), cpu_s, ..cell(seed, -250.0) };
+            (key("ppo", "Pendulum-v1", preset, seed), cell)
+        };
+        let runs = [run("default", 0, Some(1.5)), run("paper", 0, Some(1.25)), run("paper", 1, None)];
+        let page = |runs: &[(String, Cell)]| render(&runs.iter().cloned().collect(), &Paper::read().unwrap());
+        let mixed = page(&runs);
+        let table = |page: &str, preset: &str| {
+            let table = page.split(&format!("preset `{preset}`\n")).nth(1).unwrap().trim_start();
+            table
+                .lines()
+                .take(3)
+                .map(|line| line.split(" | ").nth(9).unwrap_or_default().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(table(&mixed, "default"), ["CPU seconds", "", "1.5"]);
+        assert_eq!(table(&mixed, "paper"), ["seconds", "", "2.0"]);
+        assert!(
+            mixed.contains("| evaluation | trees | seconds |") && mixed.contains("CPU seconds are user and\nsystem")
+        );
+        let old = page(&runs[2..]);
+        assert!(!old.contains("CPU") && old.contains("Runs take one thread; seconds are of the whole program,\neval"));
+        let new = page(&runs[..2]);
+        assert_eq!(table(&new, "paper"), ["CPU seconds", "", "1.2"]);
+        assert!(new.contains("| evaluation | trees | CPU seconds |") && !new.contains("| seconds |"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod minibatch;
 mod noise;
 mod ppo;
 mod replay;
+mod shared;
 mod steps;
 mod trainer;
 

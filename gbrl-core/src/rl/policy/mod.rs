@@ -11,6 +11,7 @@ use crate::ensemble::Ensemble;
 use crate::error::{Error, Result};
 use crate::rng::Stream;
 
+pub use compress::Compressor;
 pub use file::{About, Training};
 pub use head::PolicyHead;
 pub use view::PolicyView;
