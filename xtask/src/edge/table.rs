@@ -29,6 +29,8 @@ const RECIPES: [Recipe; 4] = [
             "n_steps=2048",
             "batch_size=32768",
             "n_epochs=1",
+            "gamma=0.99",
+            "gae_lambda=0.95",
             "policy_lr=1.5",
             "value_lr=0.2",
             "max_depth=3",
@@ -36,7 +38,18 @@ const RECIPES: [Recipe; 4] = [
         ],
         sizes: &[],
     },
-    Recipe { folder: "cartpole", env: "CartPole-v1", settings: &[], sizes: SIZES },
+    Recipe {
+        folder: "cartpole",
+        env: "CartPole-v1",
+        settings: &[
+            "total_timesteps=150000",
+            "gamma=0.99",
+            "gae_lambda=0.95",
+            "policy_lr=linear:0.15:0.01",
+            "value_lr=0.05",
+        ],
+        sizes: SIZES,
+    },
     Recipe {
         folder: "lunarlander",
         env: "LunarLander-v3",
