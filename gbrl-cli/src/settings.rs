@@ -64,6 +64,11 @@ impl Preset {
         }
     }
 
+    /// What it says of one setting, as `--set` would have it.
+    pub fn get(&self, key: &str) -> Option<String> {
+        self.values.get(key).and_then(text)
+    }
+
     /// Where the values come from, if it says so.
     pub fn source(&self) -> Option<&str> {
         self.values.get("source").and_then(Value::as_str)

@@ -11,7 +11,7 @@ use crate::error::to_py;
 use crate::stub::FilePath;
 
 /// Whoever holds it is the only one who trains in a folder, this program and `gbrl` alike, until it is released or its
-/// process ends.
+/// process ends. Where that is killed, processes that it forked keep it until they end.
 ///
 /// Raises OSError, naming the folder, where another process trains there.
 #[gen_stub_pyclass]

@@ -273,7 +273,10 @@ def test_notes_are_not_trusted():
     model = small().learn(64)
     note = json.loads(json.dumps(model._note(model._standing(None))))
     assert PPO.load(crafted(model, note)).num_timesteps == 64
-    bad = [{key: value for key, value in note.items() if key != missing} for missing in note if missing != "env_id"]
+    # Which earlier versions did not write.
+    optional = ("env_id", "is_learnt")
+    assert PPO.load(crafted(model, {key: note[key] for key in note if key not in optional}))._is_learnt
+    bad = [{key: note[key] for key in note if key != missing} for missing in note if missing not in optional]
     box = note["observation_space"]
     counters, arguments = note["counters"], note["arguments"]
     bad += [
@@ -302,6 +305,7 @@ def test_notes_are_not_trusted():
             {"environments": "no base 64"},
             {"environments": 3},
             {"seen": 1},
+            {"is_learnt": 1},
             {"arguments": {}},
             {"arguments": {**arguments, "learning_rate": {"function": "f"}}},
             {"arguments": {**arguments, "policy": "x"}},

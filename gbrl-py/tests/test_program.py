@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -180,6 +181,43 @@ def test_two_do_not_train_in_one_folder(tmp_path, capsys, monkeypatch):
     with pytest.raises(OSError, match="a: another process is training there"):
         _gbrl.FolderLock("a")
     lock.release()
+
+
+FORKS = """
+import os, sys
+from gbrl_rs import _gbrl
+
+def fork(work):
+    sys.stdout.flush()
+    if (child := os.fork()) == 0:
+        work()
+        os._exit(0)
+    return child
+
+def taken():
+    try:
+        _gbrl.FolderLock(".").release()
+    except OSError:
+        return True
+    return False
+
+lock = [_gbrl.FolderLock(".")]
+os.waitpid(fork(lock.clear), 0)
+print(taken())  # a fork's end is not the run's
+reading, writing = os.pipe()
+child = fork(lambda: (os.close(writing), os.read(reading, 1)))
+lock.pop().release()
+print(taken())  # nor does a fork that lives on keep it
+os.close(writing)
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
+def test_forks_neither_keep_nor_end_the_lock(tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", FORKS]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.stdout.split() == ["True", "False"], done.stderr
 
 
 TIMES = ("wall_s", "cpu_s", "train_s", "steps_per_s", "peak_rss_mb")
@@ -367,7 +405,14 @@ def test_ctrl_c_ends_a_run_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr("gbrl_rs._run.evaluated", interrupted)
     code, said = run(capsys, "CartPole-v1", *QUICK, "--steps", "128", "--out", "a")
-    assert code == 130 and said.err == "stopped; what was learnt is in a\n" and PPO.load("a").num_timesteps == 128
+    go_on = "python -m gbrl_rs train --resume a"
+    assert code == 130 and said.err == f"stopped; what was learnt is in a, and `{go_on}` does the rest\n"
+    assert PPO.load("a").num_timesteps == 128
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    if sys.version_info >= (3, 11):
+        code, said = run(capsys, "--resume", "a", "--json")
+        assert code == 0 and json.loads(said.out)["eval_return_mean"] > 0
 
 
 def test_ctrl_c_in_the_last_update_saves_first_and_evaluates_no_more(tmp_path, capsys, monkeypatch):
@@ -397,9 +442,17 @@ def test_ctrl_c_in_the_last_update_saves_first_and_evaluates_no_more(tmp_path, c
         assert word in said.out and evaluated == []
         rows = list(csv.DictReader(open(tmp_path / folder / "metrics.csv")))
         assert int(rows[-1]["time/total_timesteps"]) == steps and rows[-1]["eval/mean_reward"] == ""
-        assert PPO.load(folder).num_timesteps == steps
-    # One that fails on the way leaves its model all the same.
+        assert PPO.load(folder).num_timesteps == steps and not PPO.load(folder)._is_learnt
+    # What is evaluated was learnt.
     monkeypatch.setattr(PPO, "train", train)
+    if sys.version_info >= (3, 11):
+        code, said = run(capsys, "--resume", "a")
+        assert code == 2 and "a: the last rollout was not learnt from to its end" in said.err and evaluated == []
+        assert run(capsys, "--resume", "a", "--steps", "384", "--quiet")[0] == 0
+        assert run(capsys, "--resume", "b", "--quiet")[0] == 0
+        for folder in ("a", "b"):
+            assert PPO.load(folder)._is_learnt and run(capsys, "--resume", folder, "--quiet")[0] == 0
+    # One that fails on the way leaves its model all the same.
     monkeypatch.setattr("gbrl_rs._run._Watch.settle", broken_settle)
     with pytest.raises(ZeroDivisionError):
         run(capsys, "CartPole-v1", *QUICK, "--steps", "256", "--out", "c")

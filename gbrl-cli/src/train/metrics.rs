@@ -50,6 +50,14 @@ impl MetricsFile {
         Ok((metrics, table))
     }
 
+    /// One that cannot be written.
+    #[cfg(all(test, target_os = "linux"))]
+    pub fn on_a_full_disk() -> Self {
+        let path = PathBuf::from("/dev/full");
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        MetricsFile { path, columns: Vec::new(), writer: BufWriter::new(file) }
+    }
+
     /// Adds a row.
     pub fn row(&mut self, numbers: &[(&str, f64)]) -> Result<(), Failure> {
         let cell = |column: &String| match numbers.iter().find(|(name, _)| name == column) {

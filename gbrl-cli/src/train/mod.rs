@@ -30,6 +30,9 @@ use session::Session;
 use states::States;
 use watcher::Watcher;
 
+/// Every setting of a run, in its folder.
+const CONFIG: &str = "config.toml";
+
 /// Copies of an environment that an evaluation steps side by side.
 pub const EVAL_COPIES: usize = 16;
 
@@ -140,6 +143,13 @@ fn resume(args: &Args, path: &Path) -> Result<Session, Failure> {
     let start = saved.trainer.timesteps();
     let mut settings = saved.trainer.settings().clone();
     let asked = settings.run.total_timesteps;
+    // A session that was to make more steps and was killed before its first checkpoint left this alone.
+    let config = folder.file(CONFIG);
+    if config.exists()
+        && let Some(total) = Preset::from_file(&config, None)?.get("total_timesteps")
+    {
+        settings.set("total_timesteps", &total)?;
+    }
     apply(args, &mut settings)?;
     let mut origin = Origin { preset: saved.program.preset.clone(), changes: saved.program.changes.clone() };
     origin.change(saved.trainer.settings(), &settings);
@@ -206,5 +216,5 @@ fn write_config(folder: &RunFolder, env_id: &str, origin: &Origin, settings: &Se
     let source = format!("gbrl train {env_id}, {}", origin.text());
     let algo = settings.algorithm().name();
     let text = settings::to_toml(settings, &[("env", env_id), ("algo", algo), ("source", &source)]);
-    Ok(gbrl_core::io::container::write_atomic(folder.file("config.toml"), text.as_bytes())?)
+    Ok(gbrl_core::io::container::write_atomic(folder.file(CONFIG), text.as_bytes())?)
 }

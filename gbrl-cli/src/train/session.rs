@@ -92,18 +92,19 @@ impl Session {
     }
 }
 
-/// Writes policy, checkpoint, sample of states, numbers and curve; returns the model's bytes.
+/// Writes policy, checkpoint, sample of states, numbers and curve; returns the model's bytes. A failure to write numbers is
+/// told when all else is safe.
 fn save(watcher: &mut Watcher, (state, model): (&TrainerState, ModelRef<'_>)) -> Result<Vec<u8>, Failure> {
     let bytes = model::to_bytes(&model)?;
     write_atomic(watcher.folder.model(), &bytes)?;
+    // First, so that whoever goes on from the checkpoint finds the numbers until there.
+    let flushed = watcher.flush();
     if !watcher.has_checkpoint(state.timesteps()) {
-        // First, so that whoever goes on from the checkpoint finds the numbers until there.
-        watcher.flush()?;
         let path = watcher.folder.checkpoint(state.timesteps());
         checkpoint::save(&path, (state, model), &watcher.program_state(), &watcher.states.save())?;
     }
     write_atomic(watcher.folder.file(states::FILE), &watcher.states.to_bytes()?)?;
-    watcher.flush()?;
+    flushed?;
     watcher.draw_curve(None)?;
     Ok(bytes)
 }

@@ -238,12 +238,13 @@ impl Watcher {
                 let (path, program) = (self.folder.checkpoint(*timesteps), self.program_state());
                 // What a checkpoint continues from is on the disk before it, the last row too: who goes on from the last
                 // one takes no step that could bring it.
-                if *timesteps >= self.settings.run.total_timesteps {
-                    self.log_last(*timesteps, trainer.metrics())?;
-                }
-                self.flush()?;
+                let is_last = *timesteps >= self.settings.run.total_timesteps;
+                let logged = if is_last { self.log_last(*timesteps, trainer.metrics()) } else { Ok(()) };
+                // Also where it cannot be: what was learnt is worth more than its numbers.
+                let written = logged.and(self.flush());
                 checkpoint::save(&path, (&trainer.state(), trainer.model()?), &program, &self.states.save())?;
                 self.saved_at = Some(*timesteps);
+                written?;
             }
             Event::EpisodesRestarted { envs, .. } => {
                 self.progress.note(&format!(
@@ -301,10 +302,8 @@ impl Watcher {
 
     /// Sees to it that everything so far is in the files.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        if let Some(metrics) = &mut self.metrics {
-            metrics.flush()?;
-        }
-        self.board.flush()
+        let metrics = self.metrics.as_mut().map_or(Ok(()), MetricsFile::flush);
+        metrics.and(self.board.flush())
     }
 
     /// An evaluation on the way; its numbers go into the row of the update that follows.
@@ -325,5 +324,80 @@ impl Watcher {
             self.board.scalar(key, timesteps, *value)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use gbrl_core::config::Algorithm;
+    use gbrl_core::rl::algo::Trainer;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::settings::{self, Preset};
+    use crate::train::copies;
+
+    /// A run of rollouts of 128 steps in a folder of its own.
+    fn run(assignments: &[&str]) -> (TempDir, Trainer, Watcher) {
+        let env_id = "CartPole-v1";
+        let preset = Preset::of(env_id, Algorithm::Ppo, "default").unwrap();
+        let mut settings = preset.settings().unwrap();
+        for assignment in ["n_envs=2", "n_steps=64", "batch_size=64", "n_epochs=1"].iter().chain(assignments) {
+            settings::set(&mut settings, assignment).unwrap();
+        }
+        let (states, copies) = States::watch(copies(env_id, 2).unwrap(), 0);
+        let trainer = Trainer::new(copies, &settings).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(&root.path().join("run")).unwrap();
+        let origin = Origin::new(&preset, &settings).unwrap();
+        let progress = Progress::new(0, settings.run.total_timesteps, true);
+        let watcher =
+            Watcher::new(folder, (env_id, origin), &settings, states, Interrupt::default(), None, progress).unwrap();
+        (root, trainer, watcher)
+    }
+
+    /// Whatever ends the run just after it: nothing may be left in memory that the checkpoint continues from.
+    #[test]
+    fn the_numbers_until_a_checkpoint_are_on_the_disk_with_it() {
+        let (_root, mut trainer, mut watcher) = run(&["total_timesteps=1024", "checkpoint_every=256"]);
+        watcher.log_every = 384;
+        let mut seen = Vec::new();
+        let mut watch = |event: &Event<'_>| {
+            let control = watcher.see(event);
+            if let Event::CheckpointDue { timesteps, .. } = event {
+                assert!(watcher.folder.checkpoint(*timesteps).exists());
+                let table = Table::read(&watcher.folder.file("metrics.csv")).ok();
+                let rows = table.map_or(Vec::new(), |table| table.pairs(TIMESTEPS, TIMESTEPS));
+                seen.push((*timesteps, rows.iter().map(|(steps, _)| *steps as u64).collect::<Vec<_>>()));
+            }
+            control
+        };
+        trainer.train(&mut watch).unwrap();
+        watcher.failure().unwrap();
+        // The last row is nobody's to write who goes on from the last checkpoint.
+        let expected = [(256, vec![]), (512, vec![384]), (768, vec![384, 768]), (1024, vec![384, 768, 1024])];
+        assert_eq!(seen, expected);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_was_learnt_is_saved_where_its_numbers_cannot_be() {
+        use crate::train::{checkpoint, session::Session};
+
+        // At an interval's checkpoint, and at the end.
+        for every in ["checkpoint_every=256", "checkpoint_every=0"] {
+            let (root, trainer, mut watcher) = run(&["total_timesteps=384", every]);
+            watcher.metrics = Some(MetricsFile::on_a_full_disk());
+            let session = Session { trainer, watcher, start: 0, quiet: true, json: false };
+            let Err(Failure::Told(message)) = session.run() else { panic!("{every}: not told") };
+            assert!(message.starts_with("/dev/full: "), "{message}");
+            let file = |name: &str| -> PathBuf { root.path().join("run").join(name) };
+            let steps = if every == "checkpoint_every=256" { 256 } else { 384 };
+            let saved = checkpoint::load(&file(&format!("checkpoints/{steps}.gbrl"))).unwrap();
+            assert_eq!(saved.trainer.timesteps(), steps);
+            assert!(file("model.gbrl").exists() && file("states.safetensors").exists(), "{every}");
+        }
     }
 }

@@ -41,8 +41,15 @@ fn resume_in_the_middle(edges: &str, eval_every: u64) {
 
 #[test]
 fn a_run_that_was_killed_goes_on_from_its_last_checkpoint() {
+    for bound in ["none", "16"] {
+        go_on_after_896_steps(&format!("--set max_trees={bound}"));
+    }
+}
+
+fn go_on_after_896_steps(more: &str) {
     let folder = tempfile::tempdir().unwrap();
     let settings = "--steps 1024 --set checkpoint_every=384 --set norm_obs=true --set policy_lr=lin_0.1";
+    let settings = format!("{settings} {more}");
     let whole = train(folder.path(), &format!("{settings} --out whole"));
     train(folder.path(), &format!("{settings} --out killed"));
     // As if the power had failed after 896 steps: later files are gone, metrics are ahead of the checkpoint.
@@ -60,9 +67,9 @@ fn a_run_that_was_killed_goes_on_from_its_last_checkpoint() {
 #[test]
 fn a_run_that_was_killed_before_its_evaluation_is_evaluated() {
     // The last checkpoint is an interval's or the end's, and rows are written at each rollout.
-    for every in [0, 512] {
+    for more in ["checkpoint_every=0", "checkpoint_every=512", "checkpoint_every=512 --set max_trees=16"] {
         let folder = tempfile::tempdir().unwrap();
-        let settings = format!("--steps 1024 --set checkpoint_every={every} --set norm_obs=true");
+        let settings = format!("--steps 1024 --set {more} --set norm_obs=true");
         let mut whole = train(folder.path(), &format!("{settings} --out run"));
         let file = |name: &str| fs::read(folder.path().join("run").join(name)).unwrap();
         let files = || ["model.gbrl", "config.toml", "curve.svg", "metrics.csv", "states.safetensors"].map(file);
@@ -84,6 +91,29 @@ fn a_run_that_was_killed_before_its_evaluation_is_evaluated() {
         let page = run(folder.path(), "train --resume run").stdout;
         assert!(page.starts_with("CartPole-v1 trained for 1,024 steps before\n"), "{page}");
     }
+}
+
+#[test]
+fn a_longer_run_that_was_killed_before_its_first_checkpoint_is_as_long_as_it_was_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = train(folder.path(), "--steps 512 --out run");
+    let config = folder.path().join("run/config.toml");
+    let asked = fs::read_to_string(&config).unwrap().replace("total_timesteps = 512", "total_timesteps = 1024");
+    fs::write(&config, &asked).unwrap();
+    // The steps that are done are evaluated where they are asked for.
+    let done = run(folder.path(), "train --resume run --steps 512 --json").json();
+    assert_eq!((&done["steps"], &done["model_sha256"]), (&512.into(), &short["model_sha256"]));
+    fs::write(&config, &asked).unwrap();
+    let rest = run(folder.path(), "train --resume run --json").json();
+    assert_eq!((&rest["steps"], fs::read_to_string(&config).unwrap()), (&1024.into(), asked));
+    fs::write(&config, "total_timesteps = ").unwrap();
+    let ran = run(folder.path(), "train --resume run");
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.stderr.starts_with("error: run/config.toml: line 1: expected `setting = value` lines"),
+        "{}",
+        ran.stderr
+    );
 }
 
 /// Whose sample of states is JSON, from before it had blobs of its own.

@@ -283,7 +283,6 @@ mod tests {
             TreeParams::default(),
             TreeParams { shared_structure: false, ..TreeParams::default() },
             TreeParams { edges: Edges::Fixed, n_bins: 5, ..TreeParams::default() },
-            TreeParams { row_subsample: 0.5, feature_subsample: 0.5, ..TreeParams::default() },
             TreeParams { monotone, ..TreeParams::default() },
         ] {
             let (booster, states) = grown(params, 60, 1);

@@ -13,7 +13,8 @@ pub const LOCK: &str = ".lock";
 /// ends.
 ///
 /// [`Trainer`](crate::rl::algo::Trainer) knows no folders: whoever keeps a run's checkpoints in one takes this before
-/// reading the last of them. On a file system without locks it keeps nobody out.
+/// reading the last of them. On a file system without locks it keeps nobody out. Forked processes share it: it ends for all
+/// when it is dropped here, and with the last of them where this process was killed.
 ///
 /// ```
 /// use gbrl_core::io::FolderLock;
@@ -27,8 +28,9 @@ pub const LOCK: &str = ".lock";
 /// ```
 #[derive(Debug)]
 pub struct FolderLock {
-    /// Unlocked when it is closed.
-    _file: File,
+    file: File,
+    /// The process that took it: a fork that drops its copy unlocks nothing.
+    owner: u32,
 }
 
 impl FolderLock {
@@ -44,13 +46,21 @@ impl FolderLock {
         let file =
             OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(FolderLock { _file: file }),
+            // Systems without locks have many words for it, ENOLCK of an NFS among them.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(FolderLock { file, owner: std::process::id() }),
             Err(TryLockError::WouldBlock) => {
                 let reason = "another process is training there: wait for its end, or train in another folder";
                 Err(failed(std::io::Error::new(ErrorKind::ResourceBusy, reason)))
             }
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(FolderLock { _file: file }),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        if self.owner == std::process::id() {
+            // Closing it is not enough where a fork has it open. What fails here has no lock.
+            let _ = self.file.unlock();
         }
     }
 }
@@ -74,6 +84,19 @@ mod tests {
             assert!(error.to_string().starts_with(&start) && error.class() == ErrorClass::Io, "{error}");
         }
         drop(taken);
+        FolderLock::take(&folder).unwrap();
+    }
+
+    /// A second handle to the open file is what a fork has.
+    #[test]
+    fn a_fork_neither_keeps_nor_ends_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = FolderLock::take(&folder).unwrap();
+        let handle = || own.file.try_clone().unwrap();
+        drop(FolderLock { file: handle(), owner: own.owner.wrapping_add(1) });
+        assert!(FolderLock::take(&folder).is_err());
+        let _kept = handle();
+        drop(own);
         FolderLock::take(&folder).unwrap();
     }
 

@@ -81,8 +81,14 @@ impl Reservoir {
 
 /// What a checkpoint says of samples; their numbers are blobs of their own. Older files say more here.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Saved {
     copies: Vec<SavedCopy>,
+    /// Of the Python package's older files.
+    #[serde(default, skip_serializing, rename = "n_features")]
+    _n_features: usize,
+    #[serde(default, skip_serializing, rename = "mask_len")]
+    _mask_len: usize,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -121,7 +127,7 @@ pub fn to_blobs(copies: &[Reservoir], name: &str) -> Result<[(String, Vec<u8>); 
         rows: Vec::new(),
         masks: Vec::new(),
     };
-    let saved = Saved { copies: copies.iter().map(saved).collect() };
+    let saved = Saved { copies: copies.iter().map(saved).collect(), _n_features: 0, _mask_len: 0 };
     let json = serde_json::to_vec(&saved).map_err(|error| Error::parameter("states", error, "what JSON can hold"))?;
     let (rows, masks) = bytes(copies);
     Ok([(name.to_owned(), json), (format!("{name}.rows"), rows), (format!("{name}.masks"), masks)])
@@ -150,6 +156,13 @@ pub fn from_blobs(blobs: &mut BTreeMap<String, Vec<u8>>, name: &str) -> Result<O
         if n == 0 || !all.len().is_multiple_of(n * size) {
             let got = format!("{} bytes of {part}", all.len());
             return Err(Error::format(name, "numbers of another size", format!("a multiple of {}", n * size), got));
+        }
+        if copies.iter().any(|copy| if part == "rows" { !copy.rows.is_empty() } else { !copy.masks.is_empty() }) {
+            let expected = format!("{part} in JSON or as bytes");
+            return Err(Error::format(name, "numbers in two places", expected, "both"));
+        }
+        if let Some(byte) = all.iter().find(|&&byte| part == "masks" && byte > 1) {
+            return Err(Error::format(name, "a mask's byte", "0 or 1", byte));
         }
         let (mut rest, width) = (&all[..], all.len() / n);
         for copy in &mut copies {
@@ -256,6 +269,13 @@ mod tests {
         ] {
             let mut blobs = BTreeMap::from([("x".to_owned(), serde_json::to_vec(&old).unwrap())]);
             assert_eq!(from_blobs(&mut blobs, "x").unwrap().as_ref(), Some(&own));
+            // The same numbers once more, as bytes.
+            for part in ["x.rows", "x.masks"] {
+                let mut blobs: BTreeMap<_, _> = to_blobs(&own, "x").unwrap().into();
+                blobs.retain(|name, _| name == part);
+                blobs.insert("x".to_owned(), serde_json::to_vec(&old).unwrap());
+                assert_eq!(from_blobs(&mut blobs, "x").unwrap_err().class(), ErrorClass::Format);
+            }
         }
     }
 
@@ -269,9 +289,12 @@ mod tests {
             from_blobs(&mut blobs, "x")
         };
         let huge = text.replace("\"capacity\":3", "\"capacity\":18446744073709551615");
+        let unknown = text.replacen('{', "{\"rows\":[],", 1);
         for wrong in [
             with("x", b"{".to_vec()),
             with("x", huge.into_bytes()),
+            with("x", unknown.into_bytes()),
+            with("x.masks", vec![2; 10]),
             with("x.rows", vec![0; 61]),
             with("x.masks", vec![0; 11]),
         ] {

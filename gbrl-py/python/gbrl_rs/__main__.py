@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import shutil
 import sys
 import textwrap
@@ -64,7 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         result = run.learn(is_quiet, options.verbose)
     except KeyboardInterrupt:
         # Not while it learnt: the policy is saved, and only what was asked for last is missing.
-        print(f"stopped; what was learnt is in {run.folder}", file=sys.stderr)
+        go_on = f"python -m gbrl_rs train --resume {shlex.quote(str(run.folder))}"
+        print(f"stopped; what was learnt is in {run.folder}, and `{go_on}` does the rest", file=sys.stderr)
         return 130
     if options.json:
         print(json.dumps(result, allow_nan=False))
@@ -176,6 +178,11 @@ def _resume(options: argparse.Namespace) -> Run:
     if model.num_timesteps >= total and is_another:
         raise ValueError(
             f"{folder}: nothing is left to do: {model.num_timesteps} of {total} steps are done; use --steps"
+        )
+    if model.num_timesteps >= total and not model._is_learnt:
+        raise ValueError(
+            f"{folder}: the last rollout was not learnt from to its end, as the run was stopped then: expected more "
+            f"steps, as in --steps {2 * model.num_timesteps}, or a new run"
         )
     run = Run(model, env_id, folder, settings, origin, lock)
     # Last: a run that cannot go on keeps the settings that it ran with.

@@ -51,6 +51,7 @@ class Standing(NamedTuple):
     progress_remaining: float
     statistics: dict[str, Any]
     seen: bool
+    is_learnt: bool
     moment: _gbrl.Moment | None
     """Where the agent and its environments stand together; None means as they are."""
 
@@ -197,7 +198,8 @@ class ModelFile:
             "n_episodes": model._episode_num,
             "returns": list(model._statistics.returns),
         }
-        return Standing(self._counters(), model._current_progress_remaining, statistics, model._seen, moment)
+        counters, progress = self._counters(), model._current_progress_remaining
+        return Standing(counters, progress, statistics, model._seen, model._is_learnt, moment)
 
     def _note(self, standing: Standing) -> dict[str, Any]:
         model: Any = self
@@ -211,6 +213,7 @@ class ModelFile:
             "root_seed": model._root_seed,
             "env_id": model._env_id,
             "n_envs": model.n_envs,
+            "is_learnt": standing.is_learnt,
             "observation_space": pack(model.observation_space),
             "action_space": pack(model.action_space),
             **standing.statistics,
@@ -265,6 +268,7 @@ class ModelFile:
         for name in COUNTERS:
             setattr(self, name, note["counters"][name])
         model._current_progress_remaining = progress
+        model._is_learnt = note["is_learnt"]
         statistics = model._statistics
         statistics.episodes.extend(note["episodes"])
         statistics.successes.extend(note["successes"])
@@ -459,6 +463,7 @@ def _note(text: str, agent: _gbrl.Agent, cls: type[ModelFile], what: str) -> dic
     # Where the environments are not Rust's, and in older files.
     note.setdefault("environments", "")
     note.setdefault("seen", True)
+    note.setdefault("is_learnt", True)
     for name, (kind_of, fits) in _FIELDS.items():
         if name not in note or not fits(note[name]):
             raise refuse(f"{name}: {kind_of}", note.get(name, "none"))
@@ -549,4 +554,5 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "returns": ("numbers", lambda value: isinstance(value, list) and all(map(_is_number, value))),
     "environments": ("their state in base 64", _is_base64),
     "seen": ("true or false", lambda value: isinstance(value, bool)),
+    "is_learnt": ("true or false", lambda value: isinstance(value, bool)),
 }

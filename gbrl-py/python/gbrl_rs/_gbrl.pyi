@@ -363,7 +363,7 @@ class EnvironmentContractError(builtins.RuntimeError):
 class FolderLock:
     r"""
     Whoever holds it is the only one who trains in a folder, this program and `gbrl` alike, until it is released or its
-    process ends.
+    process ends. Where that is killed, processes that it forked keep it until they end.
 
     Raises OSError, naming the folder, where another process trains there.
     """

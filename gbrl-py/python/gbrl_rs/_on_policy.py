@@ -70,6 +70,9 @@ class OnPolicyModel(ModelFile, ModelExport):
     _seen: bool
     """Whether normalisation has counted the observations that the environments show now."""
 
+    _is_learnt: bool
+    """Whether the last rollout was learnt from to its end."""
+
     _caller: int | None = None
     """The thread in which a callback looks at the model as it is now."""
 
@@ -131,6 +134,7 @@ class OnPolicyModel(ModelFile, ModelExport):
     def _reset_counters(self) -> None:
         self._steady = threading.RLock()
         self._before: Standing | None = None
+        self._is_learnt = True
         self.num_timesteps = 0
         self._total_timesteps = 0
         self._num_timesteps_at_start = 0
@@ -234,6 +238,7 @@ class OnPolicyModel(ModelFile, ModelExport):
         starts = self._last_episode_starts
         self.rollout_buffer.begin(np.zeros(self.n_envs, dtype=np.bool_) if starts is None else starts)
         self._call(callback.on_rollout_start)
+        self._is_learnt = False
         if isinstance(envs, RustEnvs) and not getattr(callback, "needs_steps", True):
             self._collect_in_rust(envs)
             go_on = bool(self._call(callback.on_step))
@@ -256,6 +261,7 @@ class OnPolicyModel(ModelFile, ModelExport):
         if self._uses_learning_rate():
             self.logger.record("train/learning_rate", self.lr_schedule(self._current_progress_remaining))
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self._is_learnt = True
 
     def dump_logs(self, iteration: int = 0) -> None:
         """Writes what was recorded since the last time, with SB3's rollout/ and time/ keys."""

@@ -102,7 +102,7 @@ class Run:
         self.total = int(settings["total_timesteps"])
         self.start = model.num_timesteps
         self.interrupted = False
-        # What is left to a run that was killed after its last step is its evaluation.
+        # What is left to a run that was killed after it had learnt from its last step is its evaluation.
         self._is_trained = self.start >= self.total
         model._agent.watch()
 

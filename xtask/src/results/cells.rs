@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,6 +17,12 @@ use crate::kernels::hash;
 use crate::{process, python, workspace};
 
 const GYMNASIUM: (&str, &str) = (".venv-results", "xtask/src/results/requirements.txt");
+/// Prints the hash of the installed package.
+const HASH: &str = "
+import gbrl_rs, hashlib, pathlib
+files = pathlib.Path(gbrl_rs.__file__).parent.rglob('*')
+code = sorted(file for file in files if file.suffix in ('.py', '.so', '.pyd'))
+print(hashlib.sha256(b''.join(file.read_bytes() for file in code)).hexdigest())";
 
 /// A cell to be trained.
 #[derive(Clone)]
@@ -37,10 +44,11 @@ impl Wanted {
         self.max_trees.map_or(key.clone(), |(_, share)| bounded_key(&key, share))
     }
 
-    /// A preset that changed begins in another folder.
-    fn folder(&self) -> PathBuf {
-        let name = format!("{}-{}", self.key().replace('/', "-"), &self.preset_sha256[..8]);
-        workspace::root().join("runs/results").join(name)
+    /// What another preset, another bound or another program began is in another folder.
+    fn folder(&self, programs: &Programs) -> Result<PathBuf> {
+        let bound = self.max_trees.map_or(String::new(), |(trees, _)| format!("-{trees}"));
+        let (preset, program) = (&self.preset_sha256[..8], &programs.sha256(self.home)?[..8]);
+        Ok(programs.runs.join(format!("{}{bound}-{preset}-{program}", self.key().replace('/', "-"))))
     }
 
     /// Whether a run is of the preset as it is now.
@@ -58,18 +66,45 @@ impl Wanted {
     }
 }
 
-/// The programs that train.
+/// The programs that train, and where.
 struct Programs {
     rust: PathBuf,
-    /// Python with the package, once it is needed.
-    python: Option<PathBuf>,
+    /// Python with the package, and the package's hash, once it is needed.
+    python: Option<(PathBuf, String)>,
+    /// Holds the folders of runs.
+    runs: PathBuf,
+}
+
+impl Programs {
+    /// Of the program that trains environments from `home`, as it is now.
+    fn sha256(&self, home: Home) -> Result<String> {
+        match (home, &self.python) {
+            (Home::Gymnasium, Some((_, sha256))) => Ok(sha256.clone()),
+            _ => Ok(hash(&fs::read(&self.rust).with_context(|| self.rust.display().to_string())?)),
+        }
+    }
+
+    /// The command that trains `cell`.
+    fn train(&self, cell: &Wanted) -> Command {
+        let mut command;
+        match (cell.home, &self.python) {
+            (Home::Gymnasium, Some((python, _))) => {
+                command = process::command(python);
+                command.args(["-m", "gbrl_rs"]);
+            }
+            _ => command = process::command(&self.rust),
+        }
+        command.args(["train", cell.env]);
+        command
+    }
 }
 
 /// Trains what the arguments ask for and the store has not, saving after every run.
 pub fn train(args: &Args, store: &Store) -> Result<()> {
     ensure!(args.jobs > 0, "--jobs: expected at least 1, got 0");
     process::run(process::cargo().args(["build", "--release", "--quiet", "-p", "gbrl-cli"]))?;
-    let mut programs = Programs { rust: workspace::target().join("release/gbrl"), python: None };
+    let (rust, runs) = (workspace::target().join("release/gbrl"), workspace::root().join("runs/results"));
+    let mut programs = Programs { rust, python: None, runs };
     let cells = store.read()?;
     let mut wanted = wanted(args, &programs.rust, &cells)?;
     let asked = wanted.len();
@@ -161,10 +196,11 @@ fn names(envs: &[(&str, Home)]) -> String {
 }
 
 /// Python with Gymnasium's Box2D and this project's package, built from the sources as they are.
-fn gymnasium() -> Result<PathBuf> {
+fn gymnasium() -> Result<(PathBuf, String)> {
     let python = python::install_file(GYMNASIUM.0, GYMNASIUM.1)?;
     python::install_own(&python)?;
-    Ok(python)
+    let sha256 = process::output(process::command(&python).args(["-c", HASH]))?;
+    Ok((python, sha256.trim().to_owned()))
 }
 
 /// Trains a cell that nobody else does and adds it to the store; says what came of it.
@@ -178,42 +214,71 @@ fn run_unclaimed(
         total.inc(cell.steps);
         Ok(reason.to_owned())
     };
-    let Some(_claim) = store.claim(&cell.folder())? else {
+    let folder = cell.folder(programs)?;
+    let Some(_claim) = store.claim(&cell.key(), &folder)? else {
         return left_alone("left to another process, which is training it");
     };
     if cell.is_in(&store.read()?) {
         return left_alone("trained by another process meanwhile");
     }
-    let trained = run_one(cell, programs, (bar, total))?;
+    let trained = run_one(cell, programs, &folder, (bar, total))?;
     let said = format!("{:.2} in {:.1} s", trained.train_return_mean, trained.wall_s);
     store.add(cell.key(), trained)?;
+    // Whoever takes the cell out of the store wants it measured, not evaluated again.
+    let checkpoints = folder.join("checkpoints");
+    fs::remove_dir_all(&checkpoints).with_context(|| checkpoints.display().to_string())?;
     Ok(said)
 }
 
 /// Trains one cell, or the rest of it.
-fn run_one(cell: &Wanted, programs: &Programs, (bar, total): (&ProgressBar, &ProgressBar)) -> Result<Cell> {
-    let folder = cell.folder();
-    let mut command = match (cell.home, &programs.python) {
-        (Home::Gymnasium, Some(python)) => {
-            let mut command = process::command(python);
-            command.args(["-m", "gbrl_rs", "train", cell.env]);
-            command
+fn run_one(cell: &Wanted, programs: &Programs, folder: &Path, bars: (&ProgressBar, &ProgressBar)) -> Result<Cell> {
+    if let Some(before) = spent_before(cell, folder) {
+        match run_session(cell, programs, folder, Some(before), bars) {
+            // Only its evaluation was left; there is none of a run that was stopped while it learnt from its last rollout.
+            Err(error) if cell.home == Home::Gymnasium => {
+                bars.0.println(format!("{}: trained anew: {error:#}", cell.name()));
+            }
+            trained => return trained,
         }
-        _ => {
-            let mut command = process::command(&programs.rust);
-            command.args(["train", cell.env]);
-            command
-        }
-    };
+    }
+    // A folder without a checkpoint would make the program choose another name.
+    let _ = fs::remove_dir_all(folder);
+    run_session(cell, programs, folder, None, bars)
+}
+
+/// What the earlier sessions of a run took until its last checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Spent {
+    wall_s: f64,
+    /// `None` where one of them did not count.
+    cpu_s: Option<f64>,
+}
+
+/// `None` for a run that begins, or has to begin anew.
+fn spent_before(cell: &Wanted, folder: &Path) -> Option<Spent> {
+    let done = last_checkpoint(folder)?;
     // Gymnasium's environments cannot be saved: what is left of such a run is the same only where it is its evaluation.
-    let goes_on = last_checkpoint(&folder).is_some_and(|steps| cell.home == Home::Rust || steps >= cell.steps);
-    if goes_on {
-        command.arg("--resume").arg(&folder);
+    if cell.home == Home::Gymnasium && done < cell.steps {
+        return None;
+    }
+    let row = metrics(folder).ok()?.into_iter().rfind(|row| row.steps <= done)?;
+    Some(Spent { wall_s: row.elapsed?, cpu_s: row.cpu })
+}
+
+/// One run of the program.
+fn run_session(
+    cell: &Wanted,
+    programs: &Programs,
+    folder: &Path,
+    before: Option<Spent>,
+    (bar, total): (&ProgressBar, &ProgressBar),
+) -> Result<Cell> {
+    let mut command = programs.train(cell);
+    if before.is_some() {
+        command.arg("--resume").arg(folder);
     } else {
-        // A folder without one would make the program choose another name.
-        let _ = fs::remove_dir_all(&folder);
         command.args(["--algo", &cell.algo, "--preset", &cell.preset, "--seed", &cell.seed.to_string()]);
-        command.arg("--out").arg(&folder);
+        command.arg("--out").arg(folder);
         if cell.home == Home::Rust {
             command.args(["--set", &format!("checkpoint_every={}", cell.steps.div_ceil(10))]);
         }
@@ -226,7 +291,7 @@ fn run_one(cell: &Wanted, programs: &Programs, (bar, total): (&ProgressBar, &Pro
     let text = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {
             while !ended.load(Ordering::Relaxed) {
-                let steps = steps_so_far(&folder).unwrap_or(0).min(cell.steps);
+                let steps = steps_so_far(folder).unwrap_or(0).min(cell.steps);
                 let mut at = at.lock().expect("no thread panics");
                 bar.set_position(steps);
                 total.inc(steps.saturating_sub(*at));
@@ -248,22 +313,14 @@ fn run_one(cell: &Wanted, programs: &Programs, (bar, total): (&ProgressBar, &Pro
     let mut trained: Cell = serde_json::from_value(value).context("the program's last line")?;
     trained.max_trees = cell.max_trees;
     trained.preset_sha256.clone_from(&cell.preset_sha256);
-    let rows = metrics(&folder)?;
-    // Of all sessions of a run that was interrupted.
-    let (elapsed, cpu) = rows.last().map_or((None, None), |row| (row.elapsed, row.cpu));
-    trained.wall_s = elapsed.unwrap_or(trained.wall_s).max(trained.wall_s);
-    trained.cpu_s = cpu_of_all_sessions(trained.cpu_s, cpu, goes_on);
-    trained.curve = thin(&rows);
-    Ok(trained)
-}
-
-/// Processor time of a run, from what its last session used and what metrics.csv counted over all of them; `None` where
-/// an earlier session did not count.
-fn cpu_of_all_sessions(last: Option<f64>, counted: Option<f64>, goes_on: bool) -> Option<f64> {
-    match (last, counted) {
-        (Some(last), Some(counted)) => Some(last.max(counted)),
-        (last, _) => last.filter(|_| !goes_on),
+    if let Some(before) = before {
+        trained.wall_s += before.wall_s;
+        trained.cpu_s = trained.cpu_s.zip(before.cpu_s).map(|(now, before)| before + now);
+        // What the earlier sessions had is known to nobody.
+        trained.peak_rss_mb = None;
     }
+    trained.curve = thin(&metrics(folder)?);
+    Ok(trained)
 }
 
 /// Steps of the checkpoint with the most.
@@ -275,6 +332,7 @@ fn last_checkpoint(folder: &Path) -> Option<u64> {
 /// A row of metrics.csv.
 struct Row {
     steps: u64,
+    /// NaN before the first episode ended.
     mean: f64,
     elapsed: Option<f64>,
     cpu: Option<f64>,
@@ -294,7 +352,7 @@ fn metrics(folder: &Path) -> Result<Vec<Row>> {
         let fields: Vec<&str> = line.split(',').collect();
         let number = |column: usize| fields.get(column)?.parse::<f64>().ok();
         let (elapsed, cpu) = (elapsed.and_then(number), cpu.and_then(number));
-        Some(Row { steps: number(steps)? as u64, mean: number(mean)?, elapsed, cpu })
+        Some(Row { steps: number(steps)? as u64, mean: number(mean).unwrap_or(f64::NAN), elapsed, cpu })
     };
     Ok(lines.filter_map(row).collect())
 }
@@ -333,13 +391,142 @@ mod tests {
         assert_ne!(own, digest("gamma = 0.9\nn_envs = 9"));
     }
 
+    /// What stands in for the program: writes what a run leaves, and which arguments it got. It cannot go on with what is
+    /// called spoilt.
+    #[cfg(unix)]
+    const PROGRAM: &str = r#"#!/bin/sh
+for argument; do
+    [ "$before" = --out ] || [ "$before" = --resume ] && folder=$argument
+    before=$argument
+done
+echo "$@" >> "$(dirname "$0")/log"
+case "$*" in *--resume*) [ -e "$folder/spoilt" ] && exit 2 ;; esac
+mkdir -p "$folder/checkpoints"
+printf 'time/total_timesteps,rollout/ep_rew_mean\n1000,1\n' > "$folder/metrics.csv"
+: > "$folder/checkpoints/1000.gbrl"
+cat "$(dirname "$0")/said"
+"#;
+
+    #[cfg(unix)]
+    struct Place(PathBuf);
+
+    #[cfg(unix)]
+    impl Place {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("gbrl-cells-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            let said = Cell { cpu_s: Some(1.0), ..super::super::tests::cell(0, -1.0) };
+            fs::write(path.join("said"), serde_json::to_string(&said).unwrap()).unwrap();
+            fs::write(path.join("text"), PROGRAM).unwrap();
+            // Not by this process, in which another thread may be starting a program while the file is open for writing.
+            let copy = "cp \"$0/text\" \"$0/program\" && chmod +x \"$0/program\"";
+            assert!(Command::new("sh").args(["-c", copy]).arg(&path).status().unwrap().success());
+            Place(path)
+        }
+
+        fn programs(&self) -> Programs {
+            let program = self.0.join("program");
+            Programs { rust: program.clone(), python: Some((program, "0123456789".into())), runs: self.0.join("runs") }
+        }
+
+        fn train(&self, cell: &Wanted, store: &Store) -> String {
+            let bar = ProgressBar::hidden();
+            run_unclaimed(cell, &self.programs(), store, (&bar, &bar)).unwrap();
+            fs::read_to_string(self.0.join("log")).unwrap().lines().last().unwrap().to_owned()
+        }
+    }
+
+    #[cfg(unix)]
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[cfg(unix)]
+    fn pendulum(home: Home, max_trees: Option<(u64, f64)>) -> Wanted {
+        Wanted {
+            env: "Pendulum-v1",
+            home,
+            algo: "ppo".into(),
+            preset: "paper".into(),
+            seed: 0,
+            steps: 1000,
+            preset_sha256: "abcdefghi".into(),
+            max_trees,
+        }
+    }
+
+    /// What a kill leaves of a run with a checkpoint after `steps`.
+    #[cfg(unix)]
+    fn leave(folder: &Path, steps: u64) {
+        fs::create_dir_all(folder.join("checkpoints")).unwrap();
+        fs::write(folder.join(format!("checkpoints/{steps}.gbrl")), "").unwrap();
+        let text = "time/total_timesteps,rollout/ep_rew_mean,time/time_elapsed,time/cpu_elapsed\n\
+                    300,,2,1.5\n500,-2,3,2.5\n700,-1,4,3.5\n";
+        fs::write(folder.join("metrics.csv"), text).unwrap();
+    }
+
+    #[cfg(unix)]
     #[test]
-    fn processor_time_is_of_all_sessions_or_unknown() {
-        assert_eq!(cpu_of_all_sessions(Some(3.0), Some(2.0), false), Some(3.0));
-        assert_eq!(cpu_of_all_sessions(Some(1.0), Some(9.0), true), Some(9.0));
-        assert_eq!(cpu_of_all_sessions(Some(1.0), None, false), Some(1.0));
-        assert_eq!(cpu_of_all_sessions(Some(1.0), None, true), None);
-        assert_eq!(cpu_of_all_sessions(None, None, false), None);
+    fn a_cell_that_is_taken_out_of_the_store_is_trained_anew_and_a_killed_one_goes_on() {
+        let place = Place::new("anew");
+        let store = |name: &str| Store::new(place.0.join(name), place.0.join("locks"));
+        let cell = pendulum(Home::Rust, None);
+        assert!(place.train(&cell, &store("a")).contains("--seed 0 --out "));
+        let first = store("a").read().unwrap()[&cell.key()].clone();
+        assert_eq!((first.wall_s, first.cpu_s, first.peak_rss_mb), (2.0, Some(1.0), Some(30.0)));
+        // The finished run is still there.
+        let folder = cell.folder(&place.programs()).unwrap();
+        assert!(folder.join("metrics.csv").exists());
+        assert!(place.train(&cell, &store("b")).contains("--seed 0 --out "));
+        leave(&folder, 600);
+        assert!(place.train(&cell, &store("c")).contains("train Pendulum-v1 --resume "));
+        let rest = store("c").read().unwrap()[&cell.key()].clone();
+        assert_eq!((rest.wall_s, rest.cpu_s, rest.peak_rss_mb), (5.0, Some(3.5), None));
+        // Without a number until its checkpoint it begins anew.
+        leave(&folder, 200);
+        assert!(place.train(&cell, &store("d")).contains("--out "));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_left_of_a_gymnasium_run_is_its_evaluation_or_all_of_it() {
+        let place = Place::new("gymnasium");
+        let store = |name: &str| Store::new(place.0.join(name), place.0.join("locks"));
+        let cell = pendulum(Home::Gymnasium, None);
+        let folder = cell.folder(&place.programs()).unwrap();
+        leave(&folder, 600);
+        assert!(place.train(&cell, &store("a")).contains("--out "));
+        leave(&folder, 1000);
+        assert!(place.train(&cell, &store("b")).contains("-m gbrl_rs train Pendulum-v1 --resume "));
+        leave(&folder, 1000);
+        fs::write(folder.join("spoilt"), "").unwrap();
+        assert!(place.train(&cell, &store("c")).contains("--out ") && !folder.join("spoilt").exists());
+        assert_eq!(store("c").read().unwrap()[&cell.key()].wall_s, 2.0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn another_bound_preset_or_program_is_another_folder() {
+        let place = Place::new("folder");
+        let programs = place.programs();
+        let free = pendulum(Home::Rust, None);
+        let rest = Wanted { preset_sha256: "bbcdefghi".into(), ..free.clone() };
+        let others = [
+            pendulum(Home::Rust, Some((5, 0.1))),
+            pendulum(Home::Rust, Some((6, 0.1))),
+            pendulum(Home::Gymnasium, None),
+            rest,
+        ];
+        let mut folders: Vec<_> = others.iter().map(|cell| cell.folder(&programs).unwrap()).collect();
+        folders.push(free.folder(&programs).unwrap());
+        fs::remove_file(&programs.rust).unwrap();
+        fs::write(&programs.rust, "changed").unwrap();
+        folders.push(free.folder(&programs).unwrap());
+        folders.sort();
+        folders.dedup();
+        assert_eq!(folders.len(), 6, "{folders:?}");
     }
 
     #[test]
@@ -349,8 +536,9 @@ mod tests {
         let text = "rollout/ep_rew_mean,time/total_timesteps,time/time_elapsed\n,100,0.5\n-3.5,200,1\n-2,300,\n";
         fs::write(folder.join("metrics.csv"), text).unwrap();
         let rows = metrics(&folder).unwrap();
-        assert_eq!((rows.len(), rows[0].steps, rows[0].mean, rows[0].elapsed), (2, 200, -3.5, Some(1.0)));
-        assert_eq!((steps_so_far(&folder), rows[0].cpu), (Some(300), None));
+        assert_eq!((rows.len(), rows[1].steps, rows[1].mean, rows[1].elapsed), (3, 200, -3.5, Some(1.0)));
+        assert_eq!((steps_so_far(&folder), rows[1].cpu, rows[0].elapsed), (Some(300), None, Some(0.5)));
+        assert_eq!(thin(&rows), [(200, -3.5), (300, -2.0)]);
         fs::create_dir_all(folder.join("checkpoints")).unwrap();
         assert_eq!(last_checkpoint(&folder), None);
         for name in ["900.gbrl", "1000.gbrl", "2000.tmp", ".lock"] {

@@ -1,8 +1,8 @@
 //! `cargo xtask results`: train every environment of a suite with several seeds and write docs/results.md.
 //!
 //! One run folder per cell under runs/results; what is already measured is read from docs/results.json, and a run that
-//! was interrupted goes on from its last checkpoint. Page and pictures are made from docs/results.json alone. Several
-//! commands may work at once: none trains what another is training.
+//! was interrupted goes on from its last checkpoint, if program, preset and bound are the same. Page and pictures are made
+//! from docs/results.json alone. Several commands may work at once: none trains what another is training.
 
 mod cells;
 mod curves;

@@ -58,16 +58,17 @@ impl Store {
         work(self.read()?)
     }
 
-    /// The right to train in `folder`; `None` while another process has it, or trains there without.
-    pub fn claim(&self, folder: &Path) -> Result<Option<Claim>> {
-        let name = folder.file_name().context("a folder's name")?.to_string_lossy().into_owned();
-        let file = self.lock_file(&name)?;
+    /// The right to train the cell `key` in `folder`; `None` while another process has it, or trains there without.
+    pub fn claim(&self, key: &str, folder: &Path) -> Result<Option<Claim>> {
+        let file = self.lock_file(&key.replace('/', "-"))?;
         if is_taken(&file)? {
             return Ok(None);
         }
-        // A command that was killed leaves its trainings behind.
-        match File::open(folder.join(FOLDER_LOCK)) {
+        // A command that was killed leaves its trainings behind. Some systems lock only what may be written.
+        let path = folder.join(FOLDER_LOCK);
+        match OpenOptions::new().write(true).open(&path) {
             Ok(lock) if is_taken(&lock)? => Ok(None),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_context(|| path.display().to_string()),
             _ => Ok(Some(Claim { _file: file })),
         }
     }
@@ -150,18 +151,22 @@ mod tests {
     #[test]
     fn a_cell_is_claimed_once() {
         let place = Place::new("claim");
-        let (one, other) = (place.0.join("a.1"), place.0.join("a.2"));
-        let claim = place.store().claim(&one).unwrap().unwrap();
-        assert!(place.store().claim(&one).unwrap().is_none());
-        assert!(place.store().claim(&other).unwrap().is_some());
-        drop(claim);
-        assert!(place.store().claim(&one).unwrap().is_some());
+        let folder = place.0.join("a");
+        let claim = |key: &str| place.store().claim(key, &folder);
+        let one = claim("a/1").unwrap().unwrap();
+        assert!(claim("a/1").unwrap().is_none());
+        assert!(claim("a/2").unwrap().is_some());
+        drop(one);
+        assert!(claim("a/1").unwrap().is_some());
         // A training that its command left behind.
-        fs::create_dir(&one).unwrap();
-        let training = File::create(one.join(FOLDER_LOCK)).unwrap();
-        training.lock().unwrap();
-        assert!(place.store().claim(&one).unwrap().is_none());
+        fs::create_dir(&folder).unwrap();
+        let training = gbrl_core::io::FolderLock::take(&folder).unwrap();
+        assert!(claim("a/1").unwrap().is_none());
         drop(training);
-        assert!(place.store().claim(&one).unwrap().is_some());
+        assert!(claim("a/1").unwrap().is_some());
+        // What cannot be looked at is not free.
+        fs::remove_file(folder.join(FOLDER_LOCK)).unwrap();
+        fs::create_dir(folder.join(FOLDER_LOCK)).unwrap();
+        assert!(claim("a/1").is_err());
     }
 }

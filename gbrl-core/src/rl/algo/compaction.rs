@@ -10,8 +10,8 @@ use crate::config::{RunParams, TreeParams};
 use crate::data::Tiles;
 use crate::ensemble::Ensemble;
 use crate::error::{Error, Result};
-use crate::rl::algo::shared::{self, Shared};
 use crate::rl::event::Metrics;
+use crate::rl::exact::f32_text;
 use crate::rl::policy::{PolicyHead, PolicyView};
 use crate::rl::visited::place;
 use crate::rng::Stream;
@@ -44,9 +44,9 @@ pub(super) struct Compaction {
     /// After no attempt was near enough: the number of trees at which it is tried again.
     retry_at: usize,
     last: Option<Outcome>,
-    /// Rows as the trees see them; shared with the state that a run keeps of before its rollout.
-    #[serde(with = "shared::text")]
-    states: Shared,
+    /// Rows as the trees see them.
+    #[serde(with = "f32_text")]
+    states: Vec<f32>,
     /// States that the sample stands for.
     seen: u64,
     stream: Stream,
@@ -70,7 +70,7 @@ impl Compaction {
             n_compactions: 0,
             retry_at: 0,
             last: None,
-            states: Shared::default(),
+            states: Vec::new(),
             seen: 0,
             stream: Stream::new(seed, "visited states", 0),
         }
@@ -88,7 +88,7 @@ impl Compaction {
 
     /// The same without what was seen of a policy that has been replaced.
     pub(super) fn afresh(&self) -> Self {
-        Compaction { retry_at: 0, last: None, states: Shared::default(), seen: 0, ..self.clone() }
+        Compaction { retry_at: 0, last: None, states: Vec::new(), seen: 0, ..self.clone() }
     }
 
     /// A saved one is of this policy.
@@ -115,12 +115,13 @@ impl Compaction {
         // Where the capacity was larger.
         self.states.truncate(capacity * width);
         self.seen = self.seen.max((self.states.len() / width) as u64);
-        let mut state = vec![0.0; width];
         for row in 0..rows.n_rows() {
             let n = self.states.len() / width;
             let Some(at) = place(&mut self.stream, &mut self.seen, n, capacity) else { continue };
-            rows.read_row(row, &mut state);
-            self.states.write(at * width, &state);
+            if at == n {
+                self.states.resize((n + 1) * width, 0.0);
+            }
+            rows.read_row(row, &mut self.states[at * width..][..width]);
         }
     }
 
@@ -169,7 +170,7 @@ impl Compaction {
     /// every fourth row is of whichever environment comes fourth.
     fn divide(&self, n_features: usize) -> (Vec<f32>, Vec<f32>) {
         let (mut fitted, mut held_out) = (Vec::new(), Vec::new());
-        for (i, state) in self.states.to_vec().chunks_exact(n_features).enumerate() {
+        for (i, state) in self.states.chunks_exact(n_features).enumerate() {
             if i % HELD_OUT == HELD_OUT - 1 { &mut held_out } else { &mut fitted }.extend_from_slice(state);
         }
         if held_out.is_empty() {
@@ -378,7 +379,7 @@ mod tests {
             Compaction { seen: n - 1, ..sample.clone() },
             Compaction { seen: u64::MAX, ..sample.clone() },
             Compaction { n_compactions: u64::MAX, ..sample.clone() },
-            Compaction { states: [0.0; 3][..].into(), ..sample },
+            Compaction { states: vec![0.0; 3], ..sample },
         ] {
             assert_eq!(wrong.check(2).unwrap_err().class(), ErrorClass::Format);
         }
@@ -412,7 +413,7 @@ mod tests {
             assert!(error.to_string().starts_with("max_trees is not available with "), "{error}");
         }
         let mut state = Compaction::new(0);
-        state.states = [0.0; 5][..].into();
+        state.states = vec![0.0; 5];
         assert_eq!(state.check(2).unwrap_err().class(), ErrorClass::Format);
     }
 
@@ -429,7 +430,7 @@ mod tests {
             let mut sample = Compaction::new(seed);
             (0..8).for_each(|i| sample.visit(&rows(50 * i, 50), &run));
             assert_eq!((sample.states.len(), sample.seen), (100, 400));
-            sample.states.to_vec().iter().for_each(|&state| counts[state as usize / 100] += 1);
+            sample.states.iter().for_each(|&state| counts[state as usize / 100] += 1);
         }
         // 5,000 each; the standard deviation is about 55.
         assert!(counts.iter().all(|&n: &i32| (n - 5_000).abs() < 250), "{counts:?}");
@@ -437,7 +438,7 @@ mod tests {
         sample.visit(&rows(0, 1000), &run);
         sample.seen = 100;
         sample.visit(&rows(1000, 300), &run);
-        let old = sample.states.to_vec().iter().filter(|&&state| state < 1000.0).count();
+        let old = sample.states.iter().filter(|&&state| state < 1000.0).count();
         assert!((10..45).contains(&old), "{old}");
         sample.visit(&rows(0, 1), &RunParams { compaction_states: 16, ..run.clone() });
         assert_eq!(sample.states.len(), 16);

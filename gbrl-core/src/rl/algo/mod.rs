@@ -11,7 +11,6 @@ mod minibatch;
 mod noise;
 mod ppo;
 mod replay;
-mod shared;
 mod steps;
 mod trainer;
 
