@@ -13,24 +13,23 @@ pub const ALGORITHMS: [(&str, &str); 3] = [("ppo", "PPO"), ("a2c", "A2C"), ("awr
 pub fn render(cells: &Cells, paper: &Paper) -> String {
     let seconds = match cells.values().any(|cell| cell.cpu_s.is_some()) {
         true => {
-            "CPU seconds are user and\n\
-             system time of the whole program, evaluation included, the median over seeds; where a run of a table has none,\n\
-             seconds are wall time on a machine that others were using."
+            "CPU seconds are user and system time of the whole program, evaluation included, the median over seeds; \
+             where a run of a table has none, seconds are wall time on a machine that others were using."
         }
         false => {
-            "seconds are of the whole program,\n\
-             evaluation included, on a machine that others were using, the median over seeds."
+            "seconds are of the whole program, evaluation included, on a machine that others were using, the median \
+             over seeds."
         }
     };
-    let mut page = format!(
-        "# Results\n\n\
-         Written by `cargo xtask results` from docs/results.json; do not edit. The mean return of the last 100 training\n\
-         episodes (sampled actions, raw rewards), mean ± standard deviation over seeds 0, 1, …; the paper's columns (5 seeds)\n\
-         are from arXiv 2407.08250v2, where LunarLander is version 2. Runs take one thread; {seconds} \"95 % after\" is the step at which the curve first stood at\n\
-         95 % of the way from its first point to its last, a curve having about 60. LunarLander is Gymnasium's, the others are\n\
-         ours.\n\
-         What was tried besides is in [experiments.md](experiments.md).\n",
+    let intro = format!(
+        "Written by `cargo xtask results` from docs/results.json; do not edit. The mean return of the last 100 training \
+         episodes (sampled actions, raw rewards), mean ± standard deviation over seeds 0, 1, …; the paper's columns (5 \
+         seeds) are from arXiv 2407.08250v2, where LunarLander is version 2. Runs take one thread; {seconds} \
+         \"95 % after\" is the step at which the curve first stood at 95 % of the way from its first point to its last, a \
+         curve having about 60. LunarLander is Gymnasium's, the others are ours. What was tried besides is in \
+         [experiments.md](experiments.md).",
     );
+    let mut page = format!("# Results\n\n{}\n", wrapped(&intro));
     overview(&mut page, cells, paper);
     for suite in Suite::ALL {
         for (algo, title) in ALGORITHMS {
@@ -64,6 +63,22 @@ pub fn render(cells: &Cells, paper: &Paper) -> String {
         );
     }
     page
+}
+
+/// A paragraph in lines of at most 120 characters.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= 120 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
 }
 
 /// Which time a table shows.
@@ -285,6 +300,13 @@ mod tests {
     }
 
     #[test]
+    fn paragraphs_are_wrapped_between_words() {
+        let (long, longer) = ("a".repeat(59), "ä".repeat(60));
+        assert_eq!(wrapped(&format!("{long} {longer} b")), format!("{long} {longer}\nb"));
+        assert_eq!(wrapped(&format!("{} b", "a".repeat(130))), format!("{}\nb", "a".repeat(130)));
+    }
+
+    #[test]
     fn processor_time_is_shown_where_every_run_has_it() {
         let run = |preset: &str, seed, cpu_s| {
             let cell = Cell { preset: preset.into(), cpu_s, ..cell(seed, -250.0) };
@@ -303,11 +325,9 @@ mod tests {
         };
         assert_eq!(table(&mixed, "default"), ["CPU seconds", "", "1.5"]);
         assert_eq!(table(&mixed, "paper"), ["seconds", "", "2.0"]);
-        assert!(
-            mixed.contains("| evaluation | trees | seconds |") && mixed.contains("CPU seconds are user and\nsystem")
-        );
+        assert!(mixed.contains("| evaluation | trees | seconds |") && mixed.contains("thread; CPU seconds are"));
         let old = page(&runs[2..]);
-        assert!(!old.contains("CPU") && old.contains("Runs take one thread; seconds are of the whole program,\neval"));
+        assert!(!old.contains("CPU") && old.contains("Runs take one thread; seconds are of"));
         let new = page(&runs[..2]);
         assert_eq!(table(&new, "paper"), ["CPU seconds", "", "1.2"]);
         assert!(new.contains("| evaluation | trees | CPU seconds |") && !new.contains("| seconds |"));
