@@ -12,7 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::store::Store;
 use super::suite::{Home, Suite};
-use super::{Args, Cell, Cells, bounded_key, key};
+use super::{Args, Cell, Cells, bound, bounded_key, key};
 use crate::kernels::hash;
 use crate::{process, python, workspace};
 
@@ -51,9 +51,10 @@ impl Wanted {
         Ok(programs.runs.join(format!("{}{bound}-{preset}-{program}", self.key().replace('/', "-"))))
     }
 
-    /// Whether a run is of the preset as it is now.
+    /// Whether a run is of the preset as it is now, and of the bound that follows from its unbounded twin.
     fn is_trained_as(&self, cell: &Cell) -> bool {
-        cell.preset_sha256.is_empty() || cell.preset_sha256 == self.preset_sha256
+        let is_of_preset = cell.preset_sha256.is_empty() || cell.preset_sha256 == self.preset_sha256;
+        is_of_preset && cell.max_trees == self.max_trees
     }
 
     fn is_in(&self, cells: &Cells) -> bool {
@@ -172,7 +173,7 @@ fn wanted(args: &Args, program: &Path, cells: &Cells) -> Result<Vec<Wanted>> {
                     let key = key(algo, env, preset, seed);
                     let max_trees = match (args.max_trees, cells.get(&key)) {
                         (None, _) => None,
-                        (Some(share), Some(cell)) => Some(((cell.n_trees as f64 * share).ceil() as u64, share)),
+                        (Some(share), Some(free)) => Some(bound(free, share)),
                         (Some(_), None) => bail!("--max-trees: {key} has to be trained without a bound before"),
                     };
                     let (algo, preset) = (algo.clone(), preset.clone());

@@ -97,6 +97,11 @@ fn bounded_key(key: &str, share: f64) -> String {
     format!("{key}/max_trees={share}")
 }
 
+/// The bound that is a share of the trees of an unbounded run.
+fn bound(free: &Cell, share: f64) -> (u64, f64) {
+    ((free.n_trees as f64 * share).ceil() as u64, share)
+}
+
 /// Trains what is missing and writes the page.
 pub fn run(args: &Args) -> Result<()> {
     let root = workspace::root();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::suite::{Paper, Published, Suite};
-use super::{Cell, Cells, key, mean_std, median};
+use super::{Cell, Cells, bound, key, mean_std, median};
 
 /// The algorithms, in the order of the page.
 pub const ALGORITHMS: [(&str, &str); 3] = [("ppo", "PPO"), ("a2c", "A2C"), ("awr", "AWR")];
@@ -226,7 +226,9 @@ fn bounded(page: &mut String, cells: &Cells) {
     let mut pairs: BTreeMap<([&str; 3], String), Pairs<'_>> = BTreeMap::new();
     for cell in cells.values() {
         let Some((_, share)) = cell.max_trees else { continue };
-        let Some(free) = cells.get(&key(&cell.algo, &cell.env, &cell.preset, cell.seed)) else { continue };
+        // The bound follows from another run where the unbounded one was trained again since.
+        let free = cells.get(&key(&cell.algo, &cell.env, &cell.preset, cell.seed));
+        let Some(free) = free.filter(|free| cell.max_trees == Some(bound(free, share))) else { continue };
         let place = [cell.algo.as_str(), &cell.preset, &cell.env];
         pairs.entry((place, format!("{} %", share * 100.0))).or_default().push((cell, free));
     }
@@ -297,6 +299,11 @@ mod tests {
         let row =
             "| ppo | paper | Pendulum-v1 | 2 | 10 % | 1 of 7 | -250.00 ± 0.00 | -250.00 ± 14.14 | +0.00 | 10.00 |";
         assert!(page.contains(row) && page.contains("| paper, max_trees=1 | 1 |"), "{page}");
+
+        let free = key("ppo", "Pendulum-v1", "paper", 0);
+        cells.insert(free, Cell { n_trees: 70, ..cell(0, -240.0) });
+        let page = render(&cells, &Paper::read().unwrap());
+        assert!(page.contains("| ppo | paper | Pendulum-v1 | 1 | 10 % | 1 of 7 |"), "a bound of other trees: {page}");
     }
 
     #[test]

@@ -20,7 +20,34 @@ pub struct Store {
 
 /// The right to train a cell, which ends with its process.
 pub struct Claim {
-    _file: File,
+    _lock: Lock,
+}
+
+/// A lock that is ours until it is dropped. Closing the file is not enough: a program that another thread is just starting
+/// has it open, too.
+struct Lock(File);
+
+impl Lock {
+    fn wait(file: File) -> std::io::Result<Self> {
+        file.lock()?;
+        Ok(Lock(file))
+    }
+
+    /// `None` while another holds it.
+    fn take(file: File) -> Result<Option<Self>> {
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).context("a lock"),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // It ends with the process at the latest.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Store {
@@ -53,24 +80,21 @@ impl Store {
 
     /// What `work` makes of the cells while nobody adds any.
     pub fn alone<T>(&self, work: impl FnOnce(Cells) -> Result<T>) -> Result<T> {
-        let lock = self.lock_file("store")?;
-        lock.lock().context("locking the results")?;
+        let _lock = Lock::wait(self.lock_file("store")?).context("locking the results")?;
         work(self.read()?)
     }
 
     /// The right to train the cell `key` in `folder`; `None` while another process has it, or trains there without.
     pub fn claim(&self, key: &str, folder: &Path) -> Result<Option<Claim>> {
-        let file = self.lock_file(&key.replace('/', "-"))?;
-        if is_taken(&file)? {
-            return Ok(None);
-        }
+        let Some(lock) = Lock::take(self.lock_file(&key.replace('/', "-"))?)? else { return Ok(None) };
         // A command that was killed leaves its trainings behind. Some systems lock only what may be written.
         let path = folder.join(FOLDER_LOCK);
-        match OpenOptions::new().write(true).open(&path) {
-            Ok(lock) if is_taken(&lock)? => Ok(None),
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_context(|| path.display().to_string()),
-            _ => Ok(Some(Claim { _file: file })),
-        }
+        let is_free = match OpenOptions::new().write(true).open(&path) {
+            Ok(file) => Lock::take(file)?.is_some(),
+            Err(error) if error.kind() == ErrorKind::NotFound => true,
+            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        };
+        Ok(is_free.then_some(Claim { _lock: lock }))
     }
 
     fn lock_file(&self, name: &str) -> Result<File> {
@@ -78,15 +102,6 @@ impl Store {
         let path = self.locks.join(name);
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         file.with_context(|| path.display().to_string())
-    }
-}
-
-/// Whether another holds the lock; it is ours otherwise.
-fn is_taken(file: &File) -> Result<bool> {
-    match file.try_lock() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error).context("a lock"),
     }
 }
 
