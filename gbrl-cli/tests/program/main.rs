@@ -51,8 +51,9 @@ fn run(folder: &Path, args: &str) -> Ran {
     gbrl(folder, args).output().unwrap().into()
 }
 
-/// A run of a second at most. The learning rate is constant, so that a longer run begins like a shorter one.
-const SMALL: &str = "--n-envs 2 --set n_steps=64 --set batch_size=32 --set n_epochs=2 --set policy_lr=0.1";
+/// A run of a second at most. Learning rates are constant, so that a longer run begins like a shorter one.
+const SMALL: &str =
+    "--n-envs 2 --set n_steps=64 --set batch_size=32 --set n_epochs=2 --set policy_lr=0.1 --set value_lr=0.05";
 
 fn train(folder: &Path, args: &str) -> Value {
     run(folder, &format!("train CartPole-v1 {SMALL} --json {args}")).json()

@@ -32,7 +32,7 @@ fn a_run_leaves_all_its_files() {
     assert_eq!((&result["steps"], &result["eval_episodes"]), (&1024.into(), &100.into()));
     // 8 rollouts of 128 rows, 4 minibatches, 2 passes.
     assert_eq!(result["n_trees"], 64);
-    let run = folder.path().join("runs/CartPole-v1/ppo-default-5-changes-seed7");
+    let run = folder.path().join("runs/CartPole-v1/ppo-default-6-changes-seed7");
     assert_eq!(folder.path().join(result["model"].as_str().unwrap()), run.join("model.gbrl"));
     let mut names: Vec<String> =
         fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -69,7 +69,7 @@ fn a_seed_fixes_the_model_whatever_the_threads_and_the_folder() {
     assert_eq!(one["model_sha256"], two["model_sha256"]);
     assert_ne!(one["model_sha256"], other["model_sha256"]);
     let text = |path: &str| fs::read(folder.path().join(path).join("states.safetensors")).unwrap();
-    assert_eq!(text("a/b/c"), text("runs/CartPole-v1/ppo-default-5-changes-seed0"));
+    assert_eq!(text("a/b/c"), text("runs/CartPole-v1/ppo-default-6-changes-seed0"));
 }
 
 #[test]
@@ -78,7 +78,8 @@ fn a_run_can_be_repeated_from_its_config() {
     let first = train(folder.path(), "--steps 512 --seed 3 --set policy_lr=lin_0.1 --set max_depth=3 --out first");
     assert_eq!(
         first["changes"],
-        serde_json::json!({"max_depth": "3", "n_envs": "2", "n_steps": "64", "batch_size": "32", "n_epochs": "2", "policy_lr": "linear:0.1:0"})
+        serde_json::json!({"max_depth": "3", "n_envs": "2", "n_steps": "64", "batch_size": "32", "n_epochs": "2",
+            "policy_lr": "linear:0.1:0", "value_lr": "0.05"})
     );
     let again = run(folder.path(), "train CartPole-v1 --preset first/config.toml --json").json();
     assert_eq!(first["model_sha256"], again["model_sha256"]);
@@ -92,7 +93,7 @@ fn nothing_is_overwritten() {
         .iter()
         .map(|out| train(folder.path(), &format!("--steps 128 {out}"))["run"].as_str().unwrap().to_owned())
         .collect();
-    let default = "runs/CartPole-v1/ppo-default-5-changes-seed0";
+    let default = "runs/CartPole-v1/ppo-default-6-changes-seed0";
     assert_eq!(names, ["mine", "mine-2", default, &format!("{default}-2")]);
 }
 
@@ -107,7 +108,7 @@ fn the_summary_says_what_was_done_and_what_can_be_done() {
         "± ",
         "over 100 episodes",
         "trees",
-        "runs/CartPole-v1/ppo-default-5-changes-seed0",
+        "runs/CartPole-v1/ppo-default-6-changes-seed0",
         "Next:",
         " eval ",
         " show ",
