@@ -53,8 +53,7 @@ impl Wanted {
 
     /// Whether a run is of the preset as it is now, and of the bound that follows from its unbounded twin.
     fn is_trained_as(&self, cell: &Cell) -> bool {
-        let is_of_preset = cell.preset_sha256.is_empty() || cell.preset_sha256 == self.preset_sha256;
-        is_of_preset && cell.max_trees == self.max_trees
+        cell.is_of(&self.preset_sha256) && cell.max_trees == self.max_trees
     }
 
     fn is_in(&self, cells: &Cells) -> bool {

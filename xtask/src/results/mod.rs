@@ -81,6 +81,13 @@ struct Cell {
     curve: Vec<(u64, f64)>,
 }
 
+impl Cell {
+    /// Whether it is of the preset with this digest; runs from before one was kept are taken to be.
+    fn is_of(&self, preset_sha256: &str) -> bool {
+        self.preset_sha256.is_empty() || preset_sha256.is_empty() || self.preset_sha256 == preset_sha256
+    }
+}
+
 /// What cells were of before they said so.
 fn ppo() -> String {
     "ppo".to_owned()

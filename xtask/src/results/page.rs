@@ -226,9 +226,10 @@ fn bounded(page: &mut String, cells: &Cells) {
     let mut pairs: BTreeMap<([&str; 3], String), Pairs<'_>> = BTreeMap::new();
     for cell in cells.values() {
         let Some((_, share)) = cell.max_trees else { continue };
-        // The bound follows from another run where the unbounded one was trained again since.
+        // No twin where the unbounded run was trained again since: of another preset, or to another number of trees.
+        let is_twin = |free: &&Cell| cell.is_of(&free.preset_sha256) && cell.max_trees == Some(bound(free, share));
         let free = cells.get(&key(&cell.algo, &cell.env, &cell.preset, cell.seed));
-        let Some(free) = free.filter(|free| cell.max_trees == Some(bound(free, share))) else { continue };
+        let Some(free) = free.filter(is_twin) else { continue };
         let place = [cell.algo.as_str(), &cell.preset, &cell.env];
         pairs.entry((place, format!("{} %", share * 100.0))).or_default().push((cell, free));
     }
@@ -304,6 +305,12 @@ mod tests {
         cells.insert(free, Cell { n_trees: 70, ..cell(0, -240.0) });
         let page = render(&cells, &Paper::read().unwrap());
         assert!(page.contains("| ppo | paper | Pendulum-v1 | 1 | 10 % | 1 of 7 |"), "a bound of other trees: {page}");
+
+        let free = key("ppo", "Pendulum-v1", "paper", 1);
+        for (key, preset) in [(bounded_key(&free, 0.1), "old"), (free, "new")] {
+            cells.get_mut(&key).unwrap().preset_sha256 = preset.into();
+        }
+        assert!(!render(&cells, &Paper::read().unwrap()).contains("## Bounded"), "of another preset");
     }
 
     #[test]
