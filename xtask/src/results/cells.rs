@@ -12,7 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::store::Store;
 use super::suite::{Home, Suite};
-use super::{Args, Cell, Cells, bound, bounded_key, key};
+use super::{Args, Cell, Cells, bound, bounded_key, key, reference};
 use crate::kernels::hash;
 use crate::{process, python, workspace};
 
@@ -71,6 +71,8 @@ struct Programs {
     rust: PathBuf,
     /// Python with the package, and the package's hash, once it is needed.
     python: Option<(PathBuf, String)>,
+    /// The same for the reference, and its script's hash.
+    reference: Option<(PathBuf, String)>,
     /// Holds the folders of runs.
     runs: PathBuf,
 }
@@ -78,8 +80,8 @@ struct Programs {
 impl Programs {
     /// Of the program that trains environments from `home`, as it is now.
     fn sha256(&self, home: Home) -> Result<String> {
-        match (home, &self.python) {
-            (Home::Gymnasium, Some((_, sha256))) => Ok(sha256.clone()),
+        match (home, &self.python, &self.reference) {
+            (Home::Gymnasium, Some((_, sha256)), _) | (Home::Reference, _, Some((_, sha256))) => Ok(sha256.clone()),
             _ => Ok(hash(&fs::read(&self.rust).with_context(|| self.rust.display().to_string())?)),
         }
     }
@@ -87,8 +89,9 @@ impl Programs {
     /// The command that trains `cell`.
     fn train(&self, cell: &Wanted) -> Command {
         let mut command;
-        match (cell.home, &self.python) {
-            (Home::Gymnasium, Some((python, _))) => {
+        match (cell.home, &self.python, &self.reference) {
+            (Home::Reference, _, Some((python, _))) => return reference::command(python, &self.rust, cell.env),
+            (Home::Gymnasium, Some((python, _)), _) => {
                 command = process::command(python);
                 command.args(["-m", "gbrl_rs"]);
             }
@@ -104,7 +107,7 @@ pub fn train(args: &Args, store: &Store) -> Result<()> {
     ensure!(args.jobs > 0, "--jobs: expected at least 1, got 0");
     process::run(process::cargo().args(["build", "--release", "--quiet", "-p", "gbrl-cli"]))?;
     let (rust, runs) = (workspace::target().join("release/gbrl"), workspace::root().join("runs/results"));
-    let mut programs = Programs { rust, python: None, runs };
+    let mut programs = Programs { rust, python: None, reference: None, runs };
     let cells = store.read()?;
     let mut wanted = wanted(args, &programs.rust, &cells)?;
     let asked = wanted.len();
@@ -112,6 +115,9 @@ pub fn train(args: &Args, store: &Store) -> Result<()> {
     println!("{asked} runs asked for, {} of them to be trained", wanted.len());
     if wanted.iter().any(|cell| cell.home == Home::Gymnasium) {
         programs.python = Some(gymnasium()?);
+    }
+    if wanted.iter().any(|cell| cell.home == Home::Reference) {
+        programs.reference = Some(reference::install()?);
     }
     let bars = MultiProgress::new();
     let total = bars.add(ProgressBar::new(wanted.iter().map(|cell| cell.steps).sum()));
@@ -152,17 +158,23 @@ fn wanted(args: &Args, program: &Path, cells: &Cells) -> Result<Vec<Wanted>> {
         ensure!(share > 0.0 && share < 1.0, "--max-trees: expected above 0, below 1, got {share}");
     }
     let suites = if args.suite.is_empty() { vec![Suite::Classic] } else { args.suite.clone() };
-    let envs: Vec<_> = suites.iter().flat_map(|suite| suite.envs()).copied().collect();
+    let mut envs: Vec<_> = suites.iter().flat_map(|suite| suite.envs()).copied().collect();
+    let (mut algos, mut presets) = (args.algo.clone(), args.preset.clone());
+    if args.reference {
+        envs = reference::envs(&envs)?;
+        (algos, presets) = (vec![reference::NAME.to_owned()], vec!["paper".to_owned()]);
+    }
     if let Some(unknown) = args.envs.iter().find(|env| envs.iter().all(|(id, _)| id != env)) {
         bail!("--envs: expected environments of the suites ({}), got {unknown}", names(&envs));
     }
     let mut wanted = Vec::new();
-    for algo in &args.algo {
-        for preset in &args.preset {
+    for algo in &algos {
+        for preset in &presets {
             for &(env, home) in envs.iter().filter(|(id, _)| args.envs.is_empty() || args.envs.iter().any(|e| e == id))
             {
                 let mut command = process::command(program);
-                command.args(["presets", preset, "--env", env, "--algo", algo]);
+                let settings_of = if home == Home::Reference { "ppo" } else { algo };
+                command.args(["presets", preset, "--env", env, "--algo", settings_of]);
                 // Not every environment has a preset of the paper's.
                 let Ok(text) = process::output(&mut command) else { continue };
                 let settings: toml::Table = text.parse().context("a preset")?;
@@ -226,7 +238,9 @@ fn run_unclaimed(
     store.add(cell.key(), trained)?;
     // Whoever takes the cell out of the store wants it measured, not evaluated again.
     let checkpoints = folder.join("checkpoints");
-    fs::remove_dir_all(&checkpoints).with_context(|| checkpoints.display().to_string())?;
+    if cell.home != Home::Reference {
+        fs::remove_dir_all(&checkpoints).with_context(|| checkpoints.display().to_string())?;
+    }
     Ok(said)
 }
 
@@ -274,7 +288,9 @@ fn run_session(
     (bar, total): (&ProgressBar, &ProgressBar),
 ) -> Result<Cell> {
     let mut command = programs.train(cell);
-    if before.is_some() {
+    if cell.home == Home::Reference {
+        command.args(["--seed", &cell.seed.to_string(), "--out"]).arg(folder);
+    } else if before.is_some() {
         command.arg("--resume").arg(folder);
     } else {
         command.args(["--algo", &cell.algo, "--preset", &cell.preset, "--seed", &cell.seed.to_string()]);
@@ -286,7 +302,9 @@ fn run_session(
             command.args(["--set", &format!("max_trees={max_trees}")]);
         }
     }
-    command.args(["--threads", "1", "--quiet", "--json"]);
+    if cell.home != Home::Reference {
+        command.args(["--threads", "1", "--quiet", "--json"]);
+    }
     let (ended, at) = (AtomicBool::new(false), Mutex::new(0));
     let text = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {
@@ -311,6 +329,7 @@ fn run_session(
     value["preset"] = cell.preset.clone().into();
     value["seed"] = cell.seed.into();
     let mut trained: Cell = serde_json::from_value(value).context("the program's last line")?;
+    ensure!(trained.algo == cell.algo, "the program's last line: expected {}, got {}", cell.algo, trained.algo);
     trained.max_trees = cell.max_trees;
     trained.preset_sha256.clone_from(&cell.preset_sha256);
     if let Some(before) = before {
@@ -319,7 +338,8 @@ fn run_session(
         // What the earlier sessions had is known to nobody.
         trained.peak_rss_mb = None;
     }
-    trained.curve = thin(&metrics(folder)?);
+    let rows = metrics(folder)?;
+    trained.curve = if cell.home == Home::Reference { reference::curve(&rows, cell.steps) } else { thin(&rows) };
     Ok(trained)
 }
 
@@ -330,12 +350,24 @@ fn last_checkpoint(folder: &Path) -> Option<u64> {
 }
 
 /// A row of metrics.csv.
-struct Row {
-    steps: u64,
+pub struct Row {
+    pub steps: u64,
     /// NaN before the first episode ended.
-    mean: f64,
+    pub mean: f64,
     elapsed: Option<f64>,
     cpu: Option<f64>,
+}
+
+impl Row {
+    /// As a stored curve has it.
+    pub fn point(&self) -> (u64, f64) {
+        (self.steps, (self.mean * 1e4).round() / 1e4)
+    }
+
+    #[cfg(test)]
+    pub fn of(steps: u64, mean: f64) -> Self {
+        Row { steps, mean, elapsed: None, cpu: None }
+    }
 }
 
 fn metrics(folder: &Path) -> Result<Vec<Row>> {
@@ -362,13 +394,13 @@ fn steps_so_far(folder: &Path) -> Option<u64> {
 }
 
 /// Points of a stored curve.
-const POINTS: usize = 60;
+pub const POINTS: usize = 60;
 
 /// About `POINTS` rows, evenly spaced, the last among them.
-fn thin(rows: &[Row]) -> Vec<(u64, f64)> {
+pub fn thin(rows: &[Row]) -> Vec<(u64, f64)> {
     let rows: Vec<&Row> = rows.iter().filter(|row| row.mean.is_finite()).collect();
     let step = rows.len().div_ceil(POINTS).max(1);
-    rows.iter().rev().step_by(step).rev().map(|row| (row.steps, (row.mean * 1e4).round() / 1e4)).collect()
+    rows.iter().rev().step_by(step).rev().map(|row| row.point()).collect()
 }
 
 #[cfg(test)]
@@ -377,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_thinned_curve_keeps_its_end() {
-        let rows: Vec<Row> = (1..=1000).map(|i| Row { steps: i, mean: i as f64, elapsed: None, cpu: None }).collect();
+        let rows: Vec<Row> = (1..=1000).map(|i| Row::of(i, i as f64)).collect();
         let curve = thin(&rows);
         assert!(curve.len() <= POINTS && curve[curve.len() - 1] == (1000, 1000.0));
         assert!(thin(&[]).is_empty());
@@ -426,7 +458,9 @@ cat "$(dirname "$0")/said"
 
         fn programs(&self) -> Programs {
             let program = self.0.join("program");
-            Programs { rust: program.clone(), python: Some((program, "0123456789".into())), runs: self.0.join("runs") }
+            let of = |hash: &str| Some((program.clone(), hash.to_owned()));
+            let (python, reference) = (of("0123456789"), of("123456789"));
+            Programs { rust: program, python, reference, runs: self.0.join("runs") }
         }
 
         fn train(&self, cell: &Wanted, store: &Store) -> String {
