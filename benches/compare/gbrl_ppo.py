@@ -4,7 +4,7 @@ The loop is the paper's (arXiv 2407.08250) on PPO as Stable-Baselines3 documents
 value, a tree per minibatch, gradients of each row's loss, rows clipped by their norm, a free log-std by Adam. The
 environments are this project's, since they are not what is compared. It stops where the mean return of the last 100
 episodes has come 96 % of the way from its first value to `--towards`, or after the preset's steps; what it leaves in
-`--out` and prints is what `gbrl train --json` does.
+`--out` and prints is what `gbrl train --json` does. Rates that change do so over the preset's steps.
 
     benches/compare/gbrl_ppo.py --env CartPole-v1 --towards 500 --out /tmp/reference
 """
@@ -27,10 +27,11 @@ parser.add_argument("--env", required=True)
 parser.add_argument("--preset", default="paper")
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--towards", type=float, default=float("inf"), help="return of a policy that has learnt")
+parser.add_argument("--cap", type=int, help="steps after which it ends in any case; the preset's if not given")
 parser.add_argument("--program", default=ROOT / "target/release/gbrl", help="whose presets are taken")
 parser.add_argument("--out", type=Path, required=True, help="folder for metrics.csv")
 args = parser.parse_args()
-# Read once, on import. The bytes of gbrl's trees depend on it, so it is one for all.
+# Read once, on import. gbrl's trees depend on it, so it is one for all.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import gbrl
@@ -91,8 +92,8 @@ class Trees:
         return self.learner.get_num_trees()
 
     def outputs(self, rows, first=0):
-        """Policy outputs [n, n_policy] and values [n] of the trees from `first` on. Without a tree everything is zero; a
-        range from the ensemble's end, which gbrl takes to be something else, is never asked for."""
+        """Policy outputs [n, n_policy] and values [n] of the trees from `first` on. gbrl is not asked for an empty range,
+        which it refuses or takes for the whole ensemble."""
         if first == len(self):
             return np.zeros((len(rows), self.n_policy), np.float32), np.zeros(len(rows), np.float32)
         policy, value = self.learner.predict(rows, requires_grad=False, start_idx=first, tensor=False)
@@ -100,7 +101,7 @@ class Trees:
 
     def step(self, rows, policy_gradients, value_gradients):
         """Adds a tree: minus the rate times the mean gradient in each leaf."""
-        # Contiguous float32, everything else is read wrongly.
+        # It reads other layouts and types wrongly.
         gradients = (np.ascontiguousarray(g, np.float32) for g in (policy_gradients, value_gradients))
         self.learner.step(rows, tuple(gradients))
 
@@ -207,7 +208,7 @@ def at(rate, progress):
 
 
 def rows_of(observations):
-    """What gbrl reads: f32, or for categories strings, all columns of them."""
+    """What gbrl reads rightly: contiguous f32, or for categories short strings in every column."""
     if not isinstance(observations, dict):
         return np.ascontiguousarray(observations, np.float32)
     codes = np.column_stack([part.reshape(len(part), -1) for part in observations.values()])
@@ -324,10 +325,11 @@ def main():
     run = Run()
     args.out.mkdir(parents=True, exist_ok=True)
     first = mean = None
+    total = run.settings["total_timesteps"]
     with open(args.out / "metrics.csv", "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["time/total_timesteps", "rollout/ep_rew_mean", "time/time_elapsed", "time/cpu_elapsed"])
-        while run.n_taken < run.settings["total_timesteps"]:
+        while run.n_taken < min(args.cap or total, total):
             rollout = run.collect()
             mean = float(np.mean(run.returns)) if run.returns else None
             first = mean if first is None else first

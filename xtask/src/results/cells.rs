@@ -10,9 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::reference::{self, Reference};
 use super::store::Store;
 use super::suite::{Home, Suite};
-use super::{Args, Cell, Cells, bound, bounded_key, key, reference};
+use super::{Args, Cell, Cells, bound, bounded_key, key};
 use crate::kernels::hash;
 use crate::{process, python, workspace};
 
@@ -71,8 +72,8 @@ struct Programs {
     rust: PathBuf,
     /// Python with the package, and the package's hash, once it is needed.
     python: Option<(PathBuf, String)>,
-    /// The same for the reference, and its script's hash.
-    reference: Option<(PathBuf, String)>,
+    /// Once it is needed.
+    reference: Option<Reference>,
     /// Holds the folders of runs.
     runs: PathBuf,
 }
@@ -81,16 +82,19 @@ impl Programs {
     /// Of the program that trains environments from `home`, as it is now.
     fn sha256(&self, home: Home) -> Result<String> {
         match (home, &self.python, &self.reference) {
-            (Home::Gymnasium, Some((_, sha256)), _) | (Home::Reference, _, Some((_, sha256))) => Ok(sha256.clone()),
+            (Home::Gymnasium, Some((_, sha256)), _) => Ok(sha256.clone()),
+            (Home::Reference, _, Some(reference)) => Ok(reference.sha256.clone()),
             _ => Ok(hash(&fs::read(&self.rust).with_context(|| self.rust.display().to_string())?)),
         }
     }
 
-    /// The command that trains `cell`.
-    fn train(&self, cell: &Wanted) -> Command {
+    /// The command that trains `cell` in `folder`, or what a checkpoint there leaves of it.
+    fn train(&self, cell: &Wanted, folder: &Path, is_rest: bool) -> Command {
         let mut command;
         match (cell.home, &self.python, &self.reference) {
-            (Home::Reference, _, Some((python, _))) => return reference::command(python, &self.rust, cell.env),
+            (Home::Reference, _, Some(reference)) => {
+                return reference.command(&self.rust, (cell.env, cell.seed), folder);
+            }
             (Home::Gymnasium, Some((python, _)), _) => {
                 command = process::command(python);
                 command.args(["-m", "gbrl_rs"]);
@@ -98,6 +102,19 @@ impl Programs {
             _ => command = process::command(&self.rust),
         }
         command.args(["train", cell.env]);
+        if is_rest {
+            command.arg("--resume").arg(folder);
+        } else {
+            command.args(["--algo", &cell.algo, "--preset", &cell.preset, "--seed", &cell.seed.to_string()]);
+            command.arg("--out").arg(folder);
+            if cell.home == Home::Rust {
+                command.args(["--set", &format!("checkpoint_every={}", cell.steps.div_ceil(10))]);
+            }
+            if let Some((max_trees, _)) = cell.max_trees {
+                command.args(["--set", &format!("max_trees={max_trees}")]);
+            }
+        }
+        command.args(["--threads", "1", "--quiet", "--json"]);
         command
     }
 }
@@ -117,7 +134,7 @@ pub fn train(args: &Args, store: &Store) -> Result<()> {
         programs.python = Some(gymnasium()?);
     }
     if wanted.iter().any(|cell| cell.home == Home::Reference) {
-        programs.reference = Some(reference::install()?);
+        programs.reference = Some(Reference::install(args.cap)?);
     }
     let bars = MultiProgress::new();
     let total = bars.add(ProgressBar::new(wanted.iter().map(|cell| cell.steps).sum()));
@@ -238,7 +255,8 @@ fn run_unclaimed(
     store.add(cell.key(), trained)?;
     // Whoever takes the cell out of the store wants it measured, not evaluated again.
     let checkpoints = folder.join("checkpoints");
-    if cell.home != Home::Reference {
+    // The reference leaves none.
+    if checkpoints.is_dir() {
         fs::remove_dir_all(&checkpoints).with_context(|| checkpoints.display().to_string())?;
     }
     Ok(said)
@@ -287,24 +305,7 @@ fn run_session(
     before: Option<Spent>,
     (bar, total): (&ProgressBar, &ProgressBar),
 ) -> Result<Cell> {
-    let mut command = programs.train(cell);
-    if cell.home == Home::Reference {
-        command.args(["--seed", &cell.seed.to_string(), "--out"]).arg(folder);
-    } else if before.is_some() {
-        command.arg("--resume").arg(folder);
-    } else {
-        command.args(["--algo", &cell.algo, "--preset", &cell.preset, "--seed", &cell.seed.to_string()]);
-        command.arg("--out").arg(folder);
-        if cell.home == Home::Rust {
-            command.args(["--set", &format!("checkpoint_every={}", cell.steps.div_ceil(10))]);
-        }
-        if let Some((max_trees, _)) = cell.max_trees {
-            command.args(["--set", &format!("max_trees={max_trees}")]);
-        }
-    }
-    if cell.home != Home::Reference {
-        command.args(["--threads", "1", "--quiet", "--json"]);
-    }
+    let mut command = programs.train(cell, folder, before.is_some());
     let (ended, at) = (AtomicBool::new(false), Mutex::new(0));
     let text = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {
@@ -458,8 +459,8 @@ cat "$(dirname "$0")/said"
 
         fn programs(&self) -> Programs {
             let program = self.0.join("program");
-            let of = |hash: &str| Some((program.clone(), hash.to_owned()));
-            let (python, reference) = (of("0123456789"), of("123456789"));
+            let python = Some((program.clone(), "0123456789".into()));
+            let reference = Some(Reference::of(&program, "123456789"));
             Programs { rust: program, python, reference, runs: self.0.join("runs") }
         }
 
@@ -542,6 +543,32 @@ cat "$(dirname "$0")/said"
 
     #[cfg(unix)]
     #[test]
+    fn the_reference_is_trained_by_its_own_loop_and_stored_under_its_own_name() {
+        let place = Place::new("reference");
+        let store = Store::new(place.0.join("a"), place.0.join("locks"));
+        let cell = Wanted { algo: reference::NAME.into(), ..pendulum(Home::Reference, None) };
+        let bar = ProgressBar::hidden();
+        let train = || run_unclaimed(&cell, &place.programs(), &store, (&bar, &bar));
+        assert!(train().is_err() && store.read().unwrap().is_empty(), "another version's words");
+        let said = Cell { algo: reference::NAME.into(), ..super::super::tests::cell(0, -1.0) };
+        fs::write(place.0.join("said"), serde_json::to_string(&said).unwrap()).unwrap();
+        // What a kill leaves has no checkpoint.
+        let folder = cell.folder(&place.programs()).unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("metrics.csv"), "time/total_timesteps,rollout/ep_rew_mean\n500,\n").unwrap();
+        train().unwrap();
+        let log = fs::read_to_string(place.0.join("log")).unwrap();
+        assert!(
+            log.lines().last().unwrap().starts_with("benches/compare/gbrl_ppo.py --env Pendulum-v1 --seed 0 --out ")
+        );
+        let cells = store.read().unwrap();
+        let stored = &cells["gbrl-1.1.9/Pendulum-v1/paper/000"];
+        assert_eq!((stored.curve.as_slice(), stored.preset_sha256.as_str()), (&[(1000, 1.0)][..], "abcdefghi"));
+        assert!(train().unwrap().contains("by another process"), "it is there");
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn another_bound_preset_or_program_is_another_folder() {
         let place = Place::new("folder");
         let programs = place.programs();
@@ -551,6 +578,7 @@ cat "$(dirname "$0")/said"
             pendulum(Home::Rust, Some((5, 0.1))),
             pendulum(Home::Rust, Some((6, 0.1))),
             pendulum(Home::Gymnasium, None),
+            pendulum(Home::Reference, None),
             rest,
         ];
         let mut folders: Vec<_> = others.iter().map(|cell| cell.folder(&programs).unwrap()).collect();
@@ -560,7 +588,7 @@ cat "$(dirname "$0")/said"
         folders.push(free.folder(&programs).unwrap());
         folders.sort();
         folders.dedup();
-        assert_eq!(folders.len(), 6, "{folders:?}");
+        assert_eq!(folders.len(), 7, "{folders:?}");
     }
 
     #[test]

@@ -23,22 +23,44 @@ pub fn envs(envs: &[(&'static str, Home)]) -> Result<Vec<(&'static str, Home)>> 
     Ok(envs.iter().filter(is_own).map(|(env, _)| (*env, Home::Reference)).collect())
 }
 
-/// Python with the wheel and our environments, and the loop's hash.
-pub fn install() -> Result<(PathBuf, String)> {
-    let python = peers::python_with(&["gbrl", "gymnasium", peers::OURS])?;
-    let script = workspace::root().join(SCRIPT);
-    Ok((python, hash(&fs::read(&script).with_context(|| script.display().to_string())?)))
+/// What trains it.
+pub struct Reference {
+    /// With the wheel and our environments.
+    python: PathBuf,
+    /// Of the loop.
+    pub sha256: String,
+    /// Steps after which a run ends that has not learnt.
+    cap: Option<u64>,
 }
 
-/// The command that trains on `env`, with the presets of `program`.
-pub fn command(python: &Path, program: &Path, env: &str) -> Command {
-    let mut command = process::command(python);
-    command.args([SCRIPT, "--env", env, "--program"]).arg(program);
-    if let Some((trees, _)) = Paper::read().ok().and_then(|paper| paper.of("ppo", env).trees) {
-        // One word: it may begin with a minus.
-        command.arg(format!("--towards={trees}"));
+impl Reference {
+    pub fn install(cap: Option<u64>) -> Result<Self> {
+        let python = peers::python_with(&["gbrl", "gymnasium", peers::OURS])?;
+        let script = workspace::root().join(SCRIPT);
+        let sha256 = hash(&fs::read(&script).with_context(|| script.display().to_string())?);
+        Ok(Reference { python, sha256, cap })
     }
-    command
+
+    /// For tests: another program in Python's place.
+    #[cfg(test)]
+    pub fn of(python: &Path, sha256: &str) -> Self {
+        Reference { python: python.to_owned(), sha256: sha256.to_owned(), cap: Some(5000) }
+    }
+
+    /// The command that trains a seed of `env` in `folder`, with the presets of `program`.
+    pub fn command(&self, program: &Path, (env, seed): (&str, u64), folder: &Path) -> Command {
+        let mut command = process::command(&self.python);
+        command.args([SCRIPT, "--env", env, "--seed", &seed.to_string(), "--out"]).arg(folder);
+        command.arg("--program").arg(program);
+        if let Some(cap) = self.cap {
+            command.args(["--cap", &cap.to_string()]);
+        }
+        if let Some((trees, _)) = Paper::read().ok().and_then(|paper| paper.of("ppo", env).trees) {
+            // One word: it may begin with a minus.
+            command.arg(format!("--towards={trees}"));
+        }
+        command
+    }
 }
 
 /// The points that `thin` would keep of a run of `steps` whose first part these rows are, so that its curve is as coarse as
@@ -81,8 +103,10 @@ mod tests {
         assert!(classic.contains(&("CartPole-v1", Home::Reference)));
         assert!(classic.iter().all(|(env, _)| *env != "LunarLander-v3"));
         assert!(envs(Suite::Equation.envs()).unwrap().is_empty());
-        let shown = process::shown(&command(Path::new("python"), Path::new("gbrl"), "Pendulum-v1"));
-        assert_eq!(shown, format!("python {SCRIPT} --env Pendulum-v1 --program gbrl --towards=-246.89"));
+        let reference = Reference::of(Path::new("python"), "");
+        let shown = reference.command(Path::new("gbrl"), ("Pendulum-v1", 3), Path::new("runs/a"));
+        let arguments = "--env Pendulum-v1 --seed 3 --out runs/a --program gbrl --cap 5000 --towards=-246.89";
+        assert_eq!(process::shown(&shown), format!("python {SCRIPT} {arguments}"));
         assert!(workspace::root().join(SCRIPT).is_file());
     }
 }
