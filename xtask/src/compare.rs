@@ -4,7 +4,7 @@
 
 mod machine;
 mod measure;
-mod peers;
+pub mod peers;
 mod plan;
 mod render;
 mod results;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use crate::{process, python};
 
 /// By the names of their packages. The last is our own, from Python.
 pub const NAMES: [&str; 6] = ["gbrl", "catboost", "lightgbm", "xgboost", "stable-baselines3", OURS];
-const OURS: &str = "gbrl-rs";
+pub const OURS: &str = "gbrl-rs";
 const FOLDER: &str = ".venv-compare";
 /// The system to beat is one version; the others are whatever is current.
 const PINNED: [(&str, &str); 1] = [("gbrl", "gbrl==1.1.9")];
@@ -57,6 +57,16 @@ impl Peers {
         let text = |state: &Result<String, String>| state.clone().unwrap_or_else(|reason| format!("none ({reason})"));
         self.state.iter().map(|(name, state)| (name.clone(), text(state))).collect()
     }
+}
+
+/// The interpreter, with what its caller needs of them and no more.
+pub fn python_with(packages: &[&str]) -> Result<PathBuf> {
+    let python = python::environment(FOLDER)?;
+    for name in packages {
+        let version = install_one(&python, name).map_err(|reason| Error::msg(format!("{name} {reason}")))?;
+        println!("{name}: {version}");
+    }
+    Ok(python)
 }
 
 fn install_one(python: &PathBuf, name: &str) -> Result<String, String> {

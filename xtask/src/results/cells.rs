@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::reference::{self, Reference};
 use super::store::Store;
 use super::suite::{Home, Suite};
 use super::{Args, Cell, Cells, bound, bounded_key, key};
@@ -71,6 +72,8 @@ struct Programs {
     rust: PathBuf,
     /// Python with the package, and the package's hash, once it is needed.
     python: Option<(PathBuf, String)>,
+    /// Once it is needed.
+    reference: Option<Reference>,
     /// Holds the folders of runs.
     runs: PathBuf,
 }
@@ -78,23 +81,40 @@ struct Programs {
 impl Programs {
     /// Of the program that trains environments from `home`, as it is now.
     fn sha256(&self, home: Home) -> Result<String> {
-        match (home, &self.python) {
-            (Home::Gymnasium, Some((_, sha256))) => Ok(sha256.clone()),
+        match (home, &self.python, &self.reference) {
+            (Home::Gymnasium, Some((_, sha256)), _) => Ok(sha256.clone()),
+            (Home::Reference, _, Some(reference)) => Ok(reference.sha256.clone()),
             _ => Ok(hash(&fs::read(&self.rust).with_context(|| self.rust.display().to_string())?)),
         }
     }
 
-    /// The command that trains `cell`.
-    fn train(&self, cell: &Wanted) -> Command {
+    /// The command that trains `cell` in `folder`, or what a checkpoint there leaves of it.
+    fn train(&self, cell: &Wanted, folder: &Path, is_rest: bool) -> Command {
         let mut command;
-        match (cell.home, &self.python) {
-            (Home::Gymnasium, Some((python, _))) => {
+        match (cell.home, &self.python, &self.reference) {
+            (Home::Reference, _, Some(reference)) => {
+                return reference.command(&self.rust, (cell.env, cell.seed), folder);
+            }
+            (Home::Gymnasium, Some((python, _)), _) => {
                 command = process::command(python);
                 command.args(["-m", "gbrl_rs"]);
             }
             _ => command = process::command(&self.rust),
         }
         command.args(["train", cell.env]);
+        if is_rest {
+            command.arg("--resume").arg(folder);
+        } else {
+            command.args(["--algo", &cell.algo, "--preset", &cell.preset, "--seed", &cell.seed.to_string()]);
+            command.arg("--out").arg(folder);
+            if cell.home == Home::Rust {
+                command.args(["--set", &format!("checkpoint_every={}", cell.steps.div_ceil(10))]);
+            }
+            if let Some((max_trees, _)) = cell.max_trees {
+                command.args(["--set", &format!("max_trees={max_trees}")]);
+            }
+        }
+        command.args(["--threads", "1", "--quiet", "--json"]);
         command
     }
 }
@@ -104,7 +124,7 @@ pub fn train(args: &Args, store: &Store) -> Result<()> {
     ensure!(args.jobs > 0, "--jobs: expected at least 1, got 0");
     process::run(process::cargo().args(["build", "--release", "--quiet", "-p", "gbrl-cli"]))?;
     let (rust, runs) = (workspace::target().join("release/gbrl"), workspace::root().join("runs/results"));
-    let mut programs = Programs { rust, python: None, runs };
+    let mut programs = Programs { rust, python: None, reference: None, runs };
     let cells = store.read()?;
     let mut wanted = wanted(args, &programs.rust, &cells)?;
     let asked = wanted.len();
@@ -112,6 +132,9 @@ pub fn train(args: &Args, store: &Store) -> Result<()> {
     println!("{asked} runs asked for, {} of them to be trained", wanted.len());
     if wanted.iter().any(|cell| cell.home == Home::Gymnasium) {
         programs.python = Some(gymnasium()?);
+    }
+    if wanted.iter().any(|cell| cell.home == Home::Reference) {
+        programs.reference = Some(Reference::install(args.cap)?);
     }
     let bars = MultiProgress::new();
     let total = bars.add(ProgressBar::new(wanted.iter().map(|cell| cell.steps).sum()));
@@ -152,17 +175,23 @@ fn wanted(args: &Args, program: &Path, cells: &Cells) -> Result<Vec<Wanted>> {
         ensure!(share > 0.0 && share < 1.0, "--max-trees: expected above 0, below 1, got {share}");
     }
     let suites = if args.suite.is_empty() { vec![Suite::Classic] } else { args.suite.clone() };
-    let envs: Vec<_> = suites.iter().flat_map(|suite| suite.envs()).copied().collect();
+    let mut envs: Vec<_> = suites.iter().flat_map(|suite| suite.envs()).copied().collect();
+    let (mut algos, mut presets) = (args.algo.clone(), args.preset.clone());
+    if args.reference {
+        envs = reference::envs(&envs)?;
+        (algos, presets) = (vec![reference::NAME.to_owned()], vec!["paper".to_owned()]);
+    }
     if let Some(unknown) = args.envs.iter().find(|env| envs.iter().all(|(id, _)| id != env)) {
         bail!("--envs: expected environments of the suites ({}), got {unknown}", names(&envs));
     }
     let mut wanted = Vec::new();
-    for algo in &args.algo {
-        for preset in &args.preset {
+    for algo in &algos {
+        for preset in &presets {
             for &(env, home) in envs.iter().filter(|(id, _)| args.envs.is_empty() || args.envs.iter().any(|e| e == id))
             {
                 let mut command = process::command(program);
-                command.args(["presets", preset, "--env", env, "--algo", algo]);
+                let settings_of = if home == Home::Reference { "ppo" } else { algo };
+                command.args(["presets", preset, "--env", env, "--algo", settings_of]);
                 // Not every environment has a preset of the paper's.
                 let Ok(text) = process::output(&mut command) else { continue };
                 let settings: toml::Table = text.parse().context("a preset")?;
@@ -227,7 +256,10 @@ fn run_unclaimed(
     store.add(cell.key(), trained)?;
     // Whoever takes the cell out of the store wants it measured, not evaluated again.
     let checkpoints = folder.join("checkpoints");
-    fs::remove_dir_all(&checkpoints).with_context(|| checkpoints.display().to_string())?;
+    // The reference leaves none.
+    if checkpoints.is_dir() {
+        fs::remove_dir_all(&checkpoints).with_context(|| checkpoints.display().to_string())?;
+    }
     Ok(said)
 }
 
@@ -274,20 +306,7 @@ fn run_session(
     before: Option<Spent>,
     (bar, total): (&ProgressBar, &ProgressBar),
 ) -> Result<Cell> {
-    let mut command = programs.train(cell);
-    if before.is_some() {
-        command.arg("--resume").arg(folder);
-    } else {
-        command.args(["--algo", &cell.algo, "--preset", &cell.preset, "--seed", &cell.seed.to_string()]);
-        command.arg("--out").arg(folder);
-        if cell.home == Home::Rust {
-            command.args(["--set", &format!("checkpoint_every={}", cell.steps.div_ceil(10))]);
-        }
-        if let Some((max_trees, _)) = cell.max_trees {
-            command.args(["--set", &format!("max_trees={max_trees}")]);
-        }
-    }
-    command.args(["--threads", "1", "--quiet", "--json"]);
+    let mut command = programs.train(cell, folder, before.is_some());
     let (ended, at) = (AtomicBool::new(false), Mutex::new(0));
     let text = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {
@@ -312,6 +331,7 @@ fn run_session(
     value["preset"] = cell.preset.clone().into();
     value["seed"] = cell.seed.into();
     let mut trained: Cell = serde_json::from_value(value).context("the program's last line")?;
+    ensure!(trained.algo == cell.algo, "the program's last line: expected {}, got {}", cell.algo, trained.algo);
     trained.max_trees = cell.max_trees;
     trained.preset_sha256.clone_from(&cell.preset_sha256);
     if let Some(before) = before {
@@ -320,7 +340,8 @@ fn run_session(
         // What the earlier sessions had is known to nobody.
         trained.peak_rss_mb = None;
     }
-    trained.curve = thin(&metrics(folder)?);
+    let rows = metrics(folder)?;
+    trained.curve = if cell.home == Home::Reference { reference::curve(&rows, cell.steps) } else { thin(&rows) };
     Ok(trained)
 }
 
@@ -331,12 +352,24 @@ fn last_checkpoint(folder: &Path) -> Option<u64> {
 }
 
 /// A row of metrics.csv.
-struct Row {
-    steps: u64,
+pub struct Row {
+    pub steps: u64,
     /// NaN before the first episode ended.
-    mean: f64,
+    pub mean: f64,
     elapsed: Option<f64>,
     cpu: Option<f64>,
+}
+
+impl Row {
+    /// As a stored curve has it.
+    pub fn point(&self) -> (u64, f64) {
+        (self.steps, (self.mean * 1e4).round() / 1e4)
+    }
+
+    #[cfg(test)]
+    pub fn of(steps: u64, mean: f64) -> Self {
+        Row { steps, mean, elapsed: None, cpu: None }
+    }
 }
 
 fn metrics(folder: &Path) -> Result<Vec<Row>> {
@@ -363,13 +396,13 @@ fn steps_so_far(folder: &Path) -> Option<u64> {
 }
 
 /// Points of a stored curve.
-const POINTS: usize = 60;
+pub const POINTS: usize = 60;
 
 /// About `POINTS` rows, evenly spaced, the last among them.
-fn thin(rows: &[Row]) -> Vec<(u64, f64)> {
+pub fn thin(rows: &[Row]) -> Vec<(u64, f64)> {
     let rows: Vec<&Row> = rows.iter().filter(|row| row.mean.is_finite()).collect();
     let step = rows.len().div_ceil(POINTS).max(1);
-    rows.iter().rev().step_by(step).rev().map(|row| (row.steps, (row.mean * 1e4).round() / 1e4)).collect()
+    rows.iter().rev().step_by(step).rev().map(|row| row.point()).collect()
 }
 
 #[cfg(test)]
@@ -378,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_thinned_curve_keeps_its_end() {
-        let rows: Vec<Row> = (1..=1000).map(|i| Row { steps: i, mean: i as f64, elapsed: None, cpu: None }).collect();
+        let rows: Vec<Row> = (1..=1000).map(|i| Row::of(i, i as f64)).collect();
         let curve = thin(&rows);
         assert!(curve.len() <= POINTS && curve[curve.len() - 1] == (1000, 1000.0));
         assert!(thin(&[]).is_empty());
@@ -427,7 +460,9 @@ cat "$(dirname "$0")/said"
 
         fn programs(&self) -> Programs {
             let program = self.0.join("program");
-            Programs { rust: program.clone(), python: Some((program, "0123456789".into())), runs: self.0.join("runs") }
+            let python = Some((program.clone(), "0123456789".into()));
+            let reference = Some(Reference::of(&program, "123456789"));
+            Programs { rust: program, python, reference, runs: self.0.join("runs") }
         }
 
         fn train(&self, cell: &Wanted, store: &Store) -> String {
@@ -509,6 +544,32 @@ cat "$(dirname "$0")/said"
 
     #[cfg(unix)]
     #[test]
+    fn the_reference_is_trained_by_its_own_loop_and_stored_under_its_own_name() {
+        let place = Place::new("reference");
+        let store = Store::new(place.0.join("a"), place.0.join("locks"));
+        let cell = Wanted { algo: reference::NAME.into(), ..pendulum(Home::Reference, None) };
+        let bar = ProgressBar::hidden();
+        let train = || run_unclaimed(&cell, &place.programs(), &store, (&bar, &bar));
+        assert!(train().is_err() && store.read().unwrap().is_empty(), "another version's words");
+        let said = Cell { algo: reference::NAME.into(), ..super::super::tests::cell(0, -1.0) };
+        fs::write(place.0.join("said"), serde_json::to_string(&said).unwrap()).unwrap();
+        // What a kill leaves has no checkpoint.
+        let folder = cell.folder(&place.programs()).unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("metrics.csv"), "time/total_timesteps,rollout/ep_rew_mean\n500,\n").unwrap();
+        train().unwrap();
+        let log = fs::read_to_string(place.0.join("log")).unwrap();
+        assert!(
+            log.lines().last().unwrap().starts_with("benches/compare/gbrl_ppo.py --env Pendulum-v1 --seed 0 --out ")
+        );
+        let cells = store.read().unwrap();
+        let stored = &cells["gbrl-1.1.9/Pendulum-v1/paper/000"];
+        assert_eq!((stored.curve.as_slice(), stored.preset_sha256.as_str()), (&[(1000, 1.0)][..], "abcdefghi"));
+        assert!(train().unwrap().contains("by another process"), "it is there");
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn another_bound_preset_or_program_is_another_folder() {
         let place = Place::new("folder");
         let programs = place.programs();
@@ -518,6 +579,7 @@ cat "$(dirname "$0")/said"
             pendulum(Home::Rust, Some((5, 0.1))),
             pendulum(Home::Rust, Some((6, 0.1))),
             pendulum(Home::Gymnasium, None),
+            pendulum(Home::Reference, None),
             rest,
         ];
         let mut folders: Vec<_> = others.iter().map(|cell| cell.folder(&programs).unwrap()).collect();
@@ -527,7 +589,7 @@ cat "$(dirname "$0")/said"
         folders.push(free.folder(&programs).unwrap());
         folders.sort();
         folders.dedup();
-        assert_eq!(folders.len(), 6, "{folders:?}");
+        assert_eq!(folders.len(), 7, "{folders:?}");
     }
 
     #[cfg(unix)]

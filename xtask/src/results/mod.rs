@@ -7,6 +7,8 @@
 mod cells;
 mod curves;
 mod page;
+mod reference;
+mod samples;
 mod store;
 mod suite;
 
@@ -41,6 +43,13 @@ pub struct Args {
     /// Bound ensembles to this share of the trees that the same run without a bound grew: 0.1 is a tenth.
     #[arg(long, value_name = "SHARE")]
     max_trees: Option<f64>,
+    /// Train the trees of gbrl 1.1.9 instead, in a PPO loop of our own with the paper's settings, each until it has learnt:
+    /// some minutes a run, hours where it does not learn.
+    #[arg(long, conflicts_with_all = ["algo", "preset", "max_trees"])]
+    reference: bool,
+    /// With --reference: end runs after so many steps even if they have not learnt.
+    #[arg(long, value_name = "STEPS", requires = "reference")]
+    cap: Option<u64>,
     /// Runs side by side, one thread each.
     #[arg(long, default_value_t = 1)]
     jobs: usize,

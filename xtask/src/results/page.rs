@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::suite::{Paper, Published, Suite};
-use super::{Cell, Cells, bound, key, mean_std, median};
+use super::{Cell, Cells, bound, key, mean_std, median, samples};
 
 /// The algorithms, in the order of the page.
 pub const ALGORITHMS: [(&str, &str); 3] = [("ppo", "PPO"), ("a2c", "A2C"), ("awr", "AWR")];
@@ -31,6 +31,7 @@ pub fn render(cells: &Cells, paper: &Paper) -> String {
     );
     let mut page = format!("# Results\n\n{}\n", wrapped(&intro));
     overview(&mut page, cells, paper);
+    samples::section(&mut page, cells, paper);
     for suite in Suite::ALL {
         for (algo, title) in ALGORITHMS {
             for preset in presets(cells, suite, algo) {
@@ -66,7 +67,7 @@ pub fn render(cells: &Cells, paper: &Paper) -> String {
 }
 
 /// A paragraph in lines of at most 120 characters.
-fn wrapped(text: &str) -> String {
+pub fn wrapped(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         match lines.last_mut() {
@@ -278,7 +279,7 @@ fn published(value: Option<Published>) -> String {
 }
 
 /// Decimals: two, or three where returns are of the size of 1.
-fn digits(mean: f64) -> usize {
+pub fn digits(mean: f64) -> usize {
     if mean.abs() < 2.0 { 3 } else { 2 }
 }
 

@@ -16,13 +16,15 @@ pub enum Suite {
     Equation,
 }
 
-/// Who steps an environment.
+/// Who steps an environment, and whose loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
     /// This project.
     Rust,
     /// The package gymnasium: ours is close to it, but not the same task.
     Gymnasium,
+    /// This project, for the reference's trees.
+    Reference,
 }
 
 impl Suite {
