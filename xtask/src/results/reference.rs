@@ -71,7 +71,7 @@ pub fn curve(rows: &[Row], steps: u64) -> Vec<(u64, f64)> {
     let rows: Vec<&Row> = rows.iter().filter(|row| row.mean.is_finite()).collect();
     let whole = rows.len() + missing;
     let step = whole.div_ceil(POINTS).max(1);
-    let is_kept = |i: usize| (whole - 1 - i) % step == 0 || i == 0 || i + 1 == rows.len();
+    let is_kept = |i: usize| (whole - 1 - i).is_multiple_of(step) || i == 0 || i + 1 == rows.len();
     rows.iter().enumerate().filter(|(i, _)| is_kept(*i)).map(|(_, row)| row.point()).collect()
 }
 
