@@ -199,7 +199,8 @@ fn wanted(args: &Args, program: &Path, cells: &Cells) -> Result<Vec<Wanted>> {
                 let preset_sha256 = digest(settings);
                 for seed in 0..args.seeds {
                     let key = key(algo, env, preset, seed);
-                    let max_trees = match (args.max_trees, cells.get(&key)) {
+                    let free = cells.get(&key).filter(|cell| cell.is_of(&preset_sha256));
+                    let max_trees = match (args.max_trees, free) {
                         (None, _) => None,
                         (Some(share), Some(free)) => Some(bound(free, share)),
                         (Some(_), None) => bail!("--max-trees: {key} has to be trained without a bound before"),
@@ -589,6 +590,17 @@ cat "$(dirname "$0")/said"
         folders.sort();
         folders.dedup();
         assert_eq!(folders.len(), 7, "{folders:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_run_of_another_preset_or_of_none_that_is_known_is_trained_again() {
+        let cell = pendulum(Home::Rust, None);
+        let stored = |preset_sha256: &str| {
+            let trained = Cell { preset_sha256: preset_sha256.into(), ..super::super::tests::cell(0, -1.0) };
+            cell.is_in(&Cells::from([(cell.key(), trained)]))
+        };
+        assert!(stored("abcdefghi") && !stored("bbcdefghi") && !stored("") && !cell.is_in(&Cells::new()));
     }
 
     #[test]

@@ -91,9 +91,9 @@ struct Cell {
 }
 
 impl Cell {
-    /// Whether it is of the preset with this digest; runs from before one was kept are taken to be.
+    /// Whether it is of the preset with this digest. A run from before one was kept is of no preset of now.
     fn is_of(&self, preset_sha256: &str) -> bool {
-        self.preset_sha256.is_empty() || preset_sha256.is_empty() || self.preset_sha256 == preset_sha256
+        self.preset_sha256 == preset_sha256
     }
 }
 
