@@ -451,11 +451,16 @@ cat "$(dirname "$0")/said"
             fs::create_dir_all(&path).unwrap();
             let said = Cell { cpu_s: Some(1.0), ..super::super::tests::cell(0, -1.0) };
             fs::write(path.join("said"), serde_json::to_string(&said).unwrap()).unwrap();
-            fs::write(path.join("text"), PROGRAM).unwrap();
+            let place = Place(path);
+            place.put_program(PROGRAM);
+            place
+        }
+
+        fn put_program(&self, text: &str) {
+            fs::write(self.0.join("text"), text).unwrap();
             // Not by this process, in which another thread may be starting a program while the file is open for writing.
             let copy = "cp \"$0/text\" \"$0/program\" && chmod +x \"$0/program\"";
-            assert!(Command::new("sh").args(["-c", copy]).arg(&path).status().unwrap().success());
-            Place(path)
+            assert!(Command::new("sh").args(["-c", copy]).arg(&self.0).status().unwrap().success());
         }
 
         fn programs(&self) -> Programs {
@@ -601,6 +606,31 @@ cat "$(dirname "$0")/said"
             cell.is_in(&Cells::from([(cell.key(), trained)]))
         };
         assert!(stored("abcdefghi") && !stored("bbcdefghi") && !stored("") && !cell.is_in(&Cells::new()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_bound_follows_from_a_run_of_the_preset_as_it_is() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let place = Place::new("bound");
+        place.put_program("#!/bin/sh\necho total_timesteps = 1000\n");
+        let line = "xtask --algo ppo --envs Pendulum-v1 --seeds 1 --max-trees 0.1";
+        let args = <Line as clap::Parser>::try_parse_from(line.split(' ')).unwrap().args;
+        let of = |preset_sha256: &str| {
+            let free = Cell { preset_sha256: preset_sha256.into(), ..super::super::tests::cell(0, -1.0) };
+            wanted(&args, &place.programs().rust, &Cells::from([(key("ppo", "Pendulum-v1", "paper", 0), free)]))
+        };
+        let now = digest("total_timesteps = 1000".parse().unwrap());
+        let bounds: Vec<_> = of(&now).unwrap().into_iter().map(|cell| cell.max_trees).collect();
+        assert_eq!(bounds, [Some((1, 0.1))]);
+        for stale in ["", "bbcdefghi"] {
+            let error = of(stale).err().unwrap().to_string();
+            assert!(error.contains("ppo/Pendulum-v1/paper/000 has to be trained without a bound before"), "{error}");
+        }
     }
 
     #[test]

@@ -43,8 +43,8 @@ pub struct Args {
     /// Bound ensembles to this share of the trees that the same run without a bound grew: 0.1 is a tenth.
     #[arg(long, value_name = "SHARE")]
     max_trees: Option<f64>,
-    /// Train the trees of gbrl 1.1.9 instead, in a PPO loop of our own with the paper's settings, each until it has learnt:
-    /// some minutes a run, hours where it does not learn.
+    /// Train the trees of gbrl 1.1.9 instead, in a PPO loop of our own with the paper's settings, each until it has learnt,
+    /// which takes minutes; one that never learns takes all of the paper's steps, or --cap.
     #[arg(long, conflicts_with_all = ["algo", "preset", "max_trees"])]
     reference: bool,
     /// With --reference: end runs after so many steps even if they have not learnt.

@@ -29,6 +29,8 @@ pub struct Reference {
     python: PathBuf,
     /// Of the loop.
     pub sha256: String,
+    /// How far its trees came: what a run is stopped by.
+    paper: Paper,
     /// Steps after which a run ends that has not learnt.
     cap: Option<u64>,
 }
@@ -38,13 +40,14 @@ impl Reference {
         let python = peers::python_with(&["gbrl", "gymnasium", peers::OURS])?;
         let script = workspace::root().join(SCRIPT);
         let sha256 = hash(&fs::read(&script).with_context(|| script.display().to_string())?);
-        Ok(Reference { python, sha256, cap })
+        Ok(Reference { python, sha256, paper: Paper::read()?, cap })
     }
 
     /// For tests: another program in Python's place.
     #[cfg(test)]
     pub fn of(python: &Path, sha256: &str) -> Self {
-        Reference { python: python.to_owned(), sha256: sha256.to_owned(), cap: Some(5000) }
+        let (python, sha256, paper) = (python.to_owned(), sha256.to_owned(), Paper::read().unwrap());
+        Reference { python, sha256, paper, cap: Some(5000) }
     }
 
     /// The command that trains a seed of `env` in `folder`, with the presets of `program`.
@@ -55,7 +58,7 @@ impl Reference {
         if let Some(cap) = self.cap {
             command.args(["--cap", &cap.to_string()]);
         }
-        if let Some((trees, _)) = Paper::read().ok().and_then(|paper| paper.of("ppo", env).trees) {
+        if let Some((trees, _)) = self.paper.of("ppo", env).trees {
             // One word: it may begin with a minus.
             command.arg(format!("--towards={trees}"));
         }

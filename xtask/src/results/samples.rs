@@ -94,8 +94,7 @@ pub fn section(page: &mut String, cells: &Cells, paper: &Paper) {
                 on PyPI: the settings of `paper`, our environments, stopped soon after the level. Means over seeds, of curves \
                 of about 60 points, straight between them; the reference's last, where it was stopped, is nearer than its \
                 others, which is in its favour. A run that never came there counts with all its steps, so that the mean is \
-                less than the truth (>). Environments without a row were not measured: on MountainCar and LunarLander the \
-                reference takes hours.";
+                less than the truth (>). Environments without a row were not measured.";
     let _ = write!(
         page,
         "\n## Sample efficiency\n\n{}\n\n\
