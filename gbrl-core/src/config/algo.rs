@@ -56,7 +56,9 @@ params! {
         /// Correlation ρ of the random numbers that actions are made of from one step of an episode to the next, for goals
         /// that a random walk does not find: 0.9 keeps pushing one way for about 10 steps, 0.98 for 50. How likely single
         /// actions are does not change.
-        noise_correlation: f64 = 0.0, "", "at least 0, below 1", |x| (0.0..1.0).contains(x);
+        #[serde(with = "super::knob::schedule")]
+        noise_correlation: Schedule = Schedule::Constant(0.0), "", "at least 0, below 1",
+            |x| ends_hold(x, |v| (0.0..1.0).contains(&v));
         /// Squash continuous actions into their bounds by tanh instead of clipping them.
         squash_actions: bool = false, "", "true or false", |_| true;
         /// Standardise numeric observations by their running mean and variance.

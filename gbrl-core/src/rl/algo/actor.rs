@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::boost::{Booster, Dataset};
-use crate::config::Settings;
+use crate::config::{Schedule, Settings};
 use crate::error::{Error, Result};
 use crate::rl::algo::noise::Noise;
 use crate::rl::dist::{Distribution, at_row};
@@ -92,7 +92,7 @@ impl Actor {
             reward_normalizer: agent.norm_reward.then(|| RewardNormalizer::new(n_envs, agent.gamma, agent.clip_reward)),
             observations: vec![0.0; n_envs * n_features],
             stream: Stream::new(settings.run.seed, "actions", 0),
-            noise: Noise::new(&head.distribution, n_envs, agent.noise_correlation),
+            noise: Noise::new(&head.distribution, n_envs, agent.noise_correlation, 0.0),
             new_episodes: vec![false; n_envs],
             scratch,
         }
@@ -131,10 +131,23 @@ impl Actor {
         }
     }
 
-    /// Correlates the noise of what is decided from now on by another factor.
-    pub(super) fn set_noise_correlation(&mut self, correlation: f64, distribution: &Distribution) -> Result<()> {
-        let before = std::mem::replace(&mut self.noise, Noise::new(distribution, self.new_episodes.len(), correlation));
+    /// Correlates the noise of what is decided from now on by another schedule.
+    pub(super) fn set_noise_correlation(
+        &mut self,
+        correlation: Schedule,
+        progress: f64,
+        distribution: &Distribution,
+    ) -> Result<()> {
+        let noise = Noise::new(distribution, self.new_episodes.len(), correlation, progress);
+        let before = std::mem::replace(&mut self.noise, noise);
         self.noise.as_mut().map_or(Ok(()), |noise| noise.restore(before.as_ref()))
+    }
+
+    /// Moves the noise on along its schedule.
+    pub(super) fn correlate(&mut self, correlation: Schedule, progress: f64) {
+        if let Some(noise) = &mut self.noise {
+            noise.set_correlation(correlation.at(progress));
+        }
     }
 
     /// Restarts the stream of random numbers that actions are drawn with, and what was made of them.

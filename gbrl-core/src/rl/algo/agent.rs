@@ -86,6 +86,8 @@ pub struct Agent {
     has_masks: bool,
     rules: Rules,
     stage: Stage,
+    /// Where schedules stood at the last update, 0 to 1.
+    progress: f64,
 }
 
 /// What may be called next.
@@ -115,6 +117,9 @@ pub struct AgentState {
     #[serde(alias = "ppo")]
     learner: LearnerState,
     pub(super) n_trees: usize,
+    /// Of schedules at the last update, 0 to 1; absent where the run began before noise had one.
+    #[serde(default)]
+    progress: f64,
     /// Absent where a run without bounds began before there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) compaction: Option<Compaction>,
@@ -230,6 +235,8 @@ impl Agent {
             agent.booster.set_fixed_edges(fixed_edges)?;
         }
         agent.actor.restore(&state.actor)?;
+        agent.progress = state.progress;
+        agent.actor.correlate(settings.agent.noise_correlation, state.progress);
         if let Some(compaction) = &state.compaction {
             compaction.check(agent.head.n_features())?;
             agent.compaction = compaction.clone();
@@ -262,6 +269,7 @@ impl Agent {
             rules: Rules::new(&head.observation_space, &head.action_space)?,
             has_masks,
             stage: Stage::New,
+            progress: 0.0,
             settings: settings.clone(),
             head,
             booster,
@@ -494,6 +502,8 @@ impl Agent {
             poll,
         };
         self.learner.update(&self.settings.algo, lesson)?;
+        self.progress = progress;
+        self.actor.correlate(self.settings.agent.noise_correlation, progress);
         // Who wants to stop does not want to wait for a distillation; the next update tries again.
         let small = match interrupted {
             true => None,
@@ -558,7 +568,8 @@ impl Agent {
         }
         self.actor.set_discounts(settings.agent.gamma, settings.agent.gae_lambda);
         if settings.agent.noise_correlation != self.settings.agent.noise_correlation {
-            self.actor.set_noise_correlation(settings.agent.noise_correlation, &self.head.distribution)?;
+            let rho = settings.agent.noise_correlation;
+            self.actor.set_noise_correlation(rho, self.progress, &self.head.distribution)?;
         }
         if let (AlgoParams::Awr(awr), Some(replay)) = (&settings.algo, &mut self.learner.replay) {
             replay.set_capacity(awr.buffer_size);
@@ -694,6 +705,7 @@ impl Agent {
             actor: self.actor.state(),
             learner: self.learner.state(),
             n_trees: self.ensemble().trees().len(),
+            progress: self.progress,
             compaction: self.compaction.is_used().then(|| self.compaction.clone()),
         }
     }

@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Schedule;
 use crate::error::{Error, Result};
 use crate::rl::dist::{Distribution, Draw};
 use crate::rng::Stream;
@@ -25,10 +26,26 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    /// Noise that starts anew everywhere; `None` where draws are independent.
-    pub(super) fn new(distribution: &Distribution, n_envs: usize, correlation: f64) -> Option<Self> {
+    /// Noise that starts anew everywhere, correlated as `correlation` is at `progress`; `None` where draws are always
+    /// independent.
+    pub(super) fn new(
+        distribution: &Distribution,
+        n_envs: usize,
+        correlation: Schedule,
+        progress: f64,
+    ) -> Option<Self> {
         let numbers = vec![0.0; n_envs * distribution.action_len()];
-        (correlation > 0.0).then(|| Noise { correlation, numbers, fresh: vec![true; n_envs] })
+        let (start, end) = correlation.ends();
+        (start.max(end) > 0.0).then(|| Noise {
+            correlation: correlation.at(progress),
+            numbers,
+            fresh: vec![true; n_envs],
+        })
+    }
+
+    /// Correlates what is drawn from now on by another factor.
+    pub(super) fn set_correlation(&mut self, correlation: f64) {
+        self.correlation = correlation;
     }
 
     /// Goes on from `state` by its own correlation; where independent draws came before, it starts anew.
@@ -92,11 +109,15 @@ mod tests {
         Distribution::for_space(&Space::unbounded(n), false).unwrap()
     }
 
+    fn constant(n_numbers: usize, n_envs: usize, rho: f64) -> Option<Noise> {
+        Noise::new(&gaussian(n_numbers), n_envs, Schedule::Constant(rho), 0.0)
+    }
+
     /// A normal number is the weighted sum of all that was drawn: ρ^t·ξ₀ + √(1 − ρ²)·Σ ρ^(t − k)·ξ_k.
     #[test]
     fn a_normal_number_is_the_sum_of_everything_drawn_since_the_episode_began() {
         let rho: f64 = 0.8;
-        let mut noise = Noise::new(&gaussian(2), 3, rho).unwrap();
+        let mut noise = constant(2, 3, rho).unwrap();
         let (mut stream, mut same) = (Stream::new(1, "test", 0), Stream::new(1, "test", 0));
         let mut drawn: Vec<Vec<[f64; 2]>> = vec![Vec::new(); 3];
         for step in 0..40 {
@@ -129,7 +150,7 @@ mod tests {
             [(0.5, &normal as &dyn Fn(&mut Correlated<'_>) -> f64), (0.95, &normal), (0.5, &uniform), (0.95, &uniform)]
         {
             let n = 4000;
-            let mut noise = Noise::new(&gaussian(1), n, rho).unwrap();
+            let mut noise = constant(1, n, rho).unwrap();
             let mut stream = Stream::new(2, "test", 0);
             let mut before = vec![0.0; n];
             for step in 0..6 {
@@ -147,23 +168,23 @@ mod tests {
 
     #[test]
     fn a_choice_is_made_again_until_its_number_is_drawn_anew() {
-        let mut noise = Noise::new(&gaussian(1), 1, 0.9).unwrap();
+        let mut noise = constant(1, 1, 0.9).unwrap();
         let mut stream = Stream::new(4, "test", 0);
         let numbers: Vec<f64> = (0..20_000).map(|_| noise.next(0, &mut stream).uniform(0)).collect();
         let kept = numbers.windows(2).filter(|pair| pair[0] == pair[1]).count();
         assert!((kept as f64 / 20_000.0 - 0.9).abs() < 0.01, "{kept}");
         noise.restart(0);
         assert_ne!(noise.next(0, &mut stream).uniform(0), numbers[19_999]);
-        assert_eq!(Noise::new(&gaussian(1), 2, 0.0), None);
+        assert_eq!(constant(1, 2, 0.0), None);
     }
 
     #[test]
     fn a_state_of_other_sizes_is_refused() {
-        let mut noise = Noise::new(&gaussian(2), 2, 0.5).unwrap();
-        for other in [Noise::new(&gaussian(1), 2, 0.5), Noise::new(&gaussian(1), 4, 0.5)] {
+        let mut noise = constant(2, 2, 0.5).unwrap();
+        for other in [constant(1, 2, 0.5), constant(1, 4, 0.5)] {
             assert_eq!(noise.restore(other.as_ref()).unwrap_err().class(), ErrorClass::Format);
         }
-        let mut moved = Noise::new(&gaussian(2), 2, 0.9).unwrap();
+        let mut moved = constant(2, 2, 0.9).unwrap();
         moved.next(1, &mut Stream::new(3, "test", 0)).normal(0);
         noise.restore(Some(&moved)).unwrap();
         assert_eq!((noise.correlation, &noise.numbers, &noise.fresh), (0.5, &moved.numbers, &vec![true, false]));

@@ -250,9 +250,9 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
 #[test]
 fn a_resumed_run_with_correlated_noise_equals_an_uninterrupted_one() {
     for algo in ALGOS {
-        for squash in ["false", "true"] {
+        for (squash, rho) in [("false", "0.9"), ("true", "0.9"), ("false", "linear:0.9:0"), ("false", "linear:0:0.9")] {
             let gentle = [("log_std_init", "0"), ("policy_lr", "0.001")];
-            let pairs = [("algo", algo), ("squash_actions", squash), ("noise_correlation", "0.9")];
+            let pairs = [("algo", algo), ("squash_actions", squash), ("noise_correlation", rho)];
             resume_on(drifts, &[&pairs[..], &gentle].concat());
         }
     }
@@ -330,11 +330,24 @@ fn correlated_actions_are_the_recurrence_and_their_densities_the_policys() {
     }
 }
 
+/// Numbers of a choice are kept with the probability at which the schedule stood when the rollout began.
+#[test]
+fn noise_follows_its_schedule() {
+    let pairs = [("noise_correlation", "linear:0.8:0"), ("total_timesteps", "4096"), ("n_steps", "256")];
+    let mut trainer = Trainer::new(drifts(4), &settings(&pairs)).unwrap();
+    for (rollout, expected) in [(0, 0.8), (1, 0.6), (2, 0.4), (3, 0.2), (4, 0.0)] {
+        let state = serde_json::to_value(trainer.state()).unwrap();
+        let rho = state["agent"]["actor"]["noise"]["correlation"].as_f64().unwrap();
+        assert!((rho - expected).abs() < 1e-12, "rollout {rollout}: {rho}");
+        trainer.run(1024 * (rollout + 1), &mut |_| Control::Continue).unwrap();
+    }
+}
+
 #[test]
 fn noise_changes_between_rollouts() {
     let mut trainer = Trainer::new(drifts(4), &settings(&[])).unwrap();
     trainer.run(64, &mut |_| Control::Continue).unwrap();
-    for rho in ["0.9", "0.5", "0", "0.99"] {
+    for rho in ["0.9", "0.5", "0", "0.99", "linear:0.9:0.1", "linear:0:0.5"] {
         let mut changed = trainer.settings().clone();
         changed.set("noise_correlation", rho).unwrap();
         let (mut state, model) = (trainer.state(), trainer.model().unwrap().to_model());
@@ -347,7 +360,7 @@ fn noise_changes_between_rollouts() {
         }
         assert_eq!(resumed.state(), trainer.state(), "{rho}");
     }
-    for wrong in ["1", "-0.1"] {
+    for wrong in ["1", "-0.1", "linear:0.9:1"] {
         assert!(settings(&[]).set("noise_correlation", wrong).is_err());
     }
 }
