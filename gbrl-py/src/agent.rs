@@ -243,6 +243,14 @@ impl Agent {
         self.look(py, 0, |agent, _| Ok(agent.settings().algorithm().name()))
     }
 
+    /// Moves the schedule of the noise of what is decided from now on to progress, 0 to 1, where the run's length changed.
+    fn set_progress(&self, py: Python<'_>, progress: f64) -> PyResult<()> {
+        self.change(py, |agent| {
+            agent.set_progress(progress);
+            Ok(())
+        })
+    }
+
     /// Learns from the finished rollout; schedules stand at progress, 0 to 1. Returns the numbers called train/…, in the
     /// order in which the program `gbrl` writes them.
     ///

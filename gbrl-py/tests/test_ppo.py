@@ -219,6 +219,32 @@ def test_noise_that_lasts_goes_on_after_a_file(env_id, tmp_path):
     assert np.corrcoef(actions[1:].ravel(), actions[:-1].ravel())[0, 1] > 0.7
 
 
+def test_noise_that_fades_goes_on_after_a_file_and_begins_anew_with_another_run(tmp_path):
+    class Saves(BaseCallback):
+        def _on_rollout_start(self):
+            if self.num_timesteps == 512:
+                self.model.save(tmp_path / "half")
+
+        def _on_step(self):
+            return True
+
+    def model(**more):
+        return small(make_vec("CartPole-v1", 4), noise_correlation="linear:0.95:0", **more)
+
+    whole = model().learn(1024, callback=Saves())
+    second = PPO.load(tmp_path / "half", env=make_vec("CartPole-v1", 4), force_reset=False)
+    assert policy_of(second.learn(512, reset_num_timesteps=False)) == policy_of(whole)
+    # Without trees a choice is its number: kept in all but one step of 20 at first, hardly ever in the end.
+    still = model(n_steps=100, policy_lr=0.0)
+    for _ in range(2):
+        still.learn(400)
+        actions = still.rollout_buffer.actions
+        assert np.mean(actions[1:] == actions[:-1]) > 0.9
+    still.learn(4000)
+    actions = still.rollout_buffer.actions
+    assert np.mean(actions[1:] == actions[:-1]) < 0.7
+
+
 def test_a_policy_stays_small_while_it_learns(tmp_path):
     class Watch(BaseCallback):
         def _on_rollout_end(self):

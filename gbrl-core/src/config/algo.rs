@@ -55,7 +55,7 @@ params! {
             |x| ends_hold(x, is_rate);
         /// Correlation ρ of the random numbers that actions are made of from one step of an episode to the next, for goals
         /// that a random walk does not find: 0.9 keeps pushing one way for about 10 steps, 0.98 for 50. How likely single
-        /// actions are does not change.
+        /// actions are does not change. linear:0.9:0 lasts at first and is independent in the end; it moves between rollouts.
         #[serde(with = "super::knob::schedule")]
         noise_correlation: Schedule = Schedule::Constant(0.0), "", "at least 0, below 1",
             |x| ends_hold(x, |v| (0.0..1.0).contains(&v));

@@ -140,6 +140,10 @@ class Agent:
         r"""
         Values every row of a full rollout, and computes advantages and returns.
         """
+    def set_progress(self, progress: builtins.float) -> None:
+        r"""
+        Moves the schedule of the noise of what is decided from now on to progress, 0 to 1, where the run's length changed.
+        """
     def update(self, progress: builtins.float) -> builtins.list[tuple[builtins.str, builtins.float]]:
         r"""
         Learns from the finished rollout; schedules stand at progress, 0 to 1. Returns the numbers called train/…, in the

@@ -297,6 +297,7 @@ class OnPolicyModel(ModelFile, ModelExport):
             total_timesteps += self.num_timesteps
         self._total_timesteps = total_timesteps
         self._num_timesteps_at_start = self.num_timesteps
+        self._agent.set_progress(self.num_timesteps / max(total_timesteps, 1))
         if reset_num_timesteps or self._last_obs is None:
             self._reset_envs(envs)
         if self._custom_logger is None:

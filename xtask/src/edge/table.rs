@@ -61,6 +61,7 @@ const RECIPES: [Recipe; 4] = [
             "policy_lr=linear:0.2:0.02",
             "value_lr=0.05",
             "ent_coef=0.02",
+            "noise_correlation=0",
         ],
         sizes: SIZES,
     },

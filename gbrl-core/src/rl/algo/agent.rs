@@ -234,9 +234,11 @@ impl Agent {
         if settings.tree.edges == Edges::Fixed {
             agent.booster.set_fixed_edges(fixed_edges)?;
         }
+        if !(0.0..=1.0).contains(&state.progress) {
+            return Err(Error::format("agent's state", "progress of the schedules", "0 to 1", state.progress));
+        }
         agent.actor.restore(&state.actor)?;
-        agent.progress = state.progress;
-        agent.actor.correlate(settings.agent.noise_correlation, state.progress);
+        agent.set_progress(state.progress);
         if let Some(compaction) = &state.compaction {
             compaction.check(agent.head.n_features())?;
             agent.compaction = compaction.clone();
@@ -466,12 +468,19 @@ impl Agent {
         Ok(())
     }
 
+    /// Moves the schedule of what is decided from now on, [`noise_correlation`](crate::config::AgentParams), to `progress`,
+    /// clamped to 0 to 1. [`update`](Agent::update) does so by itself; this is for a run whose length changed since.
+    pub fn set_progress(&mut self, progress: f64) {
+        self.progress = progress.clamp(0.0, 1.0);
+        self.actor.correlate(self.settings.agent.noise_correlation, self.progress);
+    }
+
     /// Learns from the finished rollout and sets `train/…` in `metrics`. Schedules stand at `progress`, 0 to 1. Where the
     /// ensemble has come to more than `max_trees`, a distilled one replaces it.
     ///
     /// # Errors
-    /// Class `Value` for a call out of turn, for a setting that the trees refuse, and where `max_trees` is set for outputs
-    /// that are not finite.
+    /// Class `Value` for a call out of turn, a progress that is no number, a setting that the trees refuse, and where
+    /// `max_trees` is set for outputs that are not finite.
     pub fn update(&mut self, progress: f64, metrics: &mut Metrics) -> Result<()> {
         self.update_while(progress, metrics, &mut || ControlFlow::Continue(()))
     }
@@ -484,6 +493,9 @@ impl Agent {
     pub fn update_while(&mut self, progress: f64, metrics: &mut Metrics, poll: &mut Poll<'_>) -> Result<()> {
         if self.stage != Stage::Finished {
             return Err(out_of_turn("update", self.stage));
+        }
+        if progress.is_nan() {
+            return Err(Error::parameter("progress", progress, "0 to 1"));
         }
         let mut interrupted = false;
         let poll: &mut Poll<'_> = &mut || {
@@ -502,8 +514,7 @@ impl Agent {
             poll,
         };
         self.learner.update(&self.settings.algo, lesson)?;
-        self.progress = progress;
-        self.actor.correlate(self.settings.agent.noise_correlation, progress);
+        self.set_progress(progress);
         // Who wants to stop does not want to wait for a distillation; the next update tries again.
         let small = match interrupted {
             true => None,

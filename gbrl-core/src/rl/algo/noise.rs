@@ -167,6 +167,18 @@ mod tests {
     }
 
     #[test]
+    fn another_factor_holds_from_the_next_number_on() {
+        let mut noise = constant(1, 1, 0.9).unwrap();
+        let (mut stream, mut same) = (Stream::new(5, "test", 0), Stream::new(5, "test", 0));
+        let first = noise.next(0, &mut stream).normal(0);
+        assert_eq!(first, same.normal());
+        noise.set_correlation(0.6);
+        assert_eq!(noise.next(0, &mut stream).normal(0), 0.6 * first + 0.8 * same.normal());
+        noise.set_correlation(0.0);
+        assert_eq!(noise.next(0, &mut stream).normal(0), same.normal());
+    }
+
+    #[test]
     fn a_choice_is_made_again_until_its_number_is_drawn_anew() {
         let mut noise = constant(1, 1, 0.9).unwrap();
         let mut stream = Stream::new(4, "test", 0);

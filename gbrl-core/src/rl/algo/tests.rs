@@ -282,6 +282,7 @@ fn resume_on(envs: fn(usize) -> Vec<Box<dyn Env>>, more: &[(&str, &str)]) {
     let state: TrainerState = serde_json::from_value(read.state).unwrap();
     assert_eq!(state, first.state());
     let mut second = Trainer::resume(envs(4), &state, read.model).unwrap();
+    assert_eq!(second.state(), state, "{more:?}");
     lines.extend(log(&mut second, 2048));
     let differ = lines.iter().zip(&all).find(|(a, b)| a != b);
     assert!(differ.is_none() && lines.len() == all.len(), "{more:?}: {differ:#?}");
@@ -330,7 +331,7 @@ fn correlated_actions_are_the_recurrence_and_their_densities_the_policys() {
     }
 }
 
-/// Numbers of a choice are kept with the probability at which the schedule stood when the rollout began.
+/// The factor stands where the schedule stood at the last update; a longer run stretches it.
 #[test]
 fn noise_follows_its_schedule() {
     let pairs = [("noise_correlation", "linear:0.8:0"), ("total_timesteps", "4096"), ("n_steps", "256")];
@@ -341,6 +342,26 @@ fn noise_follows_its_schedule() {
         assert!((rho - expected).abs() < 1e-12, "rollout {rollout}: {rho}");
         trainer.run(1024 * (rollout + 1), &mut |_| Control::Continue).unwrap();
     }
+    let (state, model) = (trainer.state(), trainer.model().unwrap().to_model());
+    assert_eq!(Trainer::resume(drifts(4), &state, model.clone()).unwrap().state(), state);
+    // Halfway through twice as many steps, the next rollout is that of 0.4.
+    let next = |rho: &str| {
+        let mut longer = trainer.settings().clone();
+        longer.set("total_timesteps", "10240").unwrap();
+        longer.set("noise_correlation", rho).unwrap();
+        let mut state = state.clone();
+        state.set_settings(longer).unwrap();
+        let mut resumed = Trainer::resume(drifts(4), &state, model.clone()).unwrap();
+        resumed.run(6144, &mut |_| Control::Continue).unwrap();
+        (0..1024).flat_map(|row| resumed.rollout().action(row).to_vec()).collect::<Vec<f32>>()
+    };
+    assert_eq!(next("linear:0.8:0"), next("0.4"));
+    assert_ne!(next("linear:0.8:0"), next("0"));
+    let mut broken = serde_json::to_value(trainer.state()).unwrap();
+    broken["agent"]["progress"] = 1.5.into();
+    let broken: TrainerState = serde_json::from_value(broken).unwrap();
+    let error = Trainer::resume(drifts(4), &broken, model).err().unwrap();
+    assert_eq!(error.class(), ErrorClass::Format);
 }
 
 #[test]
