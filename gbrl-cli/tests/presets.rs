@@ -1,4 +1,4 @@
-//! The preset `paper` against the reference's hyper-parameters, value by value.
+//! The preset `paper` against the reference's hyper-parameters, value by value; MiniGrid's defaults against each other.
 
 use std::process::Command;
 
@@ -99,8 +99,8 @@ const HANDLED: [&str; 28] = [
 ];
 
 /// The resolved settings, as the program prints them.
-fn preset(env: &str, algo: &str) -> Table {
-    let arguments = ["presets", "paper", "--env", env, "--algo", algo];
+fn preset(name: &str, env: &str, algo: &str) -> Table {
+    let arguments = ["presets", name, "--env", env, "--algo", algo];
     let output = Command::new(env!("CARGO_BIN_EXE_gbrl")).args(arguments).output().unwrap();
     String::from_utf8(output.stdout).unwrap().parse().unwrap()
 }
@@ -127,9 +127,22 @@ fn paper_is_the_reference() {
     }
 }
 
+/// One default for all tasks of MiniGrid: only how long they are trained differs.
+#[test]
+fn minigrid_has_one_default() {
+    for algo in ["ppo", "a2c", "awr"] {
+        let [mut fetch, mut other] =
+            ["Fetch-5x5-N2", "DoorKey-5x5"].map(|task| preset("default", &format!("MiniGrid-{task}-v0"), algo));
+        for own in ["env", "total_timesteps"] {
+            assert_ne!(fetch.remove(own), other.remove(own));
+        }
+        assert_eq!(fetch, other, "{algo}");
+    }
+}
+
 fn compare(run: &Table, env: &str) {
     let algo = run["algo"].as_str().unwrap();
-    let ours = preset(env, algo);
+    let ours = preset("paper", env, algo);
     let names: Vec<_> = NAMES.iter().chain(own_names(algo)).collect();
     for &&(theirs, name) in &names {
         assert!(same(&run[theirs], &ours[name]), "{algo} {env}, {name}: {} is not {}", ours[name], run[theirs]);
