@@ -245,10 +245,7 @@ impl Agent {
 
     /// Moves the schedule of the noise of what is decided from now on to progress, 0 to 1, where the run's length changed.
     fn set_progress(&self, py: Python<'_>, progress: f64) -> PyResult<()> {
-        self.change(py, |agent| {
-            agent.set_progress(progress);
-            Ok(())
-        })
+        self.change(py, |agent| agent.set_progress(progress))
     }
 
     /// Learns from the finished rollout; schedules stand at progress, 0 to 1. Returns the numbers called train/…, in the

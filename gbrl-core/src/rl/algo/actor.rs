@@ -92,7 +92,7 @@ impl Actor {
             reward_normalizer: agent.norm_reward.then(|| RewardNormalizer::new(n_envs, agent.gamma, agent.clip_reward)),
             observations: vec![0.0; n_envs * n_features],
             stream: Stream::new(settings.run.seed, "actions", 0),
-            noise: Noise::new(&head.distribution, n_envs, agent.noise_correlation, 0.0),
+            noise: Noise::new(&head.distribution, n_envs, agent.noise_correlation),
             new_episodes: vec![false; n_envs],
             scratch,
         }
@@ -131,15 +131,9 @@ impl Actor {
         }
     }
 
-    /// Correlates the noise of what is decided from now on by another schedule.
-    pub(super) fn set_noise_correlation(
-        &mut self,
-        correlation: Schedule,
-        progress: f64,
-        distribution: &Distribution,
-    ) -> Result<()> {
-        let noise = Noise::new(distribution, self.new_episodes.len(), correlation, progress);
-        let before = std::mem::replace(&mut self.noise, noise);
+    /// Correlates the noise of what is decided from now on by another schedule, at its start.
+    pub(super) fn set_noise_correlation(&mut self, correlation: Schedule, distribution: &Distribution) -> Result<()> {
+        let before = std::mem::replace(&mut self.noise, Noise::new(distribution, self.new_episodes.len(), correlation));
         self.noise.as_mut().map_or(Ok(()), |noise| noise.restore(before.as_ref()))
     }
 

@@ -86,7 +86,7 @@ pub struct Agent {
     has_masks: bool,
     rules: Rules,
     stage: Stage,
-    /// Where schedules stood at the last update, 0 to 1.
+    /// Where the schedule of the noise stands, 0 to 1.
     progress: f64,
 }
 
@@ -117,7 +117,7 @@ pub struct AgentState {
     #[serde(alias = "ppo")]
     learner: LearnerState,
     pub(super) n_trees: usize,
-    /// Of schedules at the last update, 0 to 1; absent where the run began before noise had one.
+    /// Of the noise along its schedule, 0 to 1; absent where the run began before it had one.
     #[serde(default)]
     progress: f64,
     /// Absent where a run without bounds began before there were any.
@@ -235,10 +235,10 @@ impl Agent {
             agent.booster.set_fixed_edges(fixed_edges)?;
         }
         if !(0.0..=1.0).contains(&state.progress) {
-            return Err(Error::format("agent's state", "progress of the schedules", "0 to 1", state.progress));
+            return Err(Error::format("agent's state", "progress", "0 to 1", state.progress));
         }
         agent.actor.restore(&state.actor)?;
-        agent.set_progress(state.progress);
+        agent.set_progress(state.progress)?;
         if let Some(compaction) = &state.compaction {
             compaction.check(agent.head.n_features())?;
             agent.compaction = compaction.clone();
@@ -470,9 +470,16 @@ impl Agent {
 
     /// Moves the schedule of what is decided from now on, [`noise_correlation`](crate::config::AgentParams), to `progress`,
     /// clamped to 0 to 1. [`update`](Agent::update) does so by itself; this is for a run whose length changed since.
-    pub fn set_progress(&mut self, progress: f64) {
+    ///
+    /// # Errors
+    /// Class `Value` for a progress that is no number.
+    pub fn set_progress(&mut self, progress: f64) -> Result<()> {
+        if progress.is_nan() {
+            return Err(Error::parameter("progress", progress, "0 to 1"));
+        }
         self.progress = progress.clamp(0.0, 1.0);
         self.actor.correlate(self.settings.agent.noise_correlation, self.progress);
+        Ok(())
     }
 
     /// Learns from the finished rollout and sets `train/…` in `metrics`. Schedules stand at `progress`, 0 to 1. Where the
@@ -494,9 +501,7 @@ impl Agent {
         if self.stage != Stage::Finished {
             return Err(out_of_turn("update", self.stage));
         }
-        if progress.is_nan() {
-            return Err(Error::parameter("progress", progress, "0 to 1"));
-        }
+        self.set_progress(progress)?;
         let mut interrupted = false;
         let poll: &mut Poll<'_> = &mut || {
             let flow = poll();
@@ -514,7 +519,6 @@ impl Agent {
             poll,
         };
         self.learner.update(&self.settings.algo, lesson)?;
-        self.set_progress(progress);
         // Who wants to stop does not want to wait for a distillation; the next update tries again.
         let small = match interrupted {
             true => None,
@@ -579,14 +583,13 @@ impl Agent {
         }
         self.actor.set_discounts(settings.agent.gamma, settings.agent.gae_lambda);
         if settings.agent.noise_correlation != self.settings.agent.noise_correlation {
-            let rho = settings.agent.noise_correlation;
-            self.actor.set_noise_correlation(rho, self.progress, &self.head.distribution)?;
+            self.actor.set_noise_correlation(settings.agent.noise_correlation, &self.head.distribution)?;
         }
         if let (AlgoParams::Awr(awr), Some(replay)) = (&settings.algo, &mut self.learner.replay) {
             replay.set_capacity(awr.buffer_size);
         }
         self.settings = settings;
-        Ok(())
+        self.set_progress(self.progress)
     }
 
     /// Calls the columns of observations and the codes of categories by other names than the observation space's, and the

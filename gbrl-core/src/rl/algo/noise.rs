@@ -26,21 +26,11 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    /// Noise that starts anew everywhere, correlated as `correlation` is at `progress`; `None` where draws are always
-    /// independent.
-    pub(super) fn new(
-        distribution: &Distribution,
-        n_envs: usize,
-        correlation: Schedule,
-        progress: f64,
-    ) -> Option<Self> {
+    /// Noise that starts anew everywhere, at the start of its schedule; `None` where draws are always independent.
+    pub(super) fn new(distribution: &Distribution, n_envs: usize, correlation: Schedule) -> Option<Self> {
         let numbers = vec![0.0; n_envs * distribution.action_len()];
         let (start, end) = correlation.ends();
-        (start.max(end) > 0.0).then(|| Noise {
-            correlation: correlation.at(progress),
-            numbers,
-            fresh: vec![true; n_envs],
-        })
+        (start.max(end) > 0.0).then(|| Noise { correlation: start, numbers, fresh: vec![true; n_envs] })
     }
 
     /// Correlates what is drawn from now on by another factor.
@@ -110,7 +100,7 @@ mod tests {
     }
 
     fn constant(n_numbers: usize, n_envs: usize, rho: f64) -> Option<Noise> {
-        Noise::new(&gaussian(n_numbers), n_envs, Schedule::Constant(rho), 0.0)
+        Noise::new(&gaussian(n_numbers), n_envs, Schedule::Constant(rho))
     }
 
     /// A normal number is the weighted sum of all that was drawn: ρ^t·ξ₀ + √(1 − ρ²)·Σ ρ^(t − k)·ξ_k.

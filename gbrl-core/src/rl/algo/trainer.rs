@@ -304,7 +304,7 @@ impl Trainer {
                 control = Control::Stop;
             }
         };
-        self.agent.set_progress(before as f64 / self.agent.settings().run.total_timesteps as f64);
+        self.agent.set_progress(before as f64 / self.agent.settings().run.total_timesteps as f64)?;
         let (progress, window) = (&mut self.progress, self.agent.settings().run.stats_window);
         let _ = self.agent.collect(&mut self.envs, &self.threads, |envs| {
             progress.timesteps += envs.n_envs() as u64;

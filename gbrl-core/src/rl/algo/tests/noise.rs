@@ -78,11 +78,23 @@ fn noise_follows_its_schedule() {
     };
     assert_eq!(next("linear:0.8:0"), next("0.4"));
     assert_ne!(next("linear:0.8:0"), next("0"));
+    for error in [
+        trainer.agent.set_progress(f64::NAN).unwrap_err(),
+        trainer.agent.update(f64::NAN, &mut Metrics::default()).unwrap_err(),
+    ] {
+        assert_eq!(error.to_string(), "progress: expected 0 to 1, got NaN");
+    }
+    assert_eq!(trainer.state(), state);
     let mut broken = serde_json::to_value(trainer.state()).unwrap();
     broken["agent"]["progress"] = 1.5.into();
     let broken: TrainerState = serde_json::from_value(broken).unwrap();
     let error = Trainer::resume(drifts(4), &broken, model).err().unwrap();
     assert_eq!(error.class(), ErrorClass::Format);
+    // Another schedule begins where this one stands.
+    let mut changed = trainer.settings().clone();
+    changed.set("noise_correlation", "linear:0:0.5").unwrap();
+    trainer.agent.set_settings(changed).unwrap();
+    assert_eq!(serde_json::to_value(trainer.state()).unwrap()["agent"]["actor"]["noise"]["correlation"], 0.5);
 }
 
 #[test]
