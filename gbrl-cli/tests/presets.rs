@@ -150,6 +150,9 @@ fn compare(run: &Table, env: &str) {
     if algo == "a2c" {
         assert_eq!(number(&ours["vf_coef"]), number(&run["vf_coef"]).map(|x| 2.0 * x));
     }
+    if algo == "awr" {
+        assert_eq!(number(&ours["weight_baseline"]), Some(0.0), "the paper has none");
+    }
     let known = |key: &String| HANDLED.contains(&key.as_str()) || names.iter().any(|(theirs, _)| theirs == key);
     let missed: Vec<_> = run.keys().filter(|key| !known(key)).collect();
     assert!(missed.is_empty(), "{algo} {env}: the reference also sets {missed:?}");

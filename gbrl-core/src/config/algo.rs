@@ -109,6 +109,9 @@ params! {
         beta: f64 = 1.0, "", "above 0", |x| above_0(*x);
         /// Largest weight of a row.
         max_weight: f64 = 20.0, "", "above 0", |x| above_0(*x);
+        /// Share of the weights' mean that is subtracted from each, where actions are discrete. 0 copies every action, those of
+        /// older policies too; more lets go of them, and at 1 the policy runs away from the replay.
+        weight_baseline: f64 = 0.5, "", "in [0, 1]", |x| unit(*x);
     }
 }
 

@@ -32,6 +32,8 @@ class AWR(AlgorithmModel):
         gae_lambda: weight of longer returns in targets and advantages.
         beta: temperature of the weights: small copies only the best actions.
         max_weight: largest weight of a row.
+        weight_baseline: share of the weights' mean that is subtracted from each, in [0, 1], where actions are discrete; 0 is
+            AWR as published.
         normalize_advantage: standardise advantages over the replay.
         ent_coef: weight of the entropy.
         vf_coef: weight of the value loss (V − R)², as SB3 counts it (docs/parameters.md counts ½(V − R)²).
@@ -67,6 +69,7 @@ class AWR(AlgorithmModel):
         "policy_batch_size",
         "beta",
         "max_weight",
+        "weight_baseline",
     )
 
     SB3_LEARNING_RATE: ClassVar[float] = LEARNING_RATE
@@ -81,6 +84,7 @@ class AWR(AlgorithmModel):
     policy_batch_size: int
     beta: float
     max_weight: float
+    weight_baseline: float
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class AWR(AlgorithmModel):
         gae_lambda: float = 0.95,
         beta: float = 1.0,
         max_weight: float = 20.0,
+        weight_baseline: float = 0.5,
         normalize_advantage: bool = True,
         ent_coef: float = 0.0,
         vf_coef: float = 0.5,

@@ -3,8 +3,12 @@
 //!
 //! After each rollout, with V the value as it was: targets R by TD(λ) for every row of the replay;
 //! `value_updates` steps towards them, of vf_coef·½(V − R)²; advantages A = R − V of the new value;
-//! `policy_updates` steps of −min(exp(A/β), max_weight)·ln π − ent_coef·H. Each step adds a tree to one output group
-//! alone, so trees of the value cost the acting policy nothing.
+//! weights w = min(exp(A/β), max_weight); `policy_updates` steps of −(w − weight_baseline·w̄)·ln π − ent_coef·H. Each step
+//! adds a tree to one output group alone, so trees of the value cost the acting policy nothing.
+//!
+//! The baseline is not in the paper. Where the policy is what acted, E[∇ln π] = 0 and a constant changes the gradient's
+//! variance alone; on older rows it lessens the pull back to the policies that they are from. A Gaussian has none: its
+//! ln π has no lower end, so that rows of negative weight would push its mean away for ever.
 
 use std::ops::ControlFlow;
 
@@ -70,6 +74,12 @@ pub(super) fn update(
         clipped += f64::from(u8::from(weight >= awr.max_weight));
         weights[row as usize] = weight;
     }
+    let mean = sum / learnt.len() as f64;
+    if head.distribution.gaussian_len().is_none() {
+        for row in replay.learnt_rows() {
+            weights[row as usize] -= awr.weight_baseline * mean;
+        }
+    }
     let loss = PolicyLoss {
         weights: &weights,
         standardize: false,
@@ -93,7 +103,7 @@ pub(super) fn update(
     }
     steps.end(booster, replay)?;
     let n = learnt.len() as f64;
-    metrics.set("train/advantage_weight", sum / n);
+    metrics.set("train/advantage_weight", mean);
     metrics.set("train/clip_fraction", clipped / n);
     metrics.set("train/entropy_loss", -totals.policy.entropy / totals.n_policy);
     metrics.set("train/explained_variance", explained);

@@ -496,6 +496,25 @@ fn awr_grows_trees_of_one_group_each() {
     assert_eq!(trainer.ensemble().trees().len(), 0);
 }
 
+/// Weights that are all at their largest, a power of two, so that their mean is exact.
+#[test]
+fn a_baseline_takes_its_share_of_the_mean_weight() {
+    let run = |envs: Vec<Box<dyn Env>>, max_weight: f64, baseline: &str| {
+        let pairs = [("algo", "awr"), ("max_weight", &max_weight.to_string()), ("weight_baseline", baseline)];
+        let mut trainer = Trainer::new(envs, &settings(&pairs)).unwrap();
+        trainer.run(256, &mut |_| Control::Continue).unwrap();
+        assert_eq!(trainer.metrics().get("train/advantage_weight"), Some(max_weight));
+        trainer
+    };
+    let weight = 0.5f64.powi(10);
+    assert_eq!(run(walks(4), weight, "0.25").ensemble(), run(walks(4), 0.75 * weight, "0").ensemble());
+    let entropy = |baseline| run(walks(4), weight, baseline).metrics().get("train/entropy_loss").unwrap();
+    assert_eq!(entropy("1"), -2.0f64.ln(), "no tree changed the policy");
+    assert_ne!(entropy("0"), -2.0f64.ln());
+    let gaussian = |baseline| run(targets(4), weight, baseline);
+    assert_eq!(gaussian("0.5").ensemble(), gaussian("0").ensemble(), "a Gaussian has no baseline");
+}
+
 /// The old rows were standardised by other statistics, and their rewards had another scale.
 #[test]
 fn another_policy_begins_with_an_empty_replay() {
