@@ -47,7 +47,7 @@ fn a_run_is_named_after_its_algorithm_and_its_mistakes_are_told() {
     let other = told("train CartPole-v1 --algo a2c --set clip_range=0.1");
     assert!(other.code != Some(0), "{}", other.stdout);
     assert!(other.stderr.contains("clip_range: expected a setting of a2c, got one of ppo"), "{}", other.stderr);
-    let small = told("train CartPole-v1 --algo awr --set buffer_size=100");
+    let small = told("train CartPole-v1 --algo awr --set n_envs=1 --set n_steps=2000 --set buffer_size=100");
     assert!(small.stderr.contains("buffer_size: expected at least 2000, the steps of a rollout"), "{}", small.stderr);
     let listed = told("presets --env CartPole-v1 --algo awr").stdout;
     assert!(listed.contains("awr  paper") && !listed.contains("ppo"), "{listed}");
