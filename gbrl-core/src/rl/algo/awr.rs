@@ -67,18 +67,14 @@ pub(super) fn update(
     if settings.normalize_advantage {
         standardize_advantages(&mut learnt);
     }
-    let (mut sum, mut clipped) = (0.0, 0.0);
-    for (row, advantage) in replay.learnt_rows().zip(&learnt) {
-        let weight = advantage_weight(*advantage, awr.beta, awr.max_weight);
-        sum += weight;
-        clipped += f64::from(u8::from(weight >= awr.max_weight));
-        weights[row as usize] = weight;
-    }
-    let mean = sum / learnt.len() as f64;
-    if head.distribution.gaussian_len().is_none() {
-        for row in replay.learnt_rows() {
-            weights[row as usize] -= awr.weight_baseline * mean;
-        }
+    let learnt_weights: Vec<f64> = learnt.iter().map(|a| advantage_weight(*a, awr.beta, awr.max_weight)).collect();
+    let n = learnt_weights.len() as f64;
+    let mean = learnt_weights.iter().sum::<f64>() / n;
+    let clipped = learnt_weights.iter().filter(|weight| **weight >= awr.max_weight).count() as f64;
+    let is_gaussian = head.distribution.gaussian_len().is_some();
+    let baseline = if is_gaussian { 0.0 } else { awr.weight_baseline * mean };
+    for (row, weight) in replay.learnt_rows().zip(&learnt_weights) {
+        weights[row as usize] = weight - baseline;
     }
     let loss = PolicyLoss {
         weights: &weights,
@@ -102,7 +98,6 @@ pub(super) fn update(
         *n_updates += 1;
     }
     steps.end(booster, replay)?;
-    let n = learnt.len() as f64;
     metrics.set("train/advantage_weight", mean);
     metrics.set("train/clip_fraction", clipped / n);
     metrics.set("train/entropy_loss", -totals.policy.entropy / totals.n_policy);
