@@ -14,12 +14,16 @@ def python(program):
 
 
 def test_every_name_is_there():
-    for name in gbrl_rs.__all__:
-        if name != "GBRLRegressor" or _has_sklearn():
-            assert getattr(gbrl_rs, name) is not None
-    assert set(gbrl_rs.__all__) <= set(dir(gbrl_rs))
+    for name in [*gbrl_rs.__all__, *(["GBRLRegressor"] if _has_sklearn() else [])]:
+        assert getattr(gbrl_rs, name) is not None
+    assert {*gbrl_rs.__all__, "GBRLRegressor"} <= set(dir(gbrl_rs))
     with pytest.raises(AttributeError, match="no attribute 'PPO2'"):
         _ = gbrl_rs.PPO2
+
+
+def test_importing_all_names_needs_no_extra():
+    absent = "import sys; sys.modules.update(sklearn=None, matplotlib=None, stable_baselines3=None, torch=None)"
+    assert python(f"{absent}\nfrom gbrl_rs import *\nprint(PPO.__name__)").strip() == "PPO"
 
 
 def _has_sklearn():

@@ -77,7 +77,8 @@ _MODULES = {
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605: a list, made of the table above
+# What needs an extra is imported by name: `from gbrl_rs import *` does without scikit-learn.
+__all__ = sorted(name for name in _HOMES if _HOMES[name] != "sklearn")  # noqa: PLE0605: a list, made of the table above
 
 
 def __getattr__(name: str) -> Any:
