@@ -72,7 +72,7 @@ def test_a_preset_makes_as_many_copies_as_it_is_for():
     assert by_id.n_envs == 8 and by_id.learn(2048).get_parameters() == by_hand.learn(2048).get_parameters()
     with pytest.warns(UserWarning, match="is made for 16 copies of the environment, got 1") as caught:
         model = PPO.from_preset(gymnasium.make("CartPole-v1"))
-    assert len(caught) == 1 and model.batch_size == model.n_steps
+    assert len(caught) == 1 and model.batch_size == model.n_steps == 256
     with pytest.raises(ValueError, match=r"preset of Blackjack-v1 'paper' \(there is default, generic\)"):
         PPO.from_preset("Blackjack-v1", "paper")
 
